@@ -1,0 +1,1 @@
+"""Datasets, prompt templates, the tokenization cache, built-in tasks and batches."""

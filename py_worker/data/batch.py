@@ -1,0 +1,163 @@
+"""Batches of token sequences, and the flattened positions that predict their responses.
+
+Masks come from lengths, never from comparing ids: the pad id may equal EOS, and EOS is a token to learn.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from py_worker.data.errors import DataError
+
+
+@dataclass(frozen=True)
+class ResponsePositions:
+    """The positions of a batch that predict a response token, row after row (`N` of them in all).
+
+    With right padding and causal attention, the hidden state at `time` has seen exactly the tokens up to and
+    including `time`, whatever the padding.
+
+    Attributes:
+        row: [N] int64, row of the batch.
+        time: [N] int64, index t whose hidden state predicts `tokens[row, t + 1]`.
+        target: [N] int64, `tokens[row, t + 1]`.
+        step: [N] int64, index of the target within its response, from 0.
+        counts: response tokens of each row, on the host.
+    """
+
+    row: Tensor
+    time: Tensor
+    target: Tensor
+    step: Tensor
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """Sequences padded on the right: prompt, response, and EOS where the response ended by itself.
+
+    Attributes:
+        tokens: [B, T] int64, on the device.
+        prompt_lengths: tokens of each row's prompt (at least 1), on the host.
+        lengths: tokens of prompt and response of each row (EOS included where there is one), on the host.
+        parts: name of the part of the optimizer step that each row belongs to ("off", "on", ...).
+        sample_ids: identity of each row's sample.
+    """
+
+    tokens: Tensor
+    prompt_lengths: tuple[int, ...]
+    lengths: tuple[int, ...]
+    parts: tuple[str, ...]
+    sample_ids: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def positions(self) -> ResponsePositions:
+        """Positions t with `prompt_length - 1 <= t < length - 1`, computed once from the lengths."""
+        return self._positions
+
+    @cached_property
+    def _positions(self) -> ResponsePositions:
+        prompts = np.asarray(self.prompt_lengths, dtype=np.int64)
+        counts = np.asarray(self.lengths, dtype=np.int64) - prompts
+        row = np.repeat(np.arange(len(counts)), counts)
+        step = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        time = np.repeat(prompts - 1, counts) + step
+        # One transfer for the three index vectors.
+        on_device = _to_device(torch.from_numpy(np.stack([row, time, step])), self.tokens.device)
+        row_t, time_t, step_t = on_device.unbind(0)
+        return ResponsePositions(
+            row=row_t,
+            time=time_t,
+            target=self.tokens[row_t, time_t + 1],
+            step=step_t,
+            counts=tuple(counts.tolist()),
+        )
+
+    def select(self, rows: Sequence[int]) -> "TokenBatch":
+        """The given rows in the given order, trimmed to the longest of them.
+
+        Raises:
+            DataError: no row is given, or a row is outside the batch.
+        """
+        outside = [row for row in rows if not 0 <= row < len(self)]
+        if not rows or outside:
+            raise DataError(f"select: rows {outside or '[]'} of a batch of {len(self)} rows")
+        lengths = tuple(self.lengths[row] for row in rows)
+        index = _to_device(torch.tensor(rows, dtype=torch.int64), self.tokens.device)
+        return TokenBatch(
+            tokens=self.tokens[:, : max(lengths)].index_select(0, index),
+            prompt_lengths=tuple(self.prompt_lengths[row] for row in rows),
+            lengths=lengths,
+            parts=tuple(self.parts[row] for row in rows),
+            sample_ids=tuple(self.sample_ids[row] for row in rows),
+        )
+
+    def split(self, micro_batch: int) -> "list[TokenBatch]":
+        """Consecutive sub-batches of at most `micro_batch` rows, each trimmed to its own longest row.
+
+        Raises:
+            DataError: `micro_batch` is less than 1.
+        """
+        if micro_batch < 1:
+            raise DataError(f"split: micro_batch is {micro_batch}; it must be at least 1")
+        starts = range(0, len(self), micro_batch)
+        return [self.select(range(start, min(start + micro_batch, len(self)))) for start in starts]
+
+
+def collate(
+    rows: Sequence[Sequence[int]],
+    prompt_lengths: Sequence[int],
+    parts: Sequence[str],
+    sample_ids: Sequence[int],
+    pad_id: int,
+    device: torch.device | str,
+) -> TokenBatch:
+    """Pads token sequences on the right into one batch.
+
+    Args:
+        rows: ids of prompt and response of each row, EOS included where the response ended by itself.
+        prompt_lengths: how many ids at the start of each row are its prompt.
+        parts: part name of each row.
+        sample_ids: identity of each row's sample.
+        pad_id: fills the rows; may equal EOS.
+        device: where the tokens go.
+
+    Raises:
+        DataError: no rows, arguments of different lengths, an empty prompt, or a prompt longer than its row.
+    """
+    sizes = {len(rows), len(prompt_lengths), len(parts), len(sample_ids)}
+    if sizes == {0} or len(sizes) != 1:
+        raise DataError(
+            f"collate: {len(rows)} rows, {len(prompt_lengths)} prompt lengths, {len(parts)} parts, "
+            f"{len(sample_ids)} sample ids; the counts must agree and be at least 1"
+        )
+    lengths = tuple(len(row) for row in rows)
+    for sample, prompt, length in zip(sample_ids, prompt_lengths, lengths, strict=True):
+        if not 1 <= prompt <= length:
+            raise DataError(
+                f"collate: sample {sample} has a prompt of {prompt} tokens in a row of {length}; "
+                "a row needs a prompt of at least one token, because it predicts the first response token"
+            )
+    padded = np.full((len(rows), max(lengths)), pad_id, dtype=np.int64)
+    for index, row in enumerate(rows):
+        padded[index, : len(row)] = row
+    return TokenBatch(
+        tokens=_to_device(torch.from_numpy(padded), torch.device(device)),
+        prompt_lengths=tuple(int(length) for length in prompt_lengths),
+        lengths=lengths,
+        parts=tuple(parts),
+        sample_ids=tuple(int(sample) for sample in sample_ids),
+    )
+
+
+def _to_device(host: Tensor, device: torch.device) -> Tensor:
+    """Copies without waiting for the device: only pinned host memory allows an asynchronous copy."""
+    if device.type == "cuda":
+        return host.pin_memory().to(device, non_blocking=True)
+    return host.to(device)
