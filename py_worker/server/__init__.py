@@ -1,0 +1,1 @@
+"""Socket thread, operation loop, codec and session."""

@@ -1,0 +1,782 @@
+# Generated from protocol/protocol.json by 'npm run generate'. Do not edit.
+"""The worker's side of the contract: msgspec structs, limits, error codes and operations."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal
+
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+PROTOCOL_VERSION: Final = 1
+PROTOCOL_HASH: Final = "02ed57cc208d4d35d801ba5465d56895838e3446f4b3f2d1c3562016dc08bce2"
+
+MAX_BODY_BYTES: Final = 8388608
+"""Largest MessagePack body of one message, in bytes."""
+MAX_FRAME_BYTES: Final = 67108864
+"""Largest raw tensor frame, in bytes."""
+MAX_FRAMES: Final = 16
+"""Largest number of tensor frames of one message."""
+MAX_DEPTH: Final = 16
+"""Deepest nesting of maps and lists in a body."""
+MAX_QUEUED_REQUESTS: Final = 64
+"""Requests a worker holds, the running one included; one more is answered busy."""
+MAX_QUEUED_BYTES: Final = 33554432
+"""Bytes of the bodies and frames of queued requests; more is answered busy."""
+MAX_STEPS_AHEAD: Final = 2
+"""Optimizer steps a controller may have in flight."""
+REMEMBERED_REPLIES: Final = 1024
+"""Replies a worker keeps, by request id, to answer a repeated request without running it again."""
+HEARTBEAT_MS: Final = 1000
+"""Interval of ZMTP heartbeats and of application pings."""
+LIVENESS_MS: Final = 10000
+"""Silence of the socket thread after which a worker is taken for dead."""
+HANDSHAKE_MS: Final = 120000
+"""Time from the worker's start to its hello (importing torch and transformers takes seconds)."""
+QUEUE_MS: Final = 3600000
+"""Longest wait of a request in the worker's queue, unless the request says otherwise."""
+
+ErrorCode = Literal["version_mismatch", "unauthorized", "malformed", "unknown_operation", "invalid_argument", "oversize", "busy", "aborted", "stale_epoch", "duplicate", "cancelled", "deadline", "queue_timeout", "unknown_handle", "handle_exists", "over_budget", "not_loaded", "incompatible_vocabulary", "unsupported", "data_error", "model_error", "checkpoint_error", "out_of_memory", "internal"]
+FATAL_ERRORS: Final[frozenset[str]] = frozenset({"version_mismatch", "unauthorized"})
+Handle = Annotated[str, Meta(pattern=r"^(step:[0-9]{1,15}|buffer|session)/[A-Za-z0-9_.-]{1,96}$")]
+
+
+class TensorRef(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """A raw tensor frame of the same message; frame counts the frames after the body, from 0."""
+
+    dtype: str
+    shape: list[int]
+    frame: int
+
+
+class Arch(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Shape of a builtin model (Llama architecture)."""
+
+    hidden_size: Annotated[int, Meta(ge=8, le=65536)]
+    """H."""
+    layers: Annotated[int, Meta(ge=1, le=512)]
+    """Transformer blocks."""
+    heads: Annotated[int, Meta(ge=1, le=512)]
+    """Attention heads."""
+    kv_heads: Annotated[int, Meta(ge=1, le=512)]
+    """Key/value heads."""
+    intermediate_size: Annotated[int, Meta(ge=8, le=262144)]
+    """Width of the feed-forward part."""
+    max_positions: Annotated[int, Meta(ge=8, le=1048576)]
+    """Longest sequence, in tokens."""
+    tie_embeddings: bool
+    """The head shares the embedding's weight."""
+
+class Model(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Where a model comes from and how its weights start."""
+
+    source: Annotated[str, Meta(max_length=4096)]
+    """builtin:llama, a folder, a hub name, gguf:PATH, or package:MODULE/FILE.gguf."""
+    init: Literal["pretrained", "random", "layers"]
+    """Weights as shipped, random by seed, or a subset of the source's layers."""
+    layers: Annotated[list[Annotated[int, Meta(ge=0, le=511)]], Meta(max_length=512)] | UnsetType = UNSET
+    """Layers kept, for init: layers."""
+    arch: Arch | UnsetType = UNSET
+    """Shape, for builtin models."""
+    seed: Annotated[int, Meta(ge=0, le=9007199254740991)]
+    """Seed of random weights."""
+    dtype: Literal["float32", "bfloat16", "float16"]
+    """Dtype of the weights."""
+    trust_remote_code: bool
+    """Run code shipped with the model."""
+
+class Optimizer(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """AdamW. The learning rate comes with each step."""
+
+    beta1: Annotated[float, Meta(ge=0, le=1)]
+    """Decay of the first moment."""
+    beta2: Annotated[float, Meta(ge=0, le=1)]
+    """Decay of the second moment."""
+    eps: Annotated[float, Meta(ge=0, le=1)]
+    """Added to the denominator."""
+    weight_decay: Annotated[float, Meta(ge=0, le=10)]
+    """Decoupled; not applied to norms and biases."""
+
+class CriticSpec(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """A critic f(s, .) with one value per token."""
+
+    head: Annotated[str, Meta(max_length=64)]
+    """Name in the worker's registry of critic heads."""
+    features: Literal["teacher", "student"]
+    """Whose last hidden state the critic sees."""
+    hidden_size: Annotated[int, Meta(ge=1, le=65536)]
+    """Width of the critic's MLP."""
+    bound: Literal["tanh", "mixture", "student"]
+    """tanh: f in [-B, B]; otherwise a penalty 1/2 E_mu f^2 in the critic's objective, with mu the mixture of both policies or the student."""
+    bound_value: Annotated[float, Meta(ge=0, le=1000)]
+    """B."""
+    seed: Annotated[int, Meta(ge=0, le=9007199254740991)]
+    """Seed of the weights."""
+
+class DataSource(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """A dataset and how it becomes tokens."""
+
+    source: Annotated[str, Meta(max_length=4096)]
+    """builtin:microtasks, a JSONL or parquet file, or a hub dataset name."""
+    split: Annotated[str, Meta(max_length=128)]
+    """Split of the source, for example train, validation or a test set's name."""
+    template: Literal["alpaca", "chat", "plain"]
+    """Prompt template."""
+    fields: Annotated[dict[str, Annotated[str, Meta(max_length=128)]], Meta(max_length=16)]
+    """Names of the source's columns: instruction, input, output."""
+    max_prompt_tokens: Annotated[int, Meta(ge=1, le=1048576)]
+    """Prompts are cut to this length."""
+    max_tokens: Annotated[int, Meta(ge=2, le=1048576)]
+    """Prompt and response are cut to this length."""
+    limit: Annotated[int, Meta(ge=1, le=9007199254740991)] | UnsetType = UNSET
+    """Rows used, from the first."""
+    validation_fraction: Annotated[float, Meta(ge=0, le=0.9)]
+    """Share of rows that a split by seed sends to the split named validation."""
+    seed: Annotated[int, Meta(ge=0, le=9007199254740991)]
+    """Seed of the split, and of generated data."""
+    skip_bad_lines: bool
+    """Count bad lines instead of failing."""
+
+class Sampling(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """How tokens are drawn."""
+
+    temperature: Annotated[float, Meta(ge=0, le=100)]
+    """Divides the logits; 0 is greedy."""
+    top_p: Annotated[float, Meta(ge=0, le=1)]
+    """Nucleus; 1 is off."""
+    top_k: Annotated[int, Meta(ge=0, le=1048576)]
+    """0 is off."""
+    max_new_tokens: Annotated[int, Meta(ge=1, le=1048576)]
+    """Response length at most, EOS included."""
+    no_repeat_ngram_size: Annotated[int, Meta(ge=0, le=64)]
+    """0 is off."""
+    suppress_eos: bool
+    """Never ends before max_new_tokens; for measurements."""
+
+class BatchPart(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Rows that enter a batch under a part's name: from a dataset, or from a rollout handle (exactly one of the two)."""
+
+    part: Annotated[str, Meta(max_length=32)]
+    """Part name that terms refer to, for example off or on."""
+    dataset: Annotated[str, Meta(max_length=128)] | UnsetType = UNSET
+    """Registered dataset."""
+    rows: Annotated[list[Annotated[int, Meta(ge=0, le=9007199254740991)]], Meta(max_length=65536)] | UnsetType = UNSET
+    """Row numbers of the dataset."""
+    rollout: Handle | UnsetType = UNSET
+    """All rows of this rollout."""
+
+class Term(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """One term of the student's objective: a mean over its part's valid tokens of the whole optimizer step."""
+
+    name: Annotated[str, Meta(max_length=64)]
+    """Name in the metrics."""
+    objective: Annotated[str, Meta(max_length=64)]
+    """Name in the worker's registry of objectives."""
+    part: Annotated[str, Meta(max_length=32)]
+    """A part of the batch, or all."""
+    weight: Annotated[float, Meta(ge=-1000000, le=1000000)]
+    """Factor of the mean."""
+    critic: Annotated[str, Meta(max_length=32)] | UnsetType = UNSET
+    """Critic whose values the objective takes."""
+    params: Annotated[dict[str, Annotated[float, Meta(ge=-1000000, le=1000000)]], Meta(max_length=16)]
+    """Parameters of the objective: beta, alpha, temperature."""
+
+class CriticUpdate(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """One critic's ascent step on one part of the batch."""
+
+    critic: Annotated[str, Meta(max_length=32)]
+    """Critic name."""
+    part: Annotated[str, Meta(max_length=32)]
+    """Part of the batch."""
+
+class HandleUsage(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Live handles of one scope."""
+
+    scope: Literal["step", "buffer", "session"]
+    """Scope."""
+    count: Annotated[int, Meta(ge=0)]
+    """Live handles."""
+    bytes: Annotated[int, Meta(ge=0)]
+    """Their bytes."""
+
+class FileHash(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """A written file."""
+
+    name: Annotated[str, Meta(max_length=512)]
+    """Path relative to the folder."""
+    bytes: Annotated[int, Meta(ge=0)]
+    """Size."""
+    sha256: Annotated[str, Meta(max_length=64)]
+    """Hex digest."""
+
+class SampleText(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """A generated text."""
+
+    row: Annotated[int, Meta(ge=0)]
+    """Row of the dataset."""
+    prompt: Annotated[str, Meta(max_length=1048576)]
+    """Prompt as text."""
+    text: Annotated[str, Meta(max_length=1048576)]
+    """Response as text."""
+    references: Annotated[list[Annotated[str, Meta(max_length=1048576)]], Meta(max_length=256)]
+    """Reference responses."""
+
+class Check(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """One preflight check."""
+
+    name: Annotated[str, Meta(max_length=128)]
+    """What was checked."""
+    ok: bool
+    """Whether it held."""
+    value: float | UnsetType = UNSET
+    """Measured figure."""
+    limit: float | UnsetType = UNSET
+    """Largest figure allowed."""
+    detail: Annotated[str, Meta(max_length=4096)]
+    """A sentence for people."""
+
+class ErrorInfo(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Why a request failed."""
+
+    code: ErrorCode
+    """Stable code."""
+    message: Annotated[str, Meta(max_length=65536)]
+    """One sentence that names the place and the remedy."""
+    detail: Annotated[str, Meta(max_length=65536)] | UnsetType = UNSET
+    """Traceback or further lines."""
+    aborted_by: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    """Id of the request that failed first in the epoch."""
+    applied: bool
+    """Whether the operation's changes were made."""
+
+class Running(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """What the operation thread is doing."""
+
+    id: Annotated[int, Meta(ge=0)]
+    """Request id."""
+    op: Annotated[str, Meta(max_length=64)]
+    """Operation."""
+    elapsed_ms: Annotated[float, Meta(ge=0)]
+    """Since it began."""
+
+class HelloMessage(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="hello"):
+    """The worker's first message."""
+
+    protocol_version: Annotated[int, Meta(ge=0)]
+    """Version of this file."""
+    protocol_hash: Annotated[str, Meta(max_length=64)]
+    """SHA-256 of this file's canonical JSON."""
+    packages: Annotated[dict[str, Annotated[str, Meta(max_length=128)]], Meta(max_length=64)]
+    """Versions: python, torch, transformers, ..."""
+    devices: Annotated[list[Annotated[str, Meta(max_length=256)]], Meta(max_length=64)]
+    """Devices the worker can use, for example cpu or cuda:0 NVIDIA H200."""
+    pid: Annotated[int, Meta(ge=0)]
+    """Process id."""
+    token: Annotated[str, Meta(max_length=256)]
+    """The run's token, from the environment variable AMMD_TOKEN."""
+
+class WelcomeMessage(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="welcome"):
+    """Answers a hello that agrees."""
+
+    protocol_version: Annotated[int, Meta(ge=0)]
+    """The controller's version."""
+
+class RefuseMessage(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="refuse"):
+    """Answers a hello that does not agree; the worker exits with status 3."""
+
+    error: ErrorInfo
+    """Why, with both versions."""
+
+class RequestMessage(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="request"):
+    """One operation. Requests run in the order sent."""
+
+    id: Annotated[int, Meta(ge=1, le=9007199254740991)]
+    """Strictly increasing over the connection."""
+    epoch: Annotated[int, Meta(ge=0, le=9007199254740991)]
+    """After an error the worker refuses all later requests of the epoch; a request of a higher epoch opens that epoch."""
+    op: Annotated[str, Meta(max_length=64)]
+    """Operation name."""
+    args: Raw
+    """The operation's arguments."""
+    deadline_ms: Annotated[float, Meta(ge=0, le=604800000)] | UnsetType = UNSET
+    """Longest execution, from its start."""
+    queue_ms: Annotated[float, Meta(ge=0, le=604800000)] | UnsetType = UNSET
+    """Longest wait in the queue."""
+
+class ReplyMessage(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="reply"):
+    """The outcome of one request: result or error."""
+
+    id: Annotated[int, Meta(ge=0)]
+    """The request's id; 0 when the request was too malformed to have one."""
+    result: Any | UnsetType = UNSET
+    """The operation's result."""
+    error: ErrorInfo | UnsetType = UNSET
+    """Why it failed."""
+    run_ms: Annotated[float, Meta(ge=0)]
+    """Execution time."""
+    idle_ms: Annotated[float, Meta(ge=0)]
+    """Time the operation thread had nothing to do before this request."""
+
+class CancelMessage(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="cancel"):
+    """Handled by the socket thread, never queued. The request's own reply tells the outcome."""
+
+    id: Annotated[int, Meta(ge=1, le=9007199254740991)]
+    """Request to cancel."""
+
+class PingMessage(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="ping"):
+    """Handled by the socket thread."""
+
+    nonce: Annotated[int, Meta(ge=0, le=9007199254740991)]
+    """Comes back in the pong."""
+
+class PongMessage(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="pong"):
+    """Sent by the socket thread, also while an operation runs."""
+
+    nonce: Annotated[int, Meta(ge=0)]
+    """Of the ping."""
+    running: Running | UnsetType = UNSET
+    """The running operation."""
+    progress: Annotated[int, Meta(ge=0)]
+    """Counts tokens, micro-batches and finished operations; standing still means stuck."""
+    queued_requests: Annotated[int, Meta(ge=0)]
+    """Requests waiting."""
+    queued_bytes: Annotated[int, Meta(ge=0)]
+    """Their bytes."""
+
+class ByeMessage(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="bye"):
+    """The worker finishes the running operation, drops the queue and exits with status 0."""
+
+class ConfigureArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Sets device and threads; first operation of a session."""
+
+    device: Annotated[str, Meta(max_length=64)]
+    """auto, cpu, cuda or cuda:N."""
+    threads: Annotated[int, Meta(ge=0, le=1024)]
+    """Threads of tensor operations; 0 leaves the library's choice."""
+    cache_dir: Annotated[str, Meta(max_length=4096)]
+    """Folder of the tokenization cache."""
+    step_budget_bytes: Annotated[int, Meta(ge=0, le=9007199254740991)]
+    """Bytes that step handles may hold; 0 is no limit."""
+    buffer_budget_bytes: Annotated[int, Meta(ge=0, le=9007199254740991)]
+    """Bytes that buffer handles may hold; 0 is no limit."""
+    position_chunk: Annotated[int, Meta(ge=0, le=1048576)]
+    """Positions whose logits exist at a time; 0 takes the worker's table."""
+
+class ConfigureResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Result of configure."""
+
+    device: Annotated[str, Meta(max_length=256)]
+    """Device in words."""
+    threads: Annotated[int, Meta(ge=1)]
+    """Threads in use."""
+
+class ResetArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Frees roles, critics, datasets, handles and metrics; the settings of configure stay."""
+
+class ResetResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Result of reset."""
+
+class LoadRoleArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Loads the teacher or the student. A student gets an optimizer."""
+
+    role: Literal["teacher", "student"]
+    """Role."""
+    model: Model
+    """What to load."""
+    optimizer: Optimizer | UnsetType = UNSET
+    """For a role that is trained."""
+    gradient_checkpointing: bool
+    """Recompute activations in backward."""
+
+class LoadRoleResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Result of load_role."""
+
+    parameters: Annotated[int, Meta(ge=0)]
+    """Count."""
+    vocabulary: Annotated[int, Meta(ge=1)]
+    """Tokens in the part shared with the tokenizer."""
+    hidden_size: Annotated[int, Meta(ge=1)]
+    """H."""
+    layers: Annotated[int, Meta(ge=1)]
+    """Blocks."""
+    architecture: Annotated[str, Meta(max_length=128)]
+    """Class of the model."""
+    tokenizer_hash: Annotated[str, Meta(max_length=64)]
+    """Of vocabulary and rules."""
+    eos_ids: Annotated[list[Annotated[int, Meta(ge=0)]], Meta(max_length=64)]
+    """Tokens that end a response."""
+    engine: Annotated[str, Meta(max_length=64)]
+    """Generation engine that serves this model."""
+    notes: Annotated[list[Annotated[str, Meta(max_length=1024)]], Meta(max_length=32)]
+    """What a user should know, for example a fallback."""
+
+class LoadCriticArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Makes a critic with its optimizer. Needs the role that gives its features."""
+
+    critic: Annotated[str, Meta(max_length=32)]
+    """Name, for example off or on."""
+    spec: CriticSpec
+    """Shape."""
+    optimizer: Optimizer
+    """Its optimizer."""
+
+class LoadCriticResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Result of load_critic."""
+
+    parameters: Annotated[int, Meta(ge=0)]
+    """Trained parameters."""
+
+class RegisterDataArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Reads, tokenizes (or takes from the cache) and names a dataset. Needs a role, for its tokenizer."""
+
+    dataset: Annotated[str, Meta(max_length=128)]
+    """Name."""
+    source: DataSource
+    """What to read."""
+
+class RegisterDataResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Result of register_data."""
+
+    rows: Annotated[int, Meta(ge=0)]
+    """Rows."""
+    content_hash: Annotated[str, Meta(max_length=64)]
+    """Of the rows used."""
+    prompt_tokens: Annotated[int, Meta(ge=0)]
+    """Sum over rows."""
+    response_tokens: Annotated[int, Meta(ge=0)]
+    """Sum over rows."""
+    bad_lines: Annotated[int, Meta(ge=0)]
+    """Lines skipped."""
+    cut_prompts: Annotated[int, Meta(ge=0)]
+    """Prompts cut to the limit."""
+    cut_responses: Annotated[int, Meta(ge=0)]
+    """Responses cut to the limit; they have no EOS label."""
+    groups: Annotated[dict[str, Annotated[int, Meta(ge=0)]], Meta(max_length=256)]
+    """Rows per task or category, where the source has them."""
+
+class GenerateArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Draws one response per row from a role's policy and keeps it under a handle."""
+
+    out: Handle
+    """Rollout."""
+    role: Literal["teacher", "student"]
+    """Policy."""
+    dataset: Annotated[str, Meta(max_length=128)]
+    """Prompts."""
+    rows: Annotated[list[Annotated[int, Meta(ge=0, le=9007199254740991)]], Meta(max_length=65536)]
+    """Rows."""
+    sample_ids: Annotated[list[Annotated[int, Meta(ge=0, le=9007199254740991)]], Meta(max_length=65536)]
+    """One per row: keys the random numbers together with seed and position."""
+    sampling: Sampling
+    """How."""
+    seed: Annotated[int, Meta(ge=0, le=9007199254740991)]
+    """Seed."""
+
+class GenerateResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Result of generate."""
+
+    rows: Annotated[int, Meta(ge=0)]
+    """Responses."""
+    tokens: Annotated[int, Meta(ge=0)]
+    """Tokens generated, EOS included."""
+    ended: Annotated[int, Meta(ge=0)]
+    """Responses that ended with EOS."""
+    policy_version: Annotated[int, Meta(ge=0)]
+    """Version of the weights that drew them."""
+
+class BuildArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Collates rows of several parts into one batch."""
+
+    out: Handle
+    """Batch."""
+    parts: Annotated[list[BatchPart], Meta(max_length=16)]
+    """Rows, in order."""
+
+class BuildResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Result of build."""
+
+    rows: Annotated[int, Meta(ge=0)]
+    """Sequences."""
+    tokens: Annotated[int, Meta(ge=0)]
+    """Tokens of prompts and responses."""
+    padded_tokens: Annotated[int, Meta(ge=0)]
+    """Rows times longest row."""
+    response_tokens: Annotated[dict[str, Annotated[int, Meta(ge=0)]], Meta(max_length=16)]
+    """Per part."""
+
+class ScoreArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Runs the policies once over a batch and keeps the last hidden states at response positions with it."""
+
+    batch: Handle
+    """Batch."""
+    teacher: bool
+    """Run the teacher."""
+    student: Literal["none", "values", "graph"]
+    """values: without graph, for critics; graph: kept for step_student, so that one pass serves both (only when the batch is one micro-batch)."""
+    micro_batch: Annotated[int, Meta(ge=0, le=65536)]
+    """Rows at a time; 0 is all."""
+
+class ScoreResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Result of score."""
+
+    teacher_ms: Annotated[float, Meta(ge=0)]
+    """Time of the teacher's pass."""
+    student_ms: Annotated[float, Meta(ge=0)]
+    """Time of the student's pass."""
+
+class StepCriticArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """One ascent step of each named critic on its part of a scored batch."""
+
+    step: Annotated[int, Meta(ge=0, le=9007199254740991)]
+    """Optimizer step, for the metrics."""
+    batch: Handle
+    """Scored batch."""
+    updates: Annotated[list[CriticUpdate], Meta(max_length=16)]
+    """Which critics, on which parts."""
+    turn: Annotated[int, Meta(ge=0, le=65536)]
+    """0-based turn within the step; tightness is measured in turn 0, before the update."""
+    lr: Annotated[float, Meta(ge=0, le=1000)]
+    """Learning rate."""
+    clip_norm: Annotated[float, Meta(ge=0, le=1000000)]
+    """Largest gradient norm; 0 is off."""
+    diagnostics: bool
+    """Record tightness and value statistics."""
+
+class StepCriticResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Result of step_critic."""
+
+class StepStudentArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """One descent step of the student on the weighted sum of terms."""
+
+    step: Annotated[int, Meta(ge=0, le=9007199254740991)]
+    """Optimizer step, for the metrics."""
+    batch: Handle
+    """Batch; scored where a term needs a teacher or a critic."""
+    terms: Annotated[list[Term], Meta(max_length=32)]
+    """Terms."""
+    lr: Annotated[float, Meta(ge=0, le=1000)]
+    """Learning rate."""
+    clip_norm: Annotated[float, Meta(ge=0, le=1000000)]
+    """Largest gradient norm; 0 is off."""
+    micro_batch: Annotated[int, Meta(ge=0, le=65536)]
+    """Rows at a time; 0 is all. Changes nothing but rounding."""
+    diagnostics: bool
+    """Record divergences, gaps, entropy and lengths in the same pass."""
+
+class StepStudentResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Result of step_student."""
+
+    policy_version: Annotated[int, Meta(ge=0)]
+    """Version of the student's weights after the step."""
+
+class EndStepArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Copies the step's metrics from the device once, and frees the handles step:N/..."""
+
+    step: Annotated[int, Meta(ge=0, le=9007199254740991)]
+    """N."""
+
+class EndStepResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Result of end_step."""
+
+    metrics: Annotated[dict[str, float], Meta(max_length=4096)]
+    """Scalars by name; may be NaN or infinite."""
+    handles: Annotated[list[HandleUsage], Meta(max_length=3)]
+    """What lives on."""
+
+class EvaluateArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Generates for rows of a dataset and scores the responses against the references."""
+
+    role: Literal["teacher", "student"]
+    """Policy."""
+    dataset: Annotated[str, Meta(max_length=128)]
+    """Prompts and references."""
+    rows: Annotated[list[Annotated[int, Meta(ge=0, le=9007199254740991)]], Meta(max_length=65536)]
+    """Rows."""
+    sampling: Sampling
+    """How."""
+    seed: Annotated[int, Meta(ge=0, le=9007199254740991)]
+    """Decoding seed; the row number is the sample id."""
+    metrics: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=16)]
+    """Names in the worker's registry of metrics, for example rouge_l or exact_match."""
+    texts: Annotated[int, Meta(ge=0, le=65536)]
+    """Texts sent back, from the first row."""
+
+class EvaluateResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Result of evaluate."""
+
+    scores: Annotated[dict[str, Annotated[list[float], Meta(max_length=65536)]], Meta(max_length=16)]
+    """Per metric, one figure a row."""
+    lengths: Annotated[list[Annotated[int, Meta(ge=0)]], Meta(max_length=65536)]
+    """Response tokens a row."""
+    ended: Annotated[int, Meta(ge=0)]
+    """Responses that ended with EOS."""
+    tokens: Annotated[int, Meta(ge=0)]
+    """Tokens generated."""
+    texts: Annotated[list[SampleText], Meta(max_length=65536)]
+    """Texts asked for."""
+
+class MeasureArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Runs a policy over the dataset's own responses (teacher forcing) and returns per-row means over response tokens."""
+
+    role: Literal["teacher", "student"]
+    """Policy measured."""
+    dataset: Annotated[str, Meta(max_length=128)]
+    """Rows with responses."""
+    rows: Annotated[list[Annotated[int, Meta(ge=0, le=9007199254740991)]], Meta(max_length=65536)]
+    """Rows."""
+    metrics: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=16)]
+    """Objectives by name: cross_entropy, forward_kl, reverse_kl, tvd."""
+    micro_batch: Annotated[int, Meta(ge=0, le=65536)]
+    """Rows at a time; 0 is all."""
+
+class MeasureResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Result of measure."""
+
+    values: Annotated[dict[str, Annotated[list[float], Meta(max_length=65536)]], Meta(max_length=16)]
+    """Per metric, one mean a row."""
+    tokens: Annotated[list[Annotated[int, Meta(ge=0)]], Meta(max_length=65536)]
+    """Response tokens a row."""
+
+class FetchArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Sends a rollout's tokens and log-probabilities."""
+
+    rollout: Handle
+    """Rollout."""
+
+class FetchResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Result of fetch."""
+
+    tokens: Any
+    """[B, T] response tokens, padded with -1."""
+    log_probs: Any
+    """[B, T] log-probability of each token under the policy that drew it; 0 where padded."""
+    texts: Annotated[list[Annotated[str, Meta(max_length=1048576)]], Meta(max_length=65536)]
+    """Responses as text."""
+
+class DropArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Frees handles of the buffer or session scope."""
+
+    handles: Annotated[list[Handle], Meta(max_length=65536)]
+    """Handles."""
+
+class DropResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Result of drop."""
+
+class StageCheckpointArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """A barrier between two steps: snapshots weights, optimizers, critics, policy version and buffer handles in host memory and starts writing them. The reply says staged, not durable."""
+
+    checkpoint: Annotated[str, Meta(max_length=128)]
+    """Name, for the commit."""
+    dir: Annotated[str, Meta(max_length=4096)]
+    """Existing folder to write into."""
+
+class StageCheckpointResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Result of stage_checkpoint."""
+
+    bytes: Annotated[int, Meta(ge=0)]
+    """Bytes staged."""
+
+class CommitCheckpointArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Answers when a staged checkpoint's files are on disk (written, flushed, hashed)."""
+
+    checkpoint: Annotated[str, Meta(max_length=128)]
+    """Name given to stage_checkpoint."""
+
+class CommitCheckpointResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Result of commit_checkpoint."""
+
+    files: Annotated[list[FileHash], Meta(max_length=64)]
+    """Files in the folder."""
+
+class RestoreArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Puts a checkpoint's state into the loaded roles and critics, after checking hashes and shapes; all or nothing."""
+
+    dir: Annotated[str, Meta(max_length=4096)]
+    """Folder."""
+    files: Annotated[list[FileHash], Meta(max_length=64)]
+    """What commit_checkpoint answered."""
+
+class RestoreResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Result of restore."""
+
+    policy_version: Annotated[int, Meta(ge=0)]
+    """Version of the restored student."""
+
+class ExportArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Writes a role in Hugging Face format, with its tokenizer."""
+
+    role: Literal["teacher", "student"]
+    """Role."""
+    dir: Annotated[str, Meta(max_length=4096)]
+    """Folder; made when missing."""
+
+class ExportResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Result of export."""
+
+    files: Annotated[list[FileHash], Meta(max_length=256)]
+    """Files written."""
+
+class PreflightArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Identities that must hold on the models and data loaded: a policy scored against itself has zero divergence with zero gradient and zero moment gap, masks count the labels, losses are finite."""
+
+    dataset: Annotated[str, Meta(max_length=128)]
+    """Rows to try on."""
+    rows: Annotated[list[Annotated[int, Meta(ge=0, le=9007199254740991)]], Meta(max_length=1024)]
+    """Rows."""
+
+class PreflightResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Result of preflight."""
+
+    checks: Annotated[list[Check], Meta(max_length=64)]
+    """Outcome."""
+
+class ReportMemoryArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Memory and live handles."""
+
+class ReportMemoryResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Result of report_memory."""
+
+    resident_bytes: Annotated[int, Meta(ge=0)]
+    """Of the process."""
+    peak_resident_bytes: Annotated[int, Meta(ge=0)]
+    """Largest so far."""
+    device_bytes: Annotated[int, Meta(ge=0)]
+    """Allocated on the accelerator; 0 on CPU."""
+    peak_device_bytes: Annotated[int, Meta(ge=0)]
+    """Largest so far."""
+    handles: Annotated[list[HandleUsage], Meta(max_length=3)]
+    """Per scope."""
+
+@dataclass(frozen=True)
+class Operation:
+    """What the contract says of one operation."""
+
+    mutating: bool
+    args: type[Struct]
+    result: type[Struct]
+
+
+WorkerMessage = HelloMessage | ReplyMessage | PongMessage
+ControllerMessage = WelcomeMessage | RefuseMessage | RequestMessage | CancelMessage | PingMessage | ByeMessage
+
+OPERATIONS: Final[dict[str, Operation]] = {
+    "configure": Operation(True, ConfigureArgs, ConfigureResult),
+    "reset": Operation(True, ResetArgs, ResetResult),
+    "load_role": Operation(True, LoadRoleArgs, LoadRoleResult),
+    "load_critic": Operation(True, LoadCriticArgs, LoadCriticResult),
+    "register_data": Operation(True, RegisterDataArgs, RegisterDataResult),
+    "generate": Operation(True, GenerateArgs, GenerateResult),
+    "build": Operation(True, BuildArgs, BuildResult),
+    "score": Operation(True, ScoreArgs, ScoreResult),
+    "step_critic": Operation(True, StepCriticArgs, StepCriticResult),
+    "step_student": Operation(True, StepStudentArgs, StepStudentResult),
+    "end_step": Operation(True, EndStepArgs, EndStepResult),
+    "evaluate": Operation(False, EvaluateArgs, EvaluateResult),
+    "measure": Operation(False, MeasureArgs, MeasureResult),
+    "fetch": Operation(False, FetchArgs, FetchResult),
+    "drop": Operation(True, DropArgs, DropResult),
+    "stage_checkpoint": Operation(True, StageCheckpointArgs, StageCheckpointResult),
+    "commit_checkpoint": Operation(False, CommitCheckpointArgs, CommitCheckpointResult),
+    "restore": Operation(True, RestoreArgs, RestoreResult),
+    "export": Operation(False, ExportArgs, ExportResult),
+    "preflight": Operation(False, PreflightArgs, PreflightResult),
+    "report_memory": Operation(False, ReportMemoryArgs, ReportMemoryResult),
+}

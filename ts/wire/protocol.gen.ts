@@ -1,0 +1,805 @@
+// Generated from protocol/protocol.json by 'npm run generate'. Do not edit.
+import { z } from 'zod';
+
+export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_HASH = '02ed57cc208d4d35d801ba5465d56895838e3446f4b3f2d1c3562016dc08bce2';
+
+export const LIMITS = {
+  /** Largest MessagePack body of one message, in bytes. */
+  maxBodyBytes: 8388608,
+  /** Largest raw tensor frame, in bytes. */
+  maxFrameBytes: 67108864,
+  /** Largest number of tensor frames of one message. */
+  maxFrames: 16,
+  /** Deepest nesting of maps and lists in a body. */
+  maxDepth: 16,
+  /** Requests a worker holds, the running one included; one more is answered busy. */
+  maxQueuedRequests: 64,
+  /** Bytes of the bodies and frames of queued requests; more is answered busy. */
+  maxQueuedBytes: 33554432,
+  /** Optimizer steps a controller may have in flight. */
+  maxStepsAhead: 2,
+  /** Replies a worker keeps, by request id, to answer a repeated request without running it again. */
+  rememberedReplies: 1024,
+  /** Interval of ZMTP heartbeats and of application pings. */
+  heartbeatMs: 1000,
+  /** Silence of the socket thread after which a worker is taken for dead. */
+  livenessMs: 10000,
+  /** Time from the worker's start to its hello (importing torch and transformers takes seconds). */
+  handshakeMs: 120000,
+  /** Longest wait of a request in the worker's queue, unless the request says otherwise. */
+  queueMs: 3600000,
+} as const;
+
+export const errorCodeSchema = z.enum(["version_mismatch","unauthorized","malformed","unknown_operation","invalid_argument","oversize","busy","aborted","stale_epoch","duplicate","cancelled","deadline","queue_timeout","unknown_handle","handle_exists","over_budget","not_loaded","incompatible_vocabulary","unsupported","data_error","model_error","checkpoint_error","out_of_memory","internal"]);
+export type ErrorCode = z.infer<typeof errorCodeSchema>;
+export const FATAL_ERRORS: ReadonlySet<ErrorCode> = new Set(["version_mismatch","unauthorized"] as const);
+
+/** A MessagePack number as it comes: NaN and infinities are allowed, unlike z.number(). */
+export const wireNumberSchema = z.custom<number>((value) => typeof value === 'number', 'expected a number');
+
+/** A raw tensor frame of the same message: `frame` counts the frames after the body, from 0. */
+export const tensorRefSchema = (dtype: string, rank: number) =>
+  z.strictObject({
+    dtype: z.literal(dtype),
+    shape: z.array(z.int().min(0)).length(rank),
+    frame: z.int().min(0),
+  });
+export type TensorRef = z.infer<ReturnType<typeof tensorRefSchema>>;
+
+/** A name the controller gives to a result: `step:N/name`, `buffer/name` or `session/name`. */
+export const handleSchema = z.string().regex(/^(step:[0-9]{1,15}|buffer|session)\/[A-Za-z0-9_.-]{1,96}$/);
+
+/** Shape of a builtin model (Llama architecture). */
+export const archSchema = z.strictObject({
+  /** H. */
+  hidden_size: z.int().min(8).max(65536),
+  /** Transformer blocks. */
+  layers: z.int().min(1).max(512),
+  /** Attention heads. */
+  heads: z.int().min(1).max(512),
+  /** Key/value heads. */
+  kv_heads: z.int().min(1).max(512),
+  /** Width of the feed-forward part. */
+  intermediate_size: z.int().min(8).max(262144),
+  /** Longest sequence, in tokens. */
+  max_positions: z.int().min(8).max(1048576),
+  /** The head shares the embedding's weight. */
+  tie_embeddings: z.boolean(),
+});
+export type Arch = z.infer<typeof archSchema>;
+
+/** Where a model comes from and how its weights start. */
+export const modelSchema = z.strictObject({
+  /** builtin:llama, a folder, a hub name, gguf:PATH, or package:MODULE/FILE.gguf. */
+  source: z.string().max(4096),
+  /** Weights as shipped, random by seed, or a subset of the source's layers. */
+  init: z.enum(["pretrained","random","layers"]),
+  /** Layers kept, for init: layers. */
+  layers: z.array(z.int().min(0).max(511)).max(512).exactOptional(),
+  /** Shape, for builtin models. */
+  arch: archSchema.exactOptional(),
+  /** Seed of random weights. */
+  seed: z.int().min(0).max(9007199254740991),
+  /** Dtype of the weights. */
+  dtype: z.enum(["float32","bfloat16","float16"]),
+  /** Run code shipped with the model. */
+  trust_remote_code: z.boolean(),
+});
+export type Model = z.infer<typeof modelSchema>;
+
+/** AdamW. The learning rate comes with each step. */
+export const optimizerSchema = z.strictObject({
+  /** Decay of the first moment. */
+  beta1: z.number().min(0).max(1),
+  /** Decay of the second moment. */
+  beta2: z.number().min(0).max(1),
+  /** Added to the denominator. */
+  eps: z.number().min(0).max(1),
+  /** Decoupled; not applied to norms and biases. */
+  weight_decay: z.number().min(0).max(10),
+});
+export type Optimizer = z.infer<typeof optimizerSchema>;
+
+/** A critic f(s, .) with one value per token. */
+export const criticSpecSchema = z.strictObject({
+  /** Name in the worker's registry of critic heads. */
+  head: z.string().max(64),
+  /** Whose last hidden state the critic sees. */
+  features: z.enum(["teacher","student"]),
+  /** Width of the critic's MLP. */
+  hidden_size: z.int().min(1).max(65536),
+  /** tanh: f in [-B, B]; otherwise a penalty 1/2 E_mu f^2 in the critic's objective, with mu the mixture of both policies or the student. */
+  bound: z.enum(["tanh","mixture","student"]),
+  /** B. */
+  bound_value: z.number().min(0).max(1000),
+  /** Seed of the weights. */
+  seed: z.int().min(0).max(9007199254740991),
+});
+export type CriticSpec = z.infer<typeof criticSpecSchema>;
+
+/** A dataset and how it becomes tokens. */
+export const dataSourceSchema = z.strictObject({
+  /** builtin:microtasks, a JSONL or parquet file, or a hub dataset name. */
+  source: z.string().max(4096),
+  /** Split of the source, for example train, validation or a test set's name. */
+  split: z.string().max(128),
+  /** Prompt template. */
+  template: z.enum(["alpaca","chat","plain"]),
+  /** Names of the source's columns: instruction, input, output. */
+  fields: z.record(z.string(), z.string().max(128)),
+  /** Prompts are cut to this length. */
+  max_prompt_tokens: z.int().min(1).max(1048576),
+  /** Prompt and response are cut to this length. */
+  max_tokens: z.int().min(2).max(1048576),
+  /** Rows used, from the first. */
+  limit: z.int().min(1).max(9007199254740991).exactOptional(),
+  /** Share of rows that a split by seed sends to the split named validation. */
+  validation_fraction: z.number().min(0).max(0.9),
+  /** Seed of the split, and of generated data. */
+  seed: z.int().min(0).max(9007199254740991),
+  /** Count bad lines instead of failing. */
+  skip_bad_lines: z.boolean(),
+});
+export type DataSource = z.infer<typeof dataSourceSchema>;
+
+/** How tokens are drawn. */
+export const samplingSchema = z.strictObject({
+  /** Divides the logits; 0 is greedy. */
+  temperature: z.number().min(0).max(100),
+  /** Nucleus; 1 is off. */
+  top_p: z.number().min(0).max(1),
+  /** 0 is off. */
+  top_k: z.int().min(0).max(1048576),
+  /** Response length at most, EOS included. */
+  max_new_tokens: z.int().min(1).max(1048576),
+  /** 0 is off. */
+  no_repeat_ngram_size: z.int().min(0).max(64),
+  /** Never ends before max_new_tokens; for measurements. */
+  suppress_eos: z.boolean(),
+});
+export type Sampling = z.infer<typeof samplingSchema>;
+
+/** Rows that enter a batch under a part's name: from a dataset, or from a rollout handle (exactly one of the two). */
+export const batchPartSchema = z.strictObject({
+  /** Part name that terms refer to, for example off or on. */
+  part: z.string().max(32),
+  /** Registered dataset. */
+  dataset: z.string().max(128).exactOptional(),
+  /** Row numbers of the dataset. */
+  rows: z.array(z.int().min(0).max(9007199254740991)).max(65536).exactOptional(),
+  /** All rows of this rollout. */
+  rollout: handleSchema.exactOptional(),
+});
+export type BatchPart = z.infer<typeof batchPartSchema>;
+
+/** One term of the student's objective: a mean over its part's valid tokens of the whole optimizer step. */
+export const termSchema = z.strictObject({
+  /** Name in the metrics. */
+  name: z.string().max(64),
+  /** Name in the worker's registry of objectives. */
+  objective: z.string().max(64),
+  /** A part of the batch, or all. */
+  part: z.string().max(32),
+  /** Factor of the mean. */
+  weight: z.number().min(-1000000).max(1000000),
+  /** Critic whose values the objective takes. */
+  critic: z.string().max(32).exactOptional(),
+  /** Parameters of the objective: beta, alpha, temperature. */
+  params: z.record(z.string(), z.number().min(-1000000).max(1000000)),
+});
+export type Term = z.infer<typeof termSchema>;
+
+/** One critic's ascent step on one part of the batch. */
+export const criticUpdateSchema = z.strictObject({
+  /** Critic name. */
+  critic: z.string().max(32),
+  /** Part of the batch. */
+  part: z.string().max(32),
+});
+export type CriticUpdate = z.infer<typeof criticUpdateSchema>;
+
+/** Live handles of one scope. */
+export const handleUsageSchema = z.strictObject({
+  /** Scope. */
+  scope: z.enum(["step","buffer","session"]),
+  /** Live handles. */
+  count: z.int().min(0),
+  /** Their bytes. */
+  bytes: z.int().min(0),
+});
+export type HandleUsage = z.infer<typeof handleUsageSchema>;
+
+/** A written file. */
+export const fileHashSchema = z.strictObject({
+  /** Path relative to the folder. */
+  name: z.string().max(512),
+  /** Size. */
+  bytes: z.int().min(0),
+  /** Hex digest. */
+  sha256: z.string().max(64),
+});
+export type FileHash = z.infer<typeof fileHashSchema>;
+
+/** A generated text. */
+export const sampleTextSchema = z.strictObject({
+  /** Row of the dataset. */
+  row: z.int().min(0),
+  /** Prompt as text. */
+  prompt: z.string().max(1048576),
+  /** Response as text. */
+  text: z.string().max(1048576),
+  /** Reference responses. */
+  references: z.array(z.string().max(1048576)).max(256),
+});
+export type SampleText = z.infer<typeof sampleTextSchema>;
+
+/** One preflight check. */
+export const checkSchema = z.strictObject({
+  /** What was checked. */
+  name: z.string().max(128),
+  /** Whether it held. */
+  ok: z.boolean(),
+  /** Measured figure. */
+  value: z.number().exactOptional(),
+  /** Largest figure allowed. */
+  limit: z.number().exactOptional(),
+  /** A sentence for people. */
+  detail: z.string().max(4096),
+});
+export type Check = z.infer<typeof checkSchema>;
+
+/** Why a request failed. */
+export const errorInfoSchema = z.strictObject({
+  /** Stable code. */
+  code: errorCodeSchema,
+  /** One sentence that names the place and the remedy. */
+  message: z.string().max(65536),
+  /** Traceback or further lines. */
+  detail: z.string().max(65536).exactOptional(),
+  /** Id of the request that failed first in the epoch. */
+  aborted_by: z.int().min(0).exactOptional(),
+  /** Whether the operation's changes were made. */
+  applied: z.boolean(),
+});
+export type ErrorInfo = z.infer<typeof errorInfoSchema>;
+
+/** What the operation thread is doing. */
+export const runningSchema = z.strictObject({
+  /** Request id. */
+  id: z.int().min(0),
+  /** Operation. */
+  op: z.string().max(64),
+  /** Since it began. */
+  elapsed_ms: z.number().min(0),
+});
+export type Running = z.infer<typeof runningSchema>;
+
+/** The worker's first message. */
+export const helloMessageSchema = z.strictObject({
+  kind: z.literal('hello'),
+  /** Version of this file. */
+  protocol_version: z.int().min(0),
+  /** SHA-256 of this file's canonical JSON. */
+  protocol_hash: z.string().max(64),
+  /** Versions: python, torch, transformers, ... */
+  packages: z.record(z.string(), z.string().max(128)),
+  /** Devices the worker can use, for example cpu or cuda:0 NVIDIA H200. */
+  devices: z.array(z.string().max(256)).max(64),
+  /** Process id. */
+  pid: z.int().min(0),
+  /** The run's token, from the environment variable AMMD_TOKEN. */
+  token: z.string().max(256),
+});
+export type HelloMessage = z.infer<typeof helloMessageSchema>;
+
+/** Answers a hello that agrees. */
+export const welcomeMessageSchema = z.strictObject({
+  kind: z.literal('welcome'),
+  /** The controller's version. */
+  protocol_version: z.int().min(0),
+});
+export type WelcomeMessage = z.infer<typeof welcomeMessageSchema>;
+
+/** Answers a hello that does not agree; the worker exits with status 3. */
+export const refuseMessageSchema = z.strictObject({
+  kind: z.literal('refuse'),
+  /** Why, with both versions. */
+  error: errorInfoSchema,
+});
+export type RefuseMessage = z.infer<typeof refuseMessageSchema>;
+
+/** One operation. Requests run in the order sent. */
+export const requestMessageSchema = z.strictObject({
+  kind: z.literal('request'),
+  /** Strictly increasing over the connection. */
+  id: z.int().min(1).max(9007199254740991),
+  /** After an error the worker refuses all later requests of the epoch; a request of a higher epoch opens that epoch. */
+  epoch: z.int().min(0).max(9007199254740991),
+  /** Operation name. */
+  op: z.string().max(64),
+  /** The operation's arguments. */
+  args: z.record(z.string(), z.unknown()),
+  /** Longest execution, from its start. */
+  deadline_ms: z.number().min(0).max(604800000).exactOptional(),
+  /** Longest wait in the queue. */
+  queue_ms: z.number().min(0).max(604800000).exactOptional(),
+});
+export type RequestMessage = z.infer<typeof requestMessageSchema>;
+
+/** The outcome of one request: result or error. */
+export const replyMessageSchema = z.strictObject({
+  kind: z.literal('reply'),
+  /** The request's id; 0 when the request was too malformed to have one. */
+  id: z.int().min(0),
+  /** The operation's result. */
+  result: z.record(z.string(), z.unknown()).exactOptional(),
+  /** Why it failed. */
+  error: errorInfoSchema.exactOptional(),
+  /** Execution time. */
+  run_ms: z.number().min(0),
+  /** Time the operation thread had nothing to do before this request. */
+  idle_ms: z.number().min(0),
+});
+export type ReplyMessage = z.infer<typeof replyMessageSchema>;
+
+/** Handled by the socket thread, never queued. The request's own reply tells the outcome. */
+export const cancelMessageSchema = z.strictObject({
+  kind: z.literal('cancel'),
+  /** Request to cancel. */
+  id: z.int().min(1).max(9007199254740991),
+});
+export type CancelMessage = z.infer<typeof cancelMessageSchema>;
+
+/** Handled by the socket thread. */
+export const pingMessageSchema = z.strictObject({
+  kind: z.literal('ping'),
+  /** Comes back in the pong. */
+  nonce: z.int().min(0).max(9007199254740991),
+});
+export type PingMessage = z.infer<typeof pingMessageSchema>;
+
+/** Sent by the socket thread, also while an operation runs. */
+export const pongMessageSchema = z.strictObject({
+  kind: z.literal('pong'),
+  /** Of the ping. */
+  nonce: z.int().min(0),
+  /** The running operation. */
+  running: runningSchema.exactOptional(),
+  /** Counts tokens, micro-batches and finished operations; standing still means stuck. */
+  progress: z.int().min(0),
+  /** Requests waiting. */
+  queued_requests: z.int().min(0),
+  /** Their bytes. */
+  queued_bytes: z.int().min(0),
+});
+export type PongMessage = z.infer<typeof pongMessageSchema>;
+
+/** The worker finishes the running operation, drops the queue and exits with status 0. */
+export const byeMessageSchema = z.strictObject({
+  kind: z.literal('bye'),
+});
+export type ByeMessage = z.infer<typeof byeMessageSchema>;
+
+export const workerMessageSchema = z.discriminatedUnion('kind', [helloMessageSchema, replyMessageSchema, pongMessageSchema]);
+export type WorkerMessage = z.infer<typeof workerMessageSchema>;
+export const controllerMessageSchema = z.discriminatedUnion('kind', [welcomeMessageSchema, refuseMessageSchema, requestMessageSchema, cancelMessageSchema, pingMessageSchema, byeMessageSchema]);
+export type ControllerMessage = z.infer<typeof controllerMessageSchema>;
+
+export const OPERATIONS = {
+  /** Sets device and threads; first operation of a session. */
+  configure: {
+    mutating: true,
+    args: z.strictObject({
+  /** auto, cpu, cuda or cuda:N. */
+  device: z.string().max(64),
+  /** Threads of tensor operations; 0 leaves the library's choice. */
+  threads: z.int().min(0).max(1024),
+  /** Folder of the tokenization cache. */
+  cache_dir: z.string().max(4096),
+  /** Bytes that step handles may hold; 0 is no limit. */
+  step_budget_bytes: z.int().min(0).max(9007199254740991),
+  /** Bytes that buffer handles may hold; 0 is no limit. */
+  buffer_budget_bytes: z.int().min(0).max(9007199254740991),
+  /** Positions whose logits exist at a time; 0 takes the worker's table. */
+  position_chunk: z.int().min(0).max(1048576),
+}),
+    result: z.strictObject({
+  /** Device in words. */
+  device: z.string().max(256),
+  /** Threads in use. */
+  threads: z.int().min(1),
+}),
+  },
+  /** Frees roles, critics, datasets, handles and metrics; the settings of configure stay. */
+  reset: {
+    mutating: true,
+    args: z.strictObject({
+
+}),
+    result: z.strictObject({
+
+}),
+  },
+  /** Loads the teacher or the student. A student gets an optimizer. */
+  load_role: {
+    mutating: true,
+    args: z.strictObject({
+  /** Role. */
+  role: z.enum(["teacher","student"]),
+  /** What to load. */
+  model: modelSchema,
+  /** For a role that is trained. */
+  optimizer: optimizerSchema.exactOptional(),
+  /** Recompute activations in backward. */
+  gradient_checkpointing: z.boolean(),
+}),
+    result: z.strictObject({
+  /** Count. */
+  parameters: z.int().min(0),
+  /** Tokens in the part shared with the tokenizer. */
+  vocabulary: z.int().min(1),
+  /** H. */
+  hidden_size: z.int().min(1),
+  /** Blocks. */
+  layers: z.int().min(1),
+  /** Class of the model. */
+  architecture: z.string().max(128),
+  /** Of vocabulary and rules. */
+  tokenizer_hash: z.string().max(64),
+  /** Tokens that end a response. */
+  eos_ids: z.array(z.int().min(0)).max(64),
+  /** Generation engine that serves this model. */
+  engine: z.string().max(64),
+  /** What a user should know, for example a fallback. */
+  notes: z.array(z.string().max(1024)).max(32),
+}),
+  },
+  /** Makes a critic with its optimizer. Needs the role that gives its features. */
+  load_critic: {
+    mutating: true,
+    args: z.strictObject({
+  /** Name, for example off or on. */
+  critic: z.string().max(32),
+  /** Shape. */
+  spec: criticSpecSchema,
+  /** Its optimizer. */
+  optimizer: optimizerSchema,
+}),
+    result: z.strictObject({
+  /** Trained parameters. */
+  parameters: z.int().min(0),
+}),
+  },
+  /** Reads, tokenizes (or takes from the cache) and names a dataset. Needs a role, for its tokenizer. */
+  register_data: {
+    mutating: true,
+    args: z.strictObject({
+  /** Name. */
+  dataset: z.string().max(128),
+  /** What to read. */
+  source: dataSourceSchema,
+}),
+    result: z.strictObject({
+  /** Rows. */
+  rows: z.int().min(0),
+  /** Of the rows used. */
+  content_hash: z.string().max(64),
+  /** Sum over rows. */
+  prompt_tokens: z.int().min(0),
+  /** Sum over rows. */
+  response_tokens: z.int().min(0),
+  /** Lines skipped. */
+  bad_lines: z.int().min(0),
+  /** Prompts cut to the limit. */
+  cut_prompts: z.int().min(0),
+  /** Responses cut to the limit; they have no EOS label. */
+  cut_responses: z.int().min(0),
+  /** Rows per task or category, where the source has them. */
+  groups: z.record(z.string(), z.int().min(0)),
+}),
+  },
+  /** Draws one response per row from a role's policy and keeps it under a handle. */
+  generate: {
+    mutating: true,
+    args: z.strictObject({
+  /** Rollout. */
+  out: handleSchema,
+  /** Policy. */
+  role: z.enum(["teacher","student"]),
+  /** Prompts. */
+  dataset: z.string().max(128),
+  /** Rows. */
+  rows: z.array(z.int().min(0).max(9007199254740991)).max(65536),
+  /** One per row: keys the random numbers together with seed and position. */
+  sample_ids: z.array(z.int().min(0).max(9007199254740991)).max(65536),
+  /** How. */
+  sampling: samplingSchema,
+  /** Seed. */
+  seed: z.int().min(0).max(9007199254740991),
+}),
+    result: z.strictObject({
+  /** Responses. */
+  rows: z.int().min(0),
+  /** Tokens generated, EOS included. */
+  tokens: z.int().min(0),
+  /** Responses that ended with EOS. */
+  ended: z.int().min(0),
+  /** Version of the weights that drew them. */
+  policy_version: z.int().min(0),
+}),
+  },
+  /** Collates rows of several parts into one batch. */
+  build: {
+    mutating: true,
+    args: z.strictObject({
+  /** Batch. */
+  out: handleSchema,
+  /** Rows, in order. */
+  parts: z.array(batchPartSchema).max(16),
+}),
+    result: z.strictObject({
+  /** Sequences. */
+  rows: z.int().min(0),
+  /** Tokens of prompts and responses. */
+  tokens: z.int().min(0),
+  /** Rows times longest row. */
+  padded_tokens: z.int().min(0),
+  /** Per part. */
+  response_tokens: z.record(z.string(), z.int().min(0)),
+}),
+  },
+  /** Runs the policies once over a batch and keeps the last hidden states at response positions with it. */
+  score: {
+    mutating: true,
+    args: z.strictObject({
+  /** Batch. */
+  batch: handleSchema,
+  /** Run the teacher. */
+  teacher: z.boolean(),
+  /** values: without graph, for critics; graph: kept for step_student, so that one pass serves both (only when the batch is one micro-batch). */
+  student: z.enum(["none","values","graph"]),
+  /** Rows at a time; 0 is all. */
+  micro_batch: z.int().min(0).max(65536),
+}),
+    result: z.strictObject({
+  /** Time of the teacher's pass. */
+  teacher_ms: z.number().min(0),
+  /** Time of the student's pass. */
+  student_ms: z.number().min(0),
+}),
+  },
+  /** One ascent step of each named critic on its part of a scored batch. */
+  step_critic: {
+    mutating: true,
+    args: z.strictObject({
+  /** Optimizer step, for the metrics. */
+  step: z.int().min(0).max(9007199254740991),
+  /** Scored batch. */
+  batch: handleSchema,
+  /** Which critics, on which parts. */
+  updates: z.array(criticUpdateSchema).max(16),
+  /** 0-based turn within the step; tightness is measured in turn 0, before the update. */
+  turn: z.int().min(0).max(65536),
+  /** Learning rate. */
+  lr: z.number().min(0).max(1000),
+  /** Largest gradient norm; 0 is off. */
+  clip_norm: z.number().min(0).max(1000000),
+  /** Record tightness and value statistics. */
+  diagnostics: z.boolean(),
+}),
+    result: z.strictObject({
+
+}),
+  },
+  /** One descent step of the student on the weighted sum of terms. */
+  step_student: {
+    mutating: true,
+    args: z.strictObject({
+  /** Optimizer step, for the metrics. */
+  step: z.int().min(0).max(9007199254740991),
+  /** Batch; scored where a term needs a teacher or a critic. */
+  batch: handleSchema,
+  /** Terms. */
+  terms: z.array(termSchema).max(32),
+  /** Learning rate. */
+  lr: z.number().min(0).max(1000),
+  /** Largest gradient norm; 0 is off. */
+  clip_norm: z.number().min(0).max(1000000),
+  /** Rows at a time; 0 is all. Changes nothing but rounding. */
+  micro_batch: z.int().min(0).max(65536),
+  /** Record divergences, gaps, entropy and lengths in the same pass. */
+  diagnostics: z.boolean(),
+}),
+    result: z.strictObject({
+  /** Version of the student's weights after the step. */
+  policy_version: z.int().min(0),
+}),
+  },
+  /** Copies the step's metrics from the device once, and frees the handles step:N/... */
+  end_step: {
+    mutating: true,
+    args: z.strictObject({
+  /** N. */
+  step: z.int().min(0).max(9007199254740991),
+}),
+    result: z.strictObject({
+  /** Scalars by name; may be NaN or infinite. */
+  metrics: z.record(z.string(), wireNumberSchema),
+  /** What lives on. */
+  handles: z.array(handleUsageSchema).max(3),
+}),
+  },
+  /** Generates for rows of a dataset and scores the responses against the references. */
+  evaluate: {
+    mutating: false,
+    args: z.strictObject({
+  /** Policy. */
+  role: z.enum(["teacher","student"]),
+  /** Prompts and references. */
+  dataset: z.string().max(128),
+  /** Rows. */
+  rows: z.array(z.int().min(0).max(9007199254740991)).max(65536),
+  /** How. */
+  sampling: samplingSchema,
+  /** Decoding seed; the row number is the sample id. */
+  seed: z.int().min(0).max(9007199254740991),
+  /** Names in the worker's registry of metrics, for example rouge_l or exact_match. */
+  metrics: z.array(z.string().max(64)).max(16),
+  /** Texts sent back, from the first row. */
+  texts: z.int().min(0).max(65536),
+}),
+    result: z.strictObject({
+  /** Per metric, one figure a row. */
+  scores: z.record(z.string(), z.array(z.number()).max(65536)),
+  /** Response tokens a row. */
+  lengths: z.array(z.int().min(0)).max(65536),
+  /** Responses that ended with EOS. */
+  ended: z.int().min(0),
+  /** Tokens generated. */
+  tokens: z.int().min(0),
+  /** Texts asked for. */
+  texts: z.array(sampleTextSchema).max(65536),
+}),
+  },
+  /** Runs a policy over the dataset's own responses (teacher forcing) and returns per-row means over response tokens. */
+  measure: {
+    mutating: false,
+    args: z.strictObject({
+  /** Policy measured. */
+  role: z.enum(["teacher","student"]),
+  /** Rows with responses. */
+  dataset: z.string().max(128),
+  /** Rows. */
+  rows: z.array(z.int().min(0).max(9007199254740991)).max(65536),
+  /** Objectives by name: cross_entropy, forward_kl, reverse_kl, tvd. */
+  metrics: z.array(z.string().max(64)).max(16),
+  /** Rows at a time; 0 is all. */
+  micro_batch: z.int().min(0).max(65536),
+}),
+    result: z.strictObject({
+  /** Per metric, one mean a row. */
+  values: z.record(z.string(), z.array(z.number()).max(65536)),
+  /** Response tokens a row. */
+  tokens: z.array(z.int().min(0)).max(65536),
+}),
+  },
+  /** Sends a rollout's tokens and log-probabilities. */
+  fetch: {
+    mutating: false,
+    args: z.strictObject({
+  /** Rollout. */
+  rollout: handleSchema,
+}),
+    result: z.strictObject({
+  /** [B, T] response tokens, padded with -1. */
+  tokens: tensorRefSchema('int32', 2),
+  /** [B, T] log-probability of each token under the policy that drew it; 0 where padded. */
+  log_probs: tensorRefSchema('float32', 2),
+  /** Responses as text. */
+  texts: z.array(z.string().max(1048576)).max(65536),
+}),
+  },
+  /** Frees handles of the buffer or session scope. */
+  drop: {
+    mutating: true,
+    args: z.strictObject({
+  /** Handles. */
+  handles: z.array(handleSchema).max(65536),
+}),
+    result: z.strictObject({
+
+}),
+  },
+  /** A barrier between two steps: snapshots weights, optimizers, critics, policy version and buffer handles in host memory and starts writing them. The reply says staged, not durable. */
+  stage_checkpoint: {
+    mutating: true,
+    args: z.strictObject({
+  /** Name, for the commit. */
+  checkpoint: z.string().max(128),
+  /** Existing folder to write into. */
+  dir: z.string().max(4096),
+}),
+    result: z.strictObject({
+  /** Bytes staged. */
+  bytes: z.int().min(0),
+}),
+  },
+  /** Answers when a staged checkpoint's files are on disk (written, flushed, hashed). */
+  commit_checkpoint: {
+    mutating: false,
+    args: z.strictObject({
+  /** Name given to stage_checkpoint. */
+  checkpoint: z.string().max(128),
+}),
+    result: z.strictObject({
+  /** Files in the folder. */
+  files: z.array(fileHashSchema).max(64),
+}),
+  },
+  /** Puts a checkpoint's state into the loaded roles and critics, after checking hashes and shapes; all or nothing. */
+  restore: {
+    mutating: true,
+    args: z.strictObject({
+  /** Folder. */
+  dir: z.string().max(4096),
+  /** What commit_checkpoint answered. */
+  files: z.array(fileHashSchema).max(64),
+}),
+    result: z.strictObject({
+  /** Version of the restored student. */
+  policy_version: z.int().min(0),
+}),
+  },
+  /** Writes a role in Hugging Face format, with its tokenizer. */
+  export: {
+    mutating: false,
+    args: z.strictObject({
+  /** Role. */
+  role: z.enum(["teacher","student"]),
+  /** Folder; made when missing. */
+  dir: z.string().max(4096),
+}),
+    result: z.strictObject({
+  /** Files written. */
+  files: z.array(fileHashSchema).max(256),
+}),
+  },
+  /** Identities that must hold on the models and data loaded: a policy scored against itself has zero divergence with zero gradient and zero moment gap, masks count the labels, losses are finite. */
+  preflight: {
+    mutating: false,
+    args: z.strictObject({
+  /** Rows to try on. */
+  dataset: z.string().max(128),
+  /** Rows. */
+  rows: z.array(z.int().min(0).max(9007199254740991)).max(1024),
+}),
+    result: z.strictObject({
+  /** Outcome. */
+  checks: z.array(checkSchema).max(64),
+}),
+  },
+  /** Memory and live handles. */
+  report_memory: {
+    mutating: false,
+    args: z.strictObject({
+
+}),
+    result: z.strictObject({
+  /** Of the process. */
+  resident_bytes: z.int().min(0),
+  /** Largest so far. */
+  peak_resident_bytes: z.int().min(0),
+  /** Allocated on the accelerator; 0 on CPU. */
+  device_bytes: z.int().min(0),
+  /** Largest so far. */
+  peak_device_bytes: z.int().min(0),
+  /** Per scope. */
+  handles: z.array(handleUsageSchema).max(3),
+}),
+  },
+} as const;
+
+export type OperationName = keyof typeof OPERATIONS;
+export type OperationArgs<Name extends OperationName> = z.infer<(typeof OPERATIONS)[Name]['args']>;
+export type OperationResult<Name extends OperationName> = z.infer<(typeof OPERATIONS)[Name]['result']>;
