@@ -1,0 +1,1 @@
+"""Policies (teacher and student), critics, their loading, saving and optimizers."""
