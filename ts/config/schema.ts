@@ -1,0 +1,29 @@
+/** Shapes of the resolved configuration. Keys are the YAML keys; the reference is generated from these. */
+export { type Optimizer, optimizer, type Sampling, sampling } from './schema/common.js';
+export { type DatasetConfig, dataset } from './schema/data.js';
+export {
+  type AdversaryConfig,
+  type CriticConfig,
+  type IterationConfig,
+  type MethodConfig,
+  method,
+  type SourceConfig,
+  type TermConfig,
+} from './schema/method.js';
+export {
+  type ModelConfig,
+  type ModelReference,
+  model,
+  modelReference,
+  type StageReference,
+} from './schema/models.js';
+export { type RunConfig, run, type WorkerConfig } from './schema/run.js';
+export { type Schedule, schedule } from './schema/schedule.js';
+export {
+  type CheckpointsConfig,
+  type EvaluationConfig,
+  type StageConfig,
+  type StageDataConfig,
+  stage,
+  type TrainingConfig,
+} from './schema/stage.js';

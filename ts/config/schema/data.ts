@@ -1,0 +1,44 @@
+import { z } from 'zod';
+import { type DeepReadonly, positiveCount, seed } from './common.js';
+
+export const dataset = z.strictObject({
+  source: z
+    .string()
+    .min(1)
+    .max(4096)
+    .describe('builtin:microtasks, a JSONL or parquet file, or a hub dataset name'),
+  split: z
+    .string()
+    .min(1)
+    .max(128)
+    .default('train')
+    .describe('Split of the source: train, validation, or the name of a test set; C'),
+  limit: positiveCount.nullable().default(null).describe('Rows used, from the first; rows, null is all; C'),
+  template: z.enum(['alpaca', 'chat', 'plain']).default('alpaca').describe('Prompt template; R: alpaca'),
+  max_prompt_tokens: z
+    .int()
+    .min(1)
+    .max(1_048_576)
+    .default(256)
+    .describe('Prompts are cut to this length; tokens; R'),
+  max_tokens: z
+    .int()
+    .min(2)
+    .max(1_048_576)
+    .default(512)
+    .describe('Prompt and response together are cut to this length; tokens; R'),
+  fields: z
+    .partialRecord(z.enum(['instruction', 'input', 'output']), z.string().min(1).max(128))
+    .default({})
+    .describe('Names of the columns where they differ from instruction, input, output; C'),
+  validation_fraction: z
+    .number()
+    .min(0)
+    .max(0.9)
+    .default(0)
+    .describe('Share of rows that the split by seed sends to the split named validation; C'),
+  seed: seed.default(0).describe('Seed of that split and of generated data; C'),
+  skip_bad_lines: z.boolean().default(false).describe('Count bad lines instead of failing at the first; C'),
+});
+
+export type DatasetConfig = DeepReadonly<z.output<typeof dataset>>;

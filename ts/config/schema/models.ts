@@ -1,0 +1,84 @@
+import { z } from 'zod';
+import { type DeepReadonly, name, seed } from './common.js';
+
+const arch = z.strictObject({
+  hidden_size: z.int().min(8).max(65_536).describe('Width H of the residual stream'),
+  layers: z.int().min(1).max(512).describe('Transformer blocks'),
+  heads: z.int().min(1).max(512).describe('Attention heads; divides hidden_size'),
+  kv_heads: z.int().min(1).max(512).describe('Key/value heads; divides heads'),
+  intermediate_size: z.int().min(8).max(262_144).describe('Width of the feed-forward part'),
+  max_positions: z.int().min(8).max(1_048_576).default(512).describe('Longest sequence; tokens; C'),
+  tie_embeddings: z.boolean().default(true).describe("The output head shares the embedding's weight; C"),
+});
+
+const init = z
+  .enum(['pretrained', 'random', 'layers'])
+  .describe("Weights as shipped, random by seed, or a subset of the source's layers");
+
+const layers = z
+  .array(z.int().min(0).max(511))
+  .min(1)
+  .max(512)
+  .refine((indices) => indices.every((index, i) => i === 0 || index > (indices[i - 1] ?? index)), {
+    error: 'layer numbers must ascend, each at most once',
+  })
+  .nullable()
+  .default(null)
+  .describe('Layers kept, counted from 0, for init: layers; null otherwise');
+
+const layersAgree = (model: { init: string; layers: readonly number[] | null }) =>
+  (model.init === 'layers') === (model.layers !== null);
+const layersMessage = {
+  error: '`layers` and `init: layers` belong together: give both or neither',
+  path: ['layers'],
+};
+
+export const model = z
+  .strictObject({
+    source: z
+      .string()
+      .min(1)
+      .max(4096)
+      .describe('builtin:llama, a folder, a hub name, gguf:PATH, or package:MODULE/FILE.gguf'),
+    init: init.default('pretrained'),
+    layers,
+    arch: arch.nullable().default(null).describe('Shape of a builtin model; null for others'),
+    seed: seed
+      .nullable()
+      .default(null)
+      .describe("Seed of random weights; null derives it from the run's seed and the model's name; C"),
+    dtype: z.enum(['float32', 'bfloat16', 'float16']).default('float32').describe('Dtype of the weights; C'),
+    trust_remote_code: z.boolean().default(false).describe('Run code shipped with the model; C'),
+  })
+  .refine(layersAgree, layersMessage)
+  .refine((value) => !value.source.startsWith('builtin:') || value.arch !== null, {
+    error: 'a builtin model needs `arch`',
+    path: ['arch'],
+  })
+  .refine((value) => !value.source.startsWith('builtin:') || value.init === 'random', {
+    error: 'a builtin model has no pretrained weights: use `init: random`',
+    path: ['init'],
+  })
+  .refine((value) => value.arch === null || value.arch.hidden_size % value.arch.heads === 0, {
+    error: 'hidden_size must be a multiple of heads',
+    path: ['arch', 'hidden_size'],
+  })
+  .refine((value) => value.arch === null || value.arch.heads % value.arch.kv_heads === 0, {
+    error: 'heads must be a multiple of kv_heads',
+    path: ['arch', 'heads'],
+  });
+
+/** The exported model of an earlier stage, whole or a subset of its layers. */
+export const stageReference = z
+  .strictObject({
+    stage: name.describe('An earlier stage'),
+    init: z.enum(['pretrained', 'layers']).default('pretrained').describe('The whole model, or some layers'),
+    layers,
+  })
+  .refine(layersAgree, layersMessage);
+
+export const modelReference = z.union([name, stageReference, model]);
+
+export type ModelConfig = DeepReadonly<z.output<typeof model>>;
+export type StageReference = DeepReadonly<z.output<typeof stageReference>>;
+export type ModelReference = DeepReadonly<z.output<typeof modelReference>>;

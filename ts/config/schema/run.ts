@@ -1,0 +1,59 @@
+import { z } from 'zod';
+import { type DeepReadonly, name, seed } from './common.js';
+import { dataset } from './data.js';
+import { model } from './models.js';
+import { stage } from './stage.js';
+
+const bytes = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
+
+const worker = z
+  .strictObject({
+    device: z
+      .string()
+      .regex(/^(auto|cpu|cuda|cuda:\d{1,3})$/, 'expected auto, cpu, cuda or cuda:N')
+      .default('auto')
+      .describe('Device of the models: auto, cpu, cuda or cuda:N; C'),
+    threads: z
+      .int()
+      .min(0)
+      .max(1024)
+      .default(0)
+      .describe("Threads of tensor operations; 0 leaves the library's choice; C"),
+    cache_dir: z
+      .string()
+      .min(1)
+      .nullable()
+      .default(null)
+      .describe('Folder of tokenized data; null is .ammd/cache below the working directory; C'),
+    position_chunk: z
+      .int()
+      .min(0)
+      .max(1_048_576)
+      .default(0)
+      .describe("Positions whose logits exist at a time; 0 takes the worker's table; C"),
+    transport: z
+      .enum(['ipc', 'tcp'])
+      .default('ipc')
+      .describe('A socket file in a private folder, or TCP with keys (CURVE); C'),
+    step_budget_bytes: bytes
+      .default(0)
+      .describe('Bytes that one step may hold in the worker; 0 is no limit; C'),
+    buffer_budget_bytes: bytes
+      .default(0)
+      .describe('Bytes that kept rollouts may hold in the worker; 0 is no limit; C'),
+  })
+  .prefault({})
+  .describe('The worker process');
+
+export const run = z.strictObject({
+  name: name.describe('Name of the run; begins the name of its folder'),
+  seed: seed.default(0).describe('Root of all random streams; C'),
+  worker,
+  data: z.record(name, dataset).describe('Datasets, by name'),
+  models: z.record(name, model).default({}).describe('Models, by name'),
+  stages: z.record(name, stage).describe('Stages, by name, in order; each trains one model by one method'),
+});
+
+export type WorkerConfig = DeepReadonly<z.output<typeof worker>>;
+/** A resolved run configuration: every key present, methods inlined, nothing left to look up in a file. */
+export type RunConfig = DeepReadonly<z.output<typeof run>>;

@@ -1,0 +1,113 @@
+import { z } from 'zod';
+import { count, type DeepReadonly, name, optimizer, positiveCount, sampling, seed } from './common.js';
+import { method } from './method.js';
+import { modelReference } from './models.js';
+import { boundedSchedule } from './schedule.js';
+
+const training = z
+  .strictObject({
+    steps: positiveCount.nullable().default(null).describe('Steps of the student; give steps or epochs'),
+    epochs: z
+      .number()
+      .gt(0)
+      .max(1e6)
+      .nullable()
+      .default(null)
+      .describe('Passes over the training set; give steps or epochs'),
+    batch_size: z
+      .int()
+      .min(1)
+      .max(65_536)
+      .default(32)
+      .describe('Rows of a batch, all parts together; R: 8 to 32'),
+    micro_batch: z
+      .int()
+      .min(0)
+      .max(65_536)
+      .default(0)
+      .describe('Rows at a time through the models, 0 is all; changes nothing but memory and rounding; C'),
+    lr: boundedSchedule(0, 1000).describe('Learning rate; number or schedule; R: cosine to 1e-7'),
+    optimizer: optimizer.describe('AdamW of the student'),
+    clip_norm: z.number().min(0).max(1e6).default(1).describe('Largest gradient norm; 0 is off; R'),
+    gradient_checkpointing: z
+      .boolean()
+      .default(false)
+      .describe('Compute activations again in the backward pass: less memory, more time; C'),
+  })
+  .refine((value) => (value.steps === null) !== (value.epochs === null), {
+    error: 'give either `steps` or `epochs`, and leave the other out or null',
+    path: ['steps'],
+  });
+
+const rollout = z.strictObject({ sampling }).prefault({}).describe('Generation of training rows');
+
+const data = z.strictObject({
+  train: name.describe('Training set'),
+  validation: name.nullable().default(null).describe('Set for evaluation during training and `measure`'),
+  test: z.array(name).max(64).default([]).describe('Test sets, evaluated when the stage is done'),
+});
+
+const evaluation = z
+  .strictObject({
+    every: count
+      .default(0)
+      .describe('Steps between two evaluations on the validation set; 0 is never during training; C'),
+    rows: positiveCount.nullable().default(200).describe('Rows of a set during training; null is all; C'),
+    initial: z.boolean().default(false).describe('Evaluate before the first step as well; C'),
+    metrics: z
+      .array(z.enum(['exact_match', 'rouge_l']))
+      .min(1)
+      .default(['exact_match'])
+      .describe('Scores of generated responses'),
+    measure: z
+      .array(z.enum(['cross_entropy', 'forward_kl', 'reverse_kl', 'tvd']))
+      .default([])
+      .describe(
+        "Means over the validation set's own responses (teacher forcing); all but cross_entropy need a teacher",
+      ),
+    greedy: z.boolean().default(true).describe('Decode greedily, besides the seeds; C'),
+    seeds: z.array(seed).max(64).default([10]).describe('Decoding seeds; R: 10, 20, 30, 40, 50'),
+    sampling,
+    best: z
+      .strictObject({
+        metric: z.string().describe('A name of `metrics` or `measure`'),
+        mode: z.enum(['max', 'min']).default('max').describe('Which end is better'),
+      })
+      .nullable()
+      .default(null)
+      .describe('Keep the checkpoint that is best on the validation set; null keeps the last; R: rouge_l'),
+    samples: count.default(3).describe('Responses of each set kept as text; rows; C'),
+  })
+  .prefault({})
+  .describe('Evaluation of the student');
+
+const checkpoints = z
+  .strictObject({
+    every: count.default(0).describe('Steps between two checkpoints; 0 is only at the end; C'),
+    keep: z.int().min(1).max(10_000).default(2).describe('Newest checkpoints kept, besides the best; C'),
+  })
+  .prefault({})
+  .describe('Checkpoints');
+
+const diagnostics = z
+  .strictObject({ every: count.default(10).describe('Steps between two diagnostics rows; 0 is never; C') })
+  .prefault({})
+  .describe('Distances, gaps, tightness, entropy and lengths, measured in the same pass');
+
+export const stage = z.strictObject({
+  student: modelReference.describe('The model that is trained: a name, {stage: NAME}, or a model'),
+  teacher: modelReference.nullable().default(null).describe('The model it learns from; null for none'),
+  method,
+  data,
+  training,
+  rollout,
+  evaluation,
+  checkpoints,
+  diagnostics,
+});
+
+export type TrainingConfig = DeepReadonly<z.output<typeof training>>;
+export type StageDataConfig = DeepReadonly<z.output<typeof data>>;
+export type EvaluationConfig = DeepReadonly<z.output<typeof evaluation>>;
+export type CheckpointsConfig = DeepReadonly<z.output<typeof checkpoints>>;
+export type StageConfig = DeepReadonly<z.output<typeof stage>>;
