@@ -1,0 +1,93 @@
+import type {
+  AdversaryConfig,
+  CheckpointsConfig,
+  CriticConfig,
+  EvaluationConfig,
+  IterationConfig,
+  ModelConfig,
+  Sampling,
+  Schedule,
+  StageDataConfig,
+  TermConfig,
+  TrainingConfig,
+} from '../config/schema.js';
+
+/** Where the weights of a role come from: outside, or the exported model of an earlier stage. */
+export type ModelOrigin =
+  | { readonly kind: 'source'; readonly source: string }
+  | { readonly kind: 'stage'; readonly stage: string };
+
+/** A model with every name resolved. `origin: stage` becomes a folder once that stage is done. */
+export interface ModelPlan {
+  readonly origin: ModelOrigin;
+  readonly init: ModelConfig['init'];
+  readonly layers: readonly number[] | null;
+  /** Shape of a builtin model; null for others, stages included (an exported folder carries its shape). */
+  readonly arch: ModelConfig['arch'];
+  readonly seed: number;
+  readonly dtype: ModelConfig['dtype'];
+  readonly trust_remote_code: boolean;
+}
+
+/** One part of each batch, with its rows per batch (the shares times the batch size, summing to it). */
+export interface PartPlan {
+  readonly part: string;
+  readonly from: 'dataset' | 'student' | 'teacher';
+  readonly dataset: string;
+  readonly rows: number;
+  /** Seed of the responses drawn for this part; the sample id and position key the numbers. */
+  readonly seed: number;
+}
+
+export interface TermPlan extends TermConfig {
+  readonly name: string;
+}
+
+export interface CriticPlan extends CriticConfig {
+  readonly name: string;
+  readonly seed: number;
+}
+
+/** One stage: everything it needs but the number of rows of its datasets. Immutable. */
+export interface StagePlan {
+  readonly name: string;
+  readonly index: number;
+  readonly method: string;
+  readonly student: ModelPlan;
+  readonly teacher: ModelPlan | null;
+  readonly parts: readonly PartPlan[];
+  readonly onPolicyWeight: Schedule;
+  readonly terms: readonly TermPlan[];
+  readonly critics: readonly CriticPlan[];
+  readonly adversary: AdversaryConfig;
+  readonly iteration: IterationConfig;
+  readonly training: TrainingConfig;
+  /** Sampling of training rows. */
+  readonly sampling: Sampling;
+  readonly data: StageDataConfig;
+  /** Datasets to register: training, parts, validation and test, each once, in that order. */
+  readonly datasets: readonly string[];
+  readonly evaluation: EvaluationConfig;
+  readonly checkpoints: CheckpointsConfig;
+  readonly diagnostics: { readonly every: number };
+  /** Seed of the order of rows, per dataset that parts draw from. */
+  readonly orderSeeds: Readonly<Record<string, number>>;
+}
+
+/** A stage plan whose datasets are registered: rows and total steps are known. */
+export interface SizedStagePlan extends StagePlan {
+  /** Rows of each dataset that parts draw from. */
+  readonly rows: Readonly<Record<string, number>>;
+  /** Steps of the student. */
+  readonly studentSteps: number;
+  /** All steps: critic warm-up and steps of the student. */
+  readonly steps: number;
+}
+
+/** A run: stages in order. Immutable; two runs with one hash train the same models. */
+export interface RunPlan {
+  readonly name: string;
+  readonly seed: number;
+  readonly hash: string;
+  readonly stages: readonly StagePlan[];
+}
