@@ -1,0 +1,1 @@
+"""Generation engines: responses drawn from a policy with random numbers keyed by sample id and position."""

@@ -1,0 +1,13 @@
+"""The errors of generation; `code` is the wire's name for them."""
+
+
+class RolloutError(ValueError):
+    """A request for generation that cannot be served; the message says what is wrong and the remedy."""
+
+    code = "invalid_argument"
+
+
+class UnsupportedModelError(RolloutError):
+    """A generation engine was asked for by name and does not cover this model."""
+
+    code = "unsupported"
