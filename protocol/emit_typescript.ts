@@ -36,7 +36,7 @@ function schemaOf(field: FieldType): string {
     case 'list':
       return `z.array(${schemaOf(field.items)})${bounds(field.max === undefined ? {} : { max: field.max })}`;
     case 'map':
-      return `z.record(z.string(), ${schemaOf(field.values)})`;
+      return `mapSchema(${schemaOf(field.values)}, ${field.max})`;
     case 'ref':
       return `${field.name.charAt(0).toLowerCase()}${field.name.slice(1)}Schema`;
     case 'tensor':
@@ -65,6 +65,9 @@ function schemaAndType(name: string, doc: string, schema: string): string {
 const PRELUDE = `
 /** A MessagePack number as it comes: NaN and infinities are allowed, unlike z.number(). */
 export const wireNumberSchema = z.custom<number>((value) => typeof value === 'number', 'expected a number');
+
+const mapSchema = <Value extends z.ZodType>(values: Value, max: number) =>
+  z.record(z.string(), values).refine((map) => Object.keys(map).length <= max, \`more than \${max} entries\`);
 
 /** A raw tensor frame of the same message: \`frame\` counts the frames after the body, from 0. */
 export const tensorRefSchema = (dtype: string, rank: number) =>

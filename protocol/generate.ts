@@ -1,7 +1,8 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Definition } from './definition.js';
+import { emitMarkdown } from './emit_markdown.js';
 import { emitPython } from './emit_python.js';
 import { emitTypeScript } from './emit_typescript.js';
 
@@ -14,10 +15,13 @@ function main(check: boolean): number {
   const outputs = [
     { file: 'ts/wire/protocol.gen.ts', text: emitTypeScript(definition) },
     { file: 'py_worker/server/protocol_gen.py', text: emitPython(definition) },
+    { file: 'protocol/REFERENCE.md', text: emitMarkdown(definition) },
   ];
   const drifted = outputs.filter(({ file, text }) => {
     if (!check) writeFileSync(path.join(root, file), text);
-    return check && readFileSync(path.join(root, file), 'utf8') !== text;
+    return (
+      check && (!existsSync(path.join(root, file)) || readFileSync(path.join(root, file), 'utf8') !== text)
+    );
   });
   for (const { file } of drifted)
     console.error(`${file} differs from protocol/protocol.json; run 'npm run generate'`);

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 PROTOCOL_VERSION: Final = 1
-PROTOCOL_HASH: Final = "02ed57cc208d4d35d801ba5465d56895838e3446f4b3f2d1c3562016dc08bce2"
+PROTOCOL_HASH: Final = "2e82dc22211bbfd4a8ecce3d36befa9f06058f210527ef4a8318032cb5d411fd"
 
 MAX_BODY_BYTES: Final = 8388608
 """Largest MessagePack body of one message, in bytes."""
@@ -31,6 +31,8 @@ LIVENESS_MS: Final = 10000
 """Silence of the socket thread after which a worker is taken for dead."""
 HANDSHAKE_MS: Final = 120000
 """Time from the worker's start to its hello (importing torch and transformers takes seconds)."""
+ORPHAN_MS: Final = 60000
+"""Silence of the controller, which pings every heartbeat_ms, after which a worker exits."""
 QUEUE_MS: Final = 3600000
 """Longest wait of a request in the worker's queue, unless the request says otherwise."""
 

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 export const PROTOCOL_VERSION = 1;
-export const PROTOCOL_HASH = '02ed57cc208d4d35d801ba5465d56895838e3446f4b3f2d1c3562016dc08bce2';
+export const PROTOCOL_HASH = '2e82dc22211bbfd4a8ecce3d36befa9f06058f210527ef4a8318032cb5d411fd';
 
 export const LIMITS = {
   /** Largest MessagePack body of one message, in bytes. */
@@ -27,6 +27,8 @@ export const LIMITS = {
   livenessMs: 10000,
   /** Time from the worker's start to its hello (importing torch and transformers takes seconds). */
   handshakeMs: 120000,
+  /** Silence of the controller, which pings every heartbeat_ms, after which a worker exits. */
+  orphanMs: 60000,
   /** Longest wait of a request in the worker's queue, unless the request says otherwise. */
   queueMs: 3600000,
 } as const;
@@ -37,6 +39,9 @@ export const FATAL_ERRORS: ReadonlySet<ErrorCode> = new Set(["version_mismatch",
 
 /** A MessagePack number as it comes: NaN and infinities are allowed, unlike z.number(). */
 export const wireNumberSchema = z.custom<number>((value) => typeof value === 'number', 'expected a number');
+
+const mapSchema = <Value extends z.ZodType>(values: Value, max: number) =>
+  z.record(z.string(), values).refine((map) => Object.keys(map).length <= max, `more than ${max} entries`);
 
 /** A raw tensor frame of the same message: `frame` counts the frames after the body, from 0. */
 export const tensorRefSchema = (dtype: string, rank: number) =>
@@ -127,7 +132,7 @@ export const dataSourceSchema = z.strictObject({
   /** Prompt template. */
   template: z.enum(["alpaca","chat","plain"]),
   /** Names of the source's columns: instruction, input, output. */
-  fields: z.record(z.string(), z.string().max(128)),
+  fields: mapSchema(z.string().max(128), 16),
   /** Prompts are cut to this length. */
   max_prompt_tokens: z.int().min(1).max(1048576),
   /** Prompt and response are cut to this length. */
@@ -186,7 +191,7 @@ export const termSchema = z.strictObject({
   /** Critic whose values the objective takes. */
   critic: z.string().max(32).exactOptional(),
   /** Parameters of the objective: beta, alpha, temperature. */
-  params: z.record(z.string(), z.number().min(-1000000).max(1000000)),
+  params: mapSchema(z.number().min(-1000000).max(1000000), 16),
 });
 export type Term = z.infer<typeof termSchema>;
 
@@ -283,7 +288,7 @@ export const helloMessageSchema = z.strictObject({
   /** SHA-256 of this file's canonical JSON. */
   protocol_hash: z.string().max(64),
   /** Versions: python, torch, transformers, ... */
-  packages: z.record(z.string(), z.string().max(128)),
+  packages: mapSchema(z.string().max(128), 64),
   /** Devices the worker can use, for example cpu or cuda:0 NVIDIA H200. */
   devices: z.array(z.string().max(256)).max(64),
   /** Process id. */
@@ -496,7 +501,7 @@ export const OPERATIONS = {
   /** Responses cut to the limit; they have no EOS label. */
   cut_responses: z.int().min(0),
   /** Rows per task or category, where the source has them. */
-  groups: z.record(z.string(), z.int().min(0)),
+  groups: mapSchema(z.int().min(0), 256),
 }),
   },
   /** Draws one response per row from a role's policy and keeps it under a handle. */
@@ -546,7 +551,7 @@ export const OPERATIONS = {
   /** Rows times longest row. */
   padded_tokens: z.int().min(0),
   /** Per part. */
-  response_tokens: z.record(z.string(), z.int().min(0)),
+  response_tokens: mapSchema(z.int().min(0), 16),
 }),
   },
   /** Runs the policies once over a batch and keeps the last hidden states at response positions with it. */
@@ -625,7 +630,7 @@ export const OPERATIONS = {
 }),
     result: z.strictObject({
   /** Scalars by name; may be NaN or infinite. */
-  metrics: z.record(z.string(), wireNumberSchema),
+  metrics: mapSchema(wireNumberSchema, 4096),
   /** What lives on. */
   handles: z.array(handleUsageSchema).max(3),
 }),
@@ -651,7 +656,7 @@ export const OPERATIONS = {
 }),
     result: z.strictObject({
   /** Per metric, one figure a row. */
-  scores: z.record(z.string(), z.array(z.number()).max(65536)),
+  scores: mapSchema(z.array(z.number()).max(65536), 16),
   /** Response tokens a row. */
   lengths: z.array(z.int().min(0)).max(65536),
   /** Responses that ended with EOS. */
@@ -679,7 +684,7 @@ export const OPERATIONS = {
 }),
     result: z.strictObject({
   /** Per metric, one mean a row. */
-  values: z.record(z.string(), z.array(z.number()).max(65536)),
+  values: mapSchema(z.array(z.number()).max(65536), 16),
   /** Response tokens a row. */
   tokens: z.array(z.int().min(0)).max(65536),
 }),
