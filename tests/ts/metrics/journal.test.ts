@@ -12,30 +12,10 @@ import {
   sampleRowSchema,
   stepRowSchema,
 } from '../../../ts/metrics/rows.js';
+import { makeEvaluation, makeSample, makeStep } from './make_rows.js';
 
-const step = (n: number, metrics: StepRow['metrics'] = { loss: 1 / 3 }): StepRow => ({
-  kind: 'step',
-  stage: 'ammd',
-  step: n,
-  metrics,
-  lr: 1e-3,
-  critic_lr: null,
-  tokens: { batch: 20, response: 12, generated: 6 },
-  seconds: {
-    generate: 0.1,
-    build: 0,
-    teacher: 0,
-    prepass: 0,
-    critic: 0,
-    student: 0.2,
-    end: 0,
-    wire: 0,
-    idle: 0,
-    total: 0.3,
-  },
-  policy_version: n,
-  wire_bytes: 900,
-});
+const step = (n: number, metrics: StepRow['metrics'] = { loss: 1 / 3 }): StepRow =>
+  makeStep({ step: n, metrics });
 
 let folder: string;
 let path: string;
@@ -69,16 +49,7 @@ describe('append and read', () => {
 
   test('the offset counts bytes, not characters, and goes on after reopening', () => {
     const first = Journal.open<SampleRow>(path, sampleRowSchema);
-    const sample: SampleRow = {
-      kind: 'sample',
-      stage: 'ä',
-      step: 1,
-      dataset: 'seen',
-      row: 0,
-      prompt: '日本',
-      text: 'a\nb\u2028',
-      references: [],
-    };
+    const sample = makeSample({ stage: 'ä', prompt: '日本', text: 'a\nb\u2028', references: [] });
     first.append(sample);
     expect(first.offset).toBe(readFileSync(path).length);
     first.close();
@@ -107,21 +78,7 @@ describe('append and read', () => {
   });
 
   test('an evaluation row may have scores or not', () => {
-    const row: EvaluationRow = {
-      kind: 'evaluation',
-      stage: 'ammd',
-      step: 0,
-      final: true,
-      dataset: 'seen',
-      metric: 'rouge_l',
-      decoding: 'sampled',
-      seed: 10,
-      mean: 50,
-      rows: 2,
-      ended: 1,
-      mean_length: 3.5,
-      tokens: 7,
-    };
+    const row = makeEvaluation({ step: 0 });
     const journal = Journal.open<EvaluationRow>(path, evaluationRowSchema);
     journal.append(row);
     journal.append({ ...row, scores: [0, 100] });

@@ -1,0 +1,99 @@
+import { mean, quantileSorted } from 'simple-statistics';
+import { groupBy, rowScores } from './aggregate.js';
+import type { Decoding, EvaluationRow } from './rows.js';
+
+/** A difference of two means over the same rows, with its percentile bootstrap interval. */
+export interface Interval {
+  readonly difference: number;
+  readonly low: number;
+  readonly high: number;
+  readonly rows: number;
+}
+
+export interface BootstrapOptions {
+  readonly seed?: number;
+  readonly resamples?: number;
+  readonly confidence?: number;
+}
+
+/**
+ * Mean of `left[i] − right[i]` with a percentile bootstrap interval over rows (Efron 1979), the same for the
+ * same seed. It covers the choice of test rows, not of the training seed.
+ *
+ * @throws {RangeError} the scores are not of the same rows, or there are none
+ */
+export function pairedDifference(
+  left: readonly number[],
+  right: readonly number[],
+  { seed = 0, resamples = 2000, confidence = 0.95 }: BootstrapOptions = {},
+): Interval {
+  if (left.length !== right.length || left.length === 0) {
+    throw new RangeError(`paired scores of ${left.length} and ${right.length} rows`);
+  }
+  const differences = Float64Array.from(left, (score, index) => score - (right[index] ?? Number.NaN));
+  const draw = uniform(seed);
+  const means = new Float64Array(resamples);
+  for (let resample = 0; resample < resamples; resample += 1) {
+    let sum = 0;
+    for (let count = 0; count < differences.length; count += 1) {
+      sum += differences[Math.floor(draw() * differences.length)] ?? Number.NaN;
+    }
+    means[resample] = sum / differences.length;
+  }
+  const sorted = Array.from(means.sort());
+  const tail = (1 - confidence) / 2;
+  return {
+    difference: mean([...differences]),
+    low: quantileSorted(sorted, tail),
+    high: quantileSorted(sorted, 1 - tail),
+    rows: differences.length,
+  };
+}
+
+/** A stage's final score minus another's, on one dataset and metric, under the same decoding. */
+export interface Comparison extends Interval {
+  readonly stage: string;
+  readonly against: string;
+  readonly dataset: string;
+  readonly metric: string;
+  readonly decoding: Decoding;
+}
+
+/** `stage` against every other stage that has final per-row scores of the same rows. */
+export function compareStages(
+  rows: readonly EvaluationRow[],
+  stage: string,
+  options: BootstrapOptions = {},
+): Comparison[] {
+  const scored = rows.filter((row) => row.final && row.scores !== undefined);
+  const tests = groupBy(scored, (row) => JSON.stringify([row.dataset, row.metric, row.decoding]));
+  return [...tests.values()].flatMap((test) => compareOnTest(test, stage, options));
+}
+
+function compareOnTest(
+  test: readonly EvaluationRow[],
+  stage: string,
+  options: BootstrapOptions,
+): Comparison[] {
+  const byStage = groupBy(test, (row) => row.stage);
+  const scores = rowScores(byStage.get(stage) ?? []);
+  if (scores === undefined) return [];
+  return [...byStage].flatMap(([against, rows]) => {
+    const [first] = rows;
+    const others = rowScores(rows);
+    if (against === stage || first === undefined || others?.length !== scores.length) return [];
+    const { dataset, metric, decoding } = first;
+    return [{ stage, against, dataset, metric, decoding, ...pairedDifference(scores, others, options) }];
+  });
+}
+
+/** Uniform numbers in [0, 1) from a seed: mulberry32, whose period of 2^32 is ample for resampling. */
+function uniform(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
