@@ -33,7 +33,8 @@ export function xoshiro128(state: readonly [number, number, number, number]): Ge
   };
 }
 
-function seeded(seed: number, stream: number): Generator {
+/** The generator of one stream of a seed. */
+export function seeded(seed: number, stream: number): Generator {
   const digest = createHash('sha256')
     .update(JSON.stringify([seed, stream]))
     .digest();

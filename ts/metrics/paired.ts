@@ -1,4 +1,5 @@
 import { mean, quantileSorted } from 'simple-statistics';
+import { seeded } from '../common/random.js';
 import { groupBy, rowScores } from './aggregate.js';
 import type { Decoding, EvaluationRow } from './rows.js';
 
@@ -31,12 +32,12 @@ export function pairedDifference(
     throw new RangeError(`paired scores of ${left.length} and ${right.length} rows`);
   }
   const differences = Float64Array.from(left, (score, index) => score - (right[index] ?? Number.NaN));
-  const draw = uniform(seed);
+  const draw = seeded(seed, 0);
   const means = new Float64Array(resamples);
   for (let resample = 0; resample < resamples; resample += 1) {
     let sum = 0;
     for (let count = 0; count < differences.length; count += 1) {
-      sum += differences[Math.floor(draw() * differences.length)] ?? Number.NaN;
+      sum += differences[Math.floor((draw() / 2 ** 32) * differences.length)] ?? Number.NaN;
     }
     means[resample] = sum / differences.length;
   }
@@ -85,15 +86,4 @@ function compareOnTest(
     const { dataset, metric, decoding } = first;
     return [{ stage, against, dataset, metric, decoding, ...pairedDifference(scores, others, options) }];
   });
-}
-
-/** Uniform numbers in [0, 1) from a seed: mulberry32, whose period of 2^32 is ample for resampling. */
-function uniform(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
