@@ -1,0 +1,61 @@
+// The import table: what each folder of ts/ may import, beside itself and common.
+const TABLE = {
+  common: [],
+  config: [],
+  plan: ['config'],
+  schedule: ['config', 'plan'],
+  wire: [],
+  worker: ['wire'],
+  dispatch: ['config', 'plan', 'schedule', 'wire'],
+  metrics: [],
+  run: ['config', 'plan', 'schedule', 'dispatch', 'worker', 'metrics'],
+  report: ['metrics'],
+  sweep: ['config', 'plan', 'run', 'report'],
+  reproduce: ['config', 'plan', 'run', 'report'],
+};
+
+const folders = Object.entries(TABLE).map(([folder, others]) => ({
+  name: `${folder}-imports`,
+  comment: `ts/${folder} may import only: ${['common', ...others].join(', ')}.`,
+  severity: 'error',
+  from: { path: `^ts/${folder}/` },
+  to: { path: '^(ts|protocol|dist)/', pathNot: `^ts/(${[folder, 'common', ...others].join('|')})/` },
+}));
+
+/** One package, one folder: whoever wants to replace it has one place to look at. */
+const only = (folder, packages) => ({
+  name: `only-${folder}-imports-${packages.join('-')}`,
+  comment: `${packages.join(' and ')} may be imported only in ts/${folder}.`,
+  severity: 'error',
+  from: { path: '^(ts|protocol)/', pathNot: `^ts/${folder}/` },
+  to: { path: `(^|node_modules/)(${packages.join('|')})(/|$)` },
+});
+
+module.exports = {
+  forbidden: [
+    ...folders,
+    only('wire', ['zeromq', 'msgpackr']),
+    only('worker', ['execa']),
+    {
+      name: 'bootstrap-needs-no-modules',
+      comment: 'The bootstrap runs before anything is installed: Node itself and its own files only.',
+      severity: 'error',
+      from: { path: '^ts/bootstrap' },
+      to: { pathNot: '^ts/bootstrap/', dependencyTypesNot: ['core'] },
+    },
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    { name: 'resolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
+    {
+      name: 'no-development-packages',
+      comment: 'What a user installs has only `dependencies`.',
+      severity: 'error',
+      from: { path: '^(ts|protocol)/' },
+      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'] },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true, // imports of types count too
+    parser: 'swc', // TypeScript 7 has no interface that this tool could use
+  },
+};

@@ -1,0 +1,66 @@
+import { describe, expect, test } from '@jest/globals';
+import { jestOutcome, pytestOutcome, selectTests, summarise } from '../../../ts/bootstrap/test_runner.mjs';
+
+const FILES = ['tests/ts/plan/plan.test.ts', 'tests/py/losses/test_moment.py', 'tests/contract/plan.test.ts'];
+
+describe('selectTests', () => {
+  test('everything, or one whole side, is run with coverage', () => {
+    expect(selectTests([], FILES)).toEqual({
+      jest: ['--coverage'],
+      pytest: [expect.stringContaining('--cov=py_worker'), expect.any(String)],
+    });
+    expect(selectTests(['ts'], FILES)).toEqual({ jest: ['--coverage'] });
+  });
+
+  test("a side takes its runner's own arguments", () => {
+    expect(selectTests(['py', '-k', 'gap'], FILES)).toEqual({ pytest: ['-k', 'gap'] });
+  });
+
+  test('a pattern chooses files on both sides', () => {
+    expect(selectTests(['plan.test'], FILES)).toEqual({ jest: ['--runTestsByPath', FILES[0], FILES[2]] });
+    expect(selectTests(['losses', 'contract'], FILES)).toEqual({
+      jest: ['--runTestsByPath', FILES[2]],
+      pytest: [FILES[1]],
+    });
+    expect(selectTests(['nothing'], FILES)).toEqual({});
+  });
+});
+
+describe('outcomes', () => {
+  test('of Jest: a file that cannot be loaded is a failure', () => {
+    const report = { numPassedTests: 7, numFailedTests: 1, numRuntimeErrorTestSuites: 2, numPendingTests: 4 };
+    expect(jestOutcome(report, false)).toEqual({ passed: 7, failed: 3, ok: false });
+  });
+
+  test('of pytest: errors are failures, skipped tests are neither', () => {
+    const xml =
+      '<?xml version="1.0"?><testsuites name="pytest tests"><testsuite name="pytest" errors="1" failures="2" skipped="3" tests="16" time="1.0">';
+    expect(pytestOutcome(xml, false)).toEqual({ passed: 10, failed: 3, ok: false });
+  });
+
+  test.each([
+    ['Jest', () => jestOutcome(undefined, false)],
+    ['pytest', () => pytestOutcome(undefined, false)],
+    ['pytest with a cut report', () => pytestOutcome('<?xml', true)],
+  ])('a %s that dies without a report is a failure', (_, outcome) => {
+    expect(outcome()).toEqual({ passed: 0, failed: 1, ok: false });
+  });
+});
+
+describe('summarise', () => {
+  test('adds the sides', () => {
+    const outcomes = [
+      { passed: 3, failed: 0, ok: true },
+      { passed: 4, failed: 0, ok: true },
+    ];
+    expect(summarise(outcomes)).toEqual({ line: '7 passed, 0 failed', code: 0 });
+  });
+
+  test.each([
+    ['a failure', [{ passed: 3, failed: 1, ok: false }], '3 passed, 1 failed'],
+    ['too little coverage', [{ passed: 3, failed: 0, ok: false }], '3 passed, 0 failed'],
+    ['no test at all', [], '0 passed, 0 failed'],
+  ])('%s gives exit code 1', (_, outcomes, line) => {
+    expect(summarise(outcomes)).toEqual({ line, code: 1 });
+  });
+});

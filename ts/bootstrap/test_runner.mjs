@@ -1,0 +1,167 @@
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readJson } from './stamp.mjs';
+
+/**
+ * Result of one side's tests.
+ *
+ * @typedef {object} Outcome
+ * @property {number} passed
+ * @property {number} failed
+ * @property {boolean} ok whether the runner was content: no failure, coverage reached
+ */
+
+// Torch processes with two threads each on two cores run 7 to 10 times slower than with one.
+// No test may reach a model hub.
+const TEST_ENV = {
+  OMP_NUM_THREADS: '1',
+  MKL_NUM_THREADS: '1',
+  TOKENIZERS_PARALLELISM: 'false',
+  HF_HUB_OFFLINE: '1',
+};
+
+/**
+ * Runs Jest, then pytest, and closes with the line `N passed, N failed`.
+ *
+ * @param {string} root
+ * @param {string} python
+ * @param {readonly string[]} args none: everything, with coverage; `ts` or `py`, with the runner's own arguments
+ *   behind it: one side; anything else: the test files with that in their path
+ * @returns {Promise<number>} exit code
+ */
+export async function runTests(root, python, args) {
+  const env = { ...TEST_ENV, ...process.env, AMMD_WORKER_PYTHON: python };
+  const folder = mkdtempSync(join(tmpdir(), 'ammd-test-'));
+  try {
+    const outcomes = [];
+    const { jest, pytest } = selectTests(args, listTests(root));
+    if (jest) outcomes.push(await runJest(root, env, jest, join(folder, 'jest.json')));
+    if (pytest) outcomes.push(await runPytest(root, env, python, pytest, join(folder, 'pytest.xml')));
+    const { line, code } = summarise(outcomes);
+    process.stdout.write(`\n${line}\n`);
+    return code;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Arguments for each runner; a side that is left out does not run. Coverage is asked for where a whole side runs.
+ *
+ * @param {readonly string[]} args
+ * @param {readonly string[]} files all test files
+ * @returns {{ jest?: readonly string[], pytest?: readonly string[] }}
+ */
+export function selectTests(args, files) {
+  const [side, ...rest] = args;
+  const jestCoverage = ['--coverage'];
+  const pytestCoverage = ['--cov=py_worker', '--cov-report=term:skip-covered'];
+  if (side === undefined) return { jest: jestCoverage, pytest: pytestCoverage };
+  if (side === 'ts') return { jest: rest.length > 0 ? rest : jestCoverage };
+  if (side === 'py') return { pytest: rest.length > 0 ? rest : pytestCoverage };
+  const chosen = files.filter((file) => args.some((pattern) => file.includes(pattern)));
+  const jest = chosen.filter((file) => file.endsWith('.ts'));
+  const pytest = chosen.filter((file) => file.endsWith('.py'));
+  return {
+    ...(jest.length > 0 && { jest: ['--runTestsByPath', ...jest] }),
+    ...(pytest.length > 0 && { pytest }),
+  };
+}
+
+/**
+ * The last line and the exit code of all sides together. Nothing run counts as a failure.
+ *
+ * @param {readonly Outcome[]} outcomes
+ */
+export function summarise(outcomes) {
+  const passed = outcomes.reduce((sum, outcome) => sum + outcome.passed, 0);
+  const failed = outcomes.reduce((sum, outcome) => sum + outcome.failed, 0);
+  const good = passed > 0 && failed === 0 && outcomes.every((outcome) => outcome.ok);
+  return { line: `${passed} passed, ${failed} failed`, code: good ? 0 : 1 };
+}
+
+/**
+ * @param {unknown} report Jest's JSON report; undefined when Jest died before writing it
+ * @param {boolean} ok
+ * @returns {Outcome}
+ */
+export function jestOutcome(report, ok) {
+  if (!report) return { passed: 0, failed: 1, ok: false };
+  const counts = /** @type {Record<string, number>} */ (report);
+  const { numPassedTests = 0, numFailedTests = 0, numRuntimeErrorTestSuites = 0 } = counts;
+  return { passed: numPassedTests, failed: numFailedTests + numRuntimeErrorTestSuites, ok };
+}
+
+/**
+ * @param {string | undefined} xml pytest's JUnit report; undefined when pytest died before writing it
+ * @param {boolean} ok
+ * @returns {Outcome}
+ */
+export function pytestOutcome(xml, ok) {
+  const suite = xml?.match(/<testsuite\b[^>]*>/)?.[0];
+  if (!suite) return { passed: 0, failed: 1, ok: false };
+  /** @param {string} name */
+  const count = (name) => Number(suite.match(new RegExp(`\\b${name}="(\\d+)"`))?.[1] ?? 0);
+  const failed = count('failures') + count('errors');
+  return { passed: Math.max(0, count('tests') - failed - count('skipped')), failed, ok };
+}
+
+/** @param {string} root @returns {string[]} test files, relative to `root` */
+function listTests(root) {
+  return readdirSync(join(root, 'tests'), { recursive: true, encoding: 'utf8' })
+    .map((name) => `tests/${name}`)
+    .filter((name) => /(\.test\.ts|\/test_[^/]*\.py)$/.test(name));
+}
+
+/**
+ * @param {string} root
+ * @param {NodeJS.ProcessEnv} env
+ * @param {readonly string[]} args
+ * @param {string} file
+ */
+async function runJest(root, env, args, file) {
+  const jest = join(root, 'node_modules', 'jest', 'bin', 'jest.js');
+  const node = ['--experimental-vm-modules', '--no-warnings=ExperimentalWarning'];
+  const ok = await run(
+    process.execPath,
+    [...node, jest, '--json', `--outputFile=${file}`, ...args],
+    root,
+    env,
+  );
+  return jestOutcome(readJson(file), ok);
+}
+
+/**
+ * @param {string} root
+ * @param {NodeJS.ProcessEnv} env
+ * @param {string} python
+ * @param {readonly string[]} args
+ * @param {string} file
+ */
+async function runPytest(root, env, python, args, file) {
+  const ok = await run(python, ['-m', 'pytest', `--junitxml=${file}`, ...args], root, env);
+  let xml;
+  try {
+    xml = readFileSync(file, 'utf8');
+  } catch {
+    xml = undefined;
+  }
+  return pytestOutcome(xml, ok);
+}
+
+/**
+ * @param {string} program
+ * @param {readonly string[]} args
+ * @param {string} cwd
+ * @param {NodeJS.ProcessEnv} env
+ * @returns {Promise<boolean>} whether it ended well
+ */
+function run(program, args, cwd, env) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { cwd, env, stdio: ['ignore', 'inherit', 'inherit'] });
+    child.on('error', reject);
+    child.on('close', (code) => resolve(code === 0));
+  });
+}
