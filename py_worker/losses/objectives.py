@@ -25,12 +25,14 @@ class Chunk:
         teacher_logits: [N, V] without gradient; None when no term of the step needs a teacher.
         targets: [N] int64, the tokens that follow.
         values: [N, V] of the term's critic without gradient; None for terms without one.
+        steps: [N] int64, 0-based index of each target within its response; read by discounted objectives.
     """
 
     student_logits: Tensor
     teacher_logits: Tensor | None
     targets: Tensor
     values: Tensor | None = None
+    steps: Tensor | None = None
 
 
 PositionLoss = Callable[[Chunk, Mapping[str, float]], Tensor]
@@ -88,10 +90,13 @@ def _divergence(kind: DivergenceKind, chunk: Chunk, params: Mapping[str, float])
     return divergence(kind, chunk.student_logits, _given(chunk.teacher_logits, "teacher"), **params)
 
 
-def _moment(chunk: Chunk, _params: Mapping[str, float]) -> Tensor:
-    """`Δ_f` with a constant critic: the descent direction of the game through `π_θ(·|s)` at given states."""
+def _moment(chunk: Chunk, params: Mapping[str, float]) -> Tensor:
+    """`γ^t · Δ_f` with a constant critic: the game's descent direction through `π_θ(·|s)` at given states."""
     teacher = _given(chunk.teacher_logits, "teacher")
-    return moment_gap(chunk.student_logits, teacher, _given(chunk.values, "critic"))
+    gap = moment_gap(chunk.student_logits, teacher, _given(chunk.values, "critic"))
+    if params["gamma"] == 1.0:
+        return gap
+    return gap * params["gamma"] ** _given(chunk.steps, "position within the response").to(gap.dtype)
 
 
 def _given(tensor: Tensor | None, role: str) -> Tensor:
@@ -118,6 +123,6 @@ OBJECTIVES: Mapping[str, Objective] = {
             )
             for kind in get_args(DivergenceKind)
         ),
-        Objective("moment", _moment, needs_critic=True),
+        Objective("moment", _moment, needs_critic=True, defaults={"gamma": 1.0}),
     )
 }

@@ -1,0 +1,87 @@
+"""Loading a policy from its specification."""
+
+import copy
+from typing import Any
+
+import torch
+
+from py_worker.models import sources
+from py_worker.models.errors import ModelError
+from py_worker.models.layers import keep_layers
+from py_worker.models.policy import Policy
+from py_worker.models.spec import ModelSpec
+from py_worker.models.vocabulary import shared_vocabulary
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def load_policy(spec: ModelSpec, *, device: torch.device | str, teacher: Policy | None = None) -> Policy:
+    """Loads a teacher or, given its teacher, a student.
+
+    With a teacher, both heads are cut to the part of the vocabulary that both mean the same by.
+
+    Args:
+        spec: what to load.
+        device: where the weights go.
+        teacher: the policy that the new one will learn from; also the source when `spec.source` is `teacher`.
+
+    Raises:
+        ModelError: it cannot be found, read or built as specified.
+        UnsupportedModelError: an architecture that is refused by name.
+        VocabularyError: the tokenizers of teacher and student do not agree.
+    """
+    module, tokenizer = _build(spec, teacher)
+    policy = Policy(
+        module.to(device),
+        tokenizer,
+        name=spec.source,
+        compute_dtype=_dtype(spec.compute_dtype) if spec.compute_dtype else None,
+    )
+    if spec.gradient_checkpointing:
+        policy.checkpoint_activations()
+    if teacher is not None:
+        shared = shared_vocabulary(tokenizer, teacher.tokenizer, spec.source, teacher.name)
+        policy.limit_vocabulary(shared)
+        teacher.limit_vocabulary(shared)
+    return policy
+
+
+def _build(spec: ModelSpec, teacher: Policy | None) -> tuple[Any, Any]:
+    dtype = _dtype(spec.dtype)
+    if spec.source.startswith("builtin:"):
+        return _builtin(spec, dtype)
+    if spec.source == "teacher":
+        if teacher is None:
+            raise ModelError("source 'teacher': the stage has no teacher; name a model instead")
+        module, tokenizer = copy.deepcopy(teacher.module).to(dtype).requires_grad_(True), teacher.tokenizer
+    else:
+        location = sources.locate(spec.source)
+        options: dict[str, Any] = {"trust_remote_code": spec.trust_remote_code, "source": spec.source}
+        tokenizer = sources.read_tokenizer(location, **options)
+        if spec.init == "random":
+            return sources.random_model(location, dtype=dtype, seed=spec.seed, **options), tokenizer
+        module = sources.read_model(location, dtype=dtype, **options)
+    if spec.init == "random":
+        raise ModelError("source 'teacher' with init 'random': name the teacher's source instead")
+    if spec.init == "layers":
+        module = keep_layers(module, spec.layers, spec.source)
+    return module, tokenizer
+
+
+def _builtin(spec: ModelSpec, dtype: torch.dtype) -> tuple[Any, Any]:
+    from py_worker.data.char_tokenizer import build_char_tokenizer
+
+    if spec.source != "builtin:llama":
+        raise ModelError(f"{spec.source}: the only builtin model is builtin:llama")
+    if spec.init != "random":
+        raise ModelError(f"{spec.source}: a builtin model has no weights of its own; set init to random")
+    if spec.arch is None:
+        raise ModelError(f"{spec.source}: give its shape in arch (hidden_size, layers, heads, ...)")
+    tokenizer = build_char_tokenizer()
+    return sources.builtin_llama(spec.arch, tokenizer, spec.seed, dtype), tokenizer
+
+
+def _dtype(name: str) -> torch.dtype:
+    if name not in DTYPES:
+        raise ModelError(f"unknown dtype {name!r}: use one of {', '.join(DTYPES)}")
+    return DTYPES[name]

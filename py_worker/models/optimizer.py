@@ -1,0 +1,102 @@
+"""AdamW with clipping and with the decision to skip a step taken on the device."""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+
+from py_worker.models.spec import OptimizerSpec
+
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+class Optimizer:
+    """Fused AdamW over named parameters.
+
+    Weight decay is not applied to parameters of one dimension (norms, biases). An update whose gradient norm
+    is not finite leaves weights, moments and step counts as they were, without the host looking at it: the
+    fused kernel reads the flag that gradient scalers use.
+    """
+
+    def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]], spec: OptimizerSpec):
+        """`parameters`: names (for checkpoints) and parameters.
+
+        Raises:
+            ValueError: there is nothing to train.
+        """
+        self.parameters = dict(parameters)
+        if not self.parameters:
+            raise ValueError("nothing to train: no parameter carries a gradient")
+        matrices = [p for p in self.parameters.values() if p.dim() > 1]
+        vectors = [p for p in self.parameters.values() if p.dim() <= 1]
+        self._adamw = torch.optim.AdamW(
+            [
+                {"params": matrices, "weight_decay": spec.weight_decay},
+                {"params": vectors, "weight_decay": 0.0},
+            ],
+            lr=0.0,
+            betas=(spec.beta1, spec.beta2),
+            eps=spec.eps,
+            fused=True,
+        )
+
+    def step(self, *, lr: float, clip_norm: float = 0.0) -> dict[str, Tensor]:
+        """One update from the accumulated gradients, which are then dropped.
+
+        Args:
+            lr: learning rate of this step.
+            clip_norm: largest global 2-norm of the gradient; 0 is off.
+
+        Returns:
+            Device scalars: `gradient_norm` before clipping, and `skipped`, 1 where it was not finite, else 0.
+        """
+        parameters = [p for p in self.parameters.values() if p.grad is not None]
+        norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if clip_norm > 0.0:
+            clip_grads_with_norm_(parameters, clip_norm, norm)
+        skipped = (~torch.isfinite(norm)).to(torch.float32)
+        for group in self._adamw.param_groups:
+            group["lr"] = lr
+        self._adamw.found_inf = skipped  # type: ignore[attr-defined]
+        self._adamw.step()
+        self._adamw.zero_grad(set_to_none=True)
+        return {"gradient_norm": norm, "skipped": skipped}
+
+    def discard_gradients(self) -> None:
+        """Drops what was accumulated, after a failure between backward and step."""
+        self._adamw.zero_grad(set_to_none=True)
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """`NAME.exp_avg`, `NAME.exp_avg_sq` and `NAME.step` of each parameter; empty before the first step."""
+        return {
+            f"{name}.{key}": self._adamw.state[parameter][key]
+            for name, parameter in self.parameters.items()
+            if parameter in self._adamw.state
+            for key in _MOMENTS
+        }
+
+    def load_state_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Replaces the state by what `state_tensors` gave; nothing is changed if it does not fit.
+
+        Raises:
+            ValueError: names or shapes that are not this optimizer's.
+        """
+        names = {key.rpartition(".")[0] for key in tensors}
+        expected = {f"{name}.{key}" for name in names for key in _MOMENTS}
+        wrong = sorted((names - set(self.parameters)) | (expected ^ set(tensors)))
+        wrong += [
+            key
+            for key, value in tensors.items()
+            if key not in wrong
+            and not key.endswith(".step")
+            and value.shape != self.parameters[key.rpartition(".")[0]].shape
+        ]
+        if wrong:
+            raise ValueError(f"optimizer state does not fit the model: {', '.join(wrong[:5])}")
+        self._adamw.state.clear()
+        for name in names:
+            parameter = self.parameters[name]
+            self._adamw.state[parameter] = {
+                key: tensors[f"{name}.{key}"].to(parameter.device, copy=True) for key in _MOMENTS
+            }

@@ -1,0 +1,179 @@
+"""A language model as a policy: last hidden states at response positions, and an output head.
+
+It offers what a loss needs and nothing of how the model is built, so that other architectures fit behind it.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from py_worker.data.batch import TokenBatch
+from py_worker.models.errors import ModelError, UnsupportedModelError
+from py_worker.models.head import OutputHead
+from py_worker.models.vocabulary import token_count
+
+
+class Policy:
+    """Teacher or student.
+
+    The module stays in evaluation mode, also in training: dropout draws from the global random state and
+    makes the result depend on micro-batches, so it is off everywhere (our choice).
+
+    Attributes:
+        name: its source, for messages.
+        module: the causal language model.
+        tokenizer: its tokenizer.
+        body: the module without its head.
+        head: the output head over the shared vocabulary.
+        eos_ids: tokens that end a response; the first is the one that data ends with.
+        pad_id: fills batches; may be an EOS id.
+    """
+
+    def __init__(self, module: Any, tokenizer: Any, *, name: str, compute_dtype: torch.dtype | None = None):
+        """Wraps a Hugging Face causal language model and its tokenizer.
+
+        Raises:
+            UnsupportedModelError: an encoder-decoder, or a head that `OutputHead` does not reproduce.
+            ModelError: the tokenizer has no EOS token, or ids beyond the embedding table.
+        """
+        if module.config.is_encoder_decoder:
+            raise UnsupportedModelError(f"{name}: encoder-decoder models are not supported")
+        self.name = name
+        self.module = module.eval()
+        self.tokenizer = tokenizer
+        self.body: Any = module.base_model
+        self.compute_dtype = compute_dtype
+        self.eos_ids = _eos_ids(module, tokenizer, name)
+        pad_id = tokenizer.pad_token_id
+        self.pad_id: int = self.eos_ids[0] if pad_id is None else pad_id
+        rows, tokens = module.get_input_embeddings().weight.shape[0], token_count(tokenizer)
+        if tokens > rows:
+            raise ModelError(
+                f"{name}: the tokenizer has ids up to {tokens - 1}, the embedding table {rows} rows; "
+                "use the tokenizer that belongs to the model"
+            )
+        self.head = OutputHead.of(module, tokens, name)
+        self._check_head()
+
+    @property
+    def vocab_size(self) -> int:
+        """`V`: tokens of the shared vocabulary."""
+        return self.head.vocab_size
+
+    @property
+    def device(self) -> torch.device:
+        return self.head.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.head.weight.dtype
+
+    @property
+    def hidden_size(self) -> int:
+        """`H`: size of the last hidden states."""
+        return int(self.head.weight.shape[1])
+
+    @property
+    def max_positions(self) -> int | None:
+        """Longest sequence in tokens, or None where the model names none."""
+        limit = getattr(self.module.config.get_text_config(), "max_position_embeddings", None)
+        return None if limit is None else int(limit)
+
+    def limit_vocabulary(self, size: int) -> None:
+        """Cuts the head to the first `size` tokens (the part shared with another policy)."""
+        self.head.vocab_size = min(size, self.head.vocab_size)
+
+    def freeze(self) -> None:
+        """No gradients: a teacher."""
+        self.module.requires_grad_(False)
+
+    def checkpoint_activations(self) -> None:
+        """Recomputes each layer's activations in backward.
+
+        Layers do so in training mode only; the flag is set on the layers alone, so that dropout inside them
+        stays in evaluation mode.
+        """
+        self.module.gradient_checkpointing_enable({"use_reentrant": False})
+        for layer in self.module.modules():
+            if isinstance(layer, GradientCheckpointingLayer):
+                layer.training = True
+
+    def trainable(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Named parameters that carry a gradient, each once (tied weights under their first name)."""
+        return ((name, p) for name, p in self.module.named_parameters() if p.requires_grad)
+
+    def forward_hidden(self, tokens: Tensor) -> Tensor:
+        """Last hidden states `[B, T, H]` of right-padded `tokens [B, T]`.
+
+        No attention mask: under causal attention a position never sees the padding to its right.
+
+        Raises:
+            ModelError: `T` is over the model's longest sequence.
+        """
+        if self.max_positions is not None and tokens.shape[1] > self.max_positions:
+            raise ModelError(
+                f"{self.name}: a sequence of {tokens.shape[1]} tokens is over the model's limit of "
+                f"{self.max_positions}; lower the prompt and response limits"
+            )
+        with self._autocast():
+            hidden: Tensor = self.body(input_ids=tokens, use_cache=False).last_hidden_state
+        return hidden
+
+    def response_hidden(self, batch: TokenBatch) -> Tensor:
+        """Last hidden states `[N, H]` at `batch.positions()`, with a graph where gradients are enabled."""
+        positions = batch.positions()
+        hidden = self.forward_hidden(batch.tokens)
+        index = positions.row * hidden.shape[1] + positions.time
+        return hidden.flatten(0, 1).index_select(0, index)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """`head.logits` under the policy's compute dtype."""
+        with self._autocast():
+            return self.head.logits(hidden)
+
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        if self.compute_dtype is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, self.compute_dtype)
+
+    @torch.no_grad()
+    def _check_head(self) -> None:
+        """Compares with the module's own logits: an unknown scale or cap is refused, not ignored."""
+        tokens = torch.arange(min(8, self.vocab_size), device=self.device)[None]
+        expected = self.module(input_ids=tokens, use_cache=False).logits[..., : self.vocab_size].float()
+        found = self.head.logits(self.body(input_ids=tokens, use_cache=False).last_hidden_state).float()
+        # bfloat16 keeps 8 bits and the two computations round differently; a missing scale is far beyond.
+        tolerance = 1e-3 if self.dtype in (torch.float32, torch.float64) else 3e-2
+        difference = float((found - expected).abs().max() / expected.abs().max().clamp(min=1e-3))
+        if not difference <= tolerance:
+            raise UnsupportedModelError(
+                f"{self.name}: {type(self.module).__name__} computes its logits in a way that is not "
+                f"supported (its own and ours differ by {difference:.2g} of their size)"
+            )
+
+
+def _eos_ids(module: Any, tokenizer: Any, name: str) -> tuple[int, ...]:
+    """The tokenizer's EOS first (data ends with it), then those that the model's generation settings add."""
+    configured = getattr(module.generation_config, "eos_token_id", None)
+    extra = configured if isinstance(configured, list | tuple) else [configured]
+    ids = [i for i in (tokenizer.eos_token_id, *extra) if i is not None]
+    if not ids:
+        raise ModelError(
+            f"{name}: neither tokenizer nor model names an EOS token; set eos_token in the tokenizer"
+        )
+    return tuple(dict.fromkeys(int(i) for i in ids))
+
+
+def save_policy(policy: Policy, folder: Path) -> None:
+    """Writes model and tokenizer in Hugging Face format (safetensors), loadable with the Auto classes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    generation = policy.module.generation_config
+    generation.eos_token_id = policy.eos_ids[0] if len(policy.eos_ids) == 1 else list(policy.eos_ids)
+    generation.pad_token_id = policy.pad_id
+    policy.module.save_pretrained(folder)
+    policy.tokenizer.save_pretrained(folder)

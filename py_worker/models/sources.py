@@ -1,0 +1,156 @@
+"""Where models are read from: a builtin architecture, a folder, a hub name, or a GGUF file."""
+
+import contextlib
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+from py_worker.models.errors import ModelError
+from py_worker.models.spec import ArchSpec
+
+
+@dataclass(frozen=True)
+class Location:
+    """What `from_pretrained` is called with: a folder or hub name, and the GGUF file in it if it is one."""
+
+    path: str
+    gguf_file: str | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        return {} if self.gguf_file is None else {"gguf_file": self.gguf_file}
+
+
+def locate(source: str) -> Location:
+    """Resolves `gguf:PATH`, `package:MODULE/FILE.gguf`, a folder, or a hub name.
+
+    Raises:
+        ModelError: there is no such file, folder or installed package.
+    """
+    scheme, _, rest = source.partition(":")
+    if scheme == "gguf":
+        return _gguf(Path(rest).expanduser(), source)
+    if scheme == "package":
+        package, _, file = rest.partition("/")
+        spec = importlib.util.find_spec(package) if package else None
+        if spec is None or not spec.submodule_search_locations:
+            raise ModelError(
+                f"{source}: the Python package {package!r} is not installed in the worker's environment"
+            )
+        return _gguf(Path(spec.submodule_search_locations[0]) / file, source)
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return Location(str(folder))
+    if source.startswith((".", "/", "~")) or source.count("/") > 1:
+        raise ModelError(f"{source}: no such folder")
+    return Location(source)
+
+
+def _gguf(path: Path, source: str) -> Location:
+    if not path.is_file():
+        raise ModelError(f"{source}: no such file: {path}")
+    return Location(str(path.parent), path.name)
+
+
+def read_tokenizer(location: Location, *, trust_remote_code: bool, source: str) -> Any:
+    """The tokenizer at a location, the fast (Rust) one.
+
+    Raises:
+        ModelError: it cannot be read, or has no fast form.
+    """
+    with _reading(source):
+        tokenizer = AutoTokenizer.from_pretrained(
+            location.path, trust_remote_code=trust_remote_code, **location.arguments()
+        )
+    if not getattr(tokenizer, "is_fast", False):
+        raise ModelError(f"{source}: its tokenizer has no fast form (tokenizer.json); convert it first")
+    # A GGUF tokenizer remembers the file it came from and would look for it again after being saved.
+    tokenizer.init_kwargs.pop("gguf_file", None)
+    return tokenizer
+
+
+def read_model(location: Location, *, dtype: torch.dtype, trust_remote_code: bool, source: str) -> Any:
+    """The causal language model with its weights; those of a GGUF file are dequantized.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    with _reading(source):
+        module = AutoModelForCausalLM.from_pretrained(
+            location.path, dtype=dtype, trust_remote_code=trust_remote_code, **location.arguments()
+        )
+    if location.gguf_file is not None:
+        # The weights are dense now; saved with this entry, the folder would be taken for a quantized one.
+        del module.config.quantization_config
+        module.hf_quantizer = None
+    return module
+
+
+def random_model(
+    location: Location, *, dtype: torch.dtype, seed: int, trust_remote_code: bool, source: str
+) -> Any:
+    """The architecture at a location with weights drawn from `seed`, not from the global random state.
+
+    Raises:
+        ModelError: the configuration cannot be read.
+    """
+    with _reading(source):
+        config = AutoConfig.from_pretrained(
+            location.path, trust_remote_code=trust_remote_code, **location.arguments()
+        )
+    vars(config).pop("quantization_config", None)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code).to(dtype)
+
+
+def builtin_llama(arch: ArchSpec, tokenizer: Any, seed: int, dtype: torch.dtype) -> Any:
+    """A Llama model of the given shape for the tokenizer, with weights drawn from `seed`.
+
+    Raises:
+        ModelError: sizes that do not divide.
+    """
+    if arch.hidden_size % arch.heads or arch.heads % arch.kv_heads:
+        raise ModelError(
+            f"builtin:llama: hidden_size {arch.hidden_size} must be a multiple of heads {arch.heads}, and "
+            f"heads of kv_heads {arch.kv_heads}"
+        )
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=arch.hidden_size,
+        intermediate_size=arch.intermediate_size,
+        num_hidden_layers=arch.layers,
+        num_attention_heads=arch.heads,
+        num_key_value_heads=arch.kv_heads,
+        max_position_embeddings=arch.max_positions,
+        tie_word_embeddings=arch.tie_embeddings,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return LlamaForCausalLM(config).to(dtype)
+
+
+@contextlib.contextmanager
+def _reading(source: str) -> Iterator[None]:
+    """Turns what the libraries raise into one error, and keeps their progress bars off stderr."""
+    bars = transformers.utils.logging.is_progress_bar_enabled()
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        yield
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()
+        raise ModelError(
+            f"{source}: cannot be loaded: {reason[0] if reason else type(error).__name__} (give a folder "
+            "with config.json and safetensors, a hub name this machine can reach, or a GGUF file)"
+        ) from error
+    finally:
+        if bars:
+            transformers.utils.logging.enable_progress_bar()

@@ -1,0 +1,78 @@
+"""What models, critics and optimizers are made from."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class ArchSpec:
+    """Shape of a builtin model (Llama architecture); names as in the Llama configuration."""
+
+    hidden_size: int
+    layers: int
+    heads: int
+    kv_heads: int
+    intermediate_size: int
+    max_positions: int
+    tie_embeddings: bool = True
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Where a model comes from and how its weights start.
+
+    Attributes:
+        source: `builtin:llama`, `teacher` (the stage's own), a folder, a hub name, `gguf:PATH`, or
+            `package:MODULE/FILE.gguf` (a file shipped in an installed Python package).
+        init: weights as shipped, random by `seed`, or the subset `layers` of the source's layers with its
+            embeddings, final norm and head kept.
+        layers: 0-based layers of the source, in the order they get in the new model.
+        arch: shape, for builtin models only.
+        dtype: of the weights: float32, bfloat16 or float16.
+        compute_dtype: dtype of matrix products (autocast) where it differs from the weights'.
+        trust_remote_code: run code shipped with a hub model.
+        gradient_checkpointing: recompute activations in backward.
+    """
+
+    source: str
+    init: Literal["pretrained", "random", "layers"] = "pretrained"
+    layers: tuple[int, ...] = ()
+    arch: ArchSpec | None = None
+    seed: int = 0
+    dtype: str = "float32"
+    compute_dtype: str | None = None
+    trust_remote_code: bool = False
+    gradient_checkpointing: bool = False
+
+
+@dataclass(frozen=True)
+class CriticSpec:
+    """Shape of a critic `f(s, ·)` with one value per token.
+
+    Attributes:
+        head: name in the registry of critic heads.
+        features: whose last hidden state the critic sees.
+        hidden_size: width of its MLP.
+        bound: `tanh` holds f in (−B, B); `mixture` and `student` clip f to [−B, B] where it is used and put
+            the penalty `½ E_μ f²` into the critic's objective, with μ the mean of both policies or the
+            student.
+        bound_value: B. Under `mixture` the maximiser lies in [−2, 2], so 2 loses nothing.
+        seed: of the weights.
+    """
+
+    head: str = "bilinear"
+    features: Literal["teacher", "student"] = "teacher"
+    hidden_size: int = 256
+    bound: Literal["tanh", "mixture", "student"] = "tanh"
+    bound_value: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class OptimizerSpec:
+    """AdamW; the learning rate comes with each step. Weight decay is decoupled (not on norms and biases)."""
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    weight_decay: float = 0.0

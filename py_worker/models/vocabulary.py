@@ -1,0 +1,50 @@
+"""Whether two tokenizers mean the same by the same ids, and how much of two embedding tables is shared."""
+
+import hashlib
+import json
+from typing import Any
+
+from py_worker.models.errors import VocabularyError
+
+
+def token_count(tokenizer: Any) -> int:
+    """One more than the largest id the tokenizer can produce."""
+    return int(max(tokenizer.get_vocab().values())) + 1
+
+
+def tokenizer_hash(tokenizer: Any) -> str:
+    """SHA-256 (hex) of vocabulary, merges, normalisation and special tokens, not of padding settings."""
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    for transient in ("padding", "truncation"):
+        state.pop(transient, None)
+    special = sorted((key, str(value)) for key, value in tokenizer.special_tokens_map.items())
+    canonical = json.dumps([state, special], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def shared_vocabulary(student: Any, teacher: Any, student_name: str, teacher_name: str) -> int:
+    """Ids below which both tokenizers mean the same.
+
+    The student's tokenizer makes the data, so it may not know a token that the teacher does not; the
+    teacher may know more.
+
+    Args:
+        student: the student's tokenizer.
+        teacher: the teacher's tokenizer.
+        student_name: for the message.
+        teacher_name: for the message.
+
+    Raises:
+        VocabularyError: an id stands for different tokens, or the student has ids that the teacher lacks.
+    """
+    ours = {index: token for token, index in student.get_vocab().items()}
+    theirs = {index: token for token, index in teacher.get_vocab().items()}
+    for index in sorted(ours):
+        if ours[index] != theirs.get(index):
+            other = repr(theirs[index]) if index in theirs else "no token"
+            raise VocabularyError(
+                f"student {student_name!r} ({len(ours)} tokens) and teacher {teacher_name!r} ({len(theirs)} "
+                f"tokens) have different tokenizers: id {index} is {ours[index]!r} for the student and "
+                f"{other} for the teacher. Choose models of one family, or train on the teacher's texts"
+            )
+    return int(max(ours)) + 1
