@@ -1,0 +1,138 @@
+import { checkMethod, teacherNeed } from './check_method.js';
+import type { Findings, Path } from './findings.js';
+import type { ModelReference, RunConfig, StageConfig } from './schema.js';
+import { partRows } from './shares.js';
+
+function checkModel(
+  reference: ModelReference,
+  path: Path,
+  config: RunConfig,
+  earlier: readonly string[],
+  findings: Findings,
+): void {
+  if (typeof reference === 'string') {
+    const models = Object.keys(config.models);
+    if (models.includes(reference)) return;
+    if (reference in config.stages) {
+      findings.error(path, `"${reference}" is a stage, no model; write {stage: ${reference}}`);
+    } else findings.known(path, 'model', reference, models);
+  } else if ('stage' in reference && !earlier.includes(reference.stage)) {
+    const at = [...path, 'stage'];
+    if (reference.stage in config.stages) {
+      findings.error(at, `stage "${reference.stage}" does not come before this one; order the stages so`);
+    } else findings.known(at, 'stage', reference.stage, earlier);
+  }
+}
+
+function checkData(stage: StageConfig, path: Path, config: RunConfig, findings: Findings): void {
+  const known = Object.keys(config.data);
+  const dataset = (at: Path, name: string | null) => {
+    if (name !== null) findings.known([...path, ...at], 'dataset', name, known);
+  };
+  dataset(['data', 'train'], stage.data.train);
+  dataset(['data', 'validation'], stage.data.validation);
+  stage.data.test.forEach((name, index) => {
+    dataset(['data', 'test', index], name);
+  });
+  for (const [part, source] of Object.entries(stage.method.sources)) {
+    dataset(['method', 'sources', part, 'data'], source.data);
+  }
+}
+
+function checkTeacher(stage: StageConfig, path: Path, findings: Findings): void {
+  if (stage.teacher !== null) {
+    const used = teacherNeed(stage.method) !== null || stage.evaluation.measure.some(needsTeacher);
+    if (!used) findings.warn([...path, 'teacher'], 'nothing uses the teacher; it is loaded for nothing');
+    return;
+  }
+  const need = teacherNeed(stage.method);
+  if (need !== null) {
+    findings.error([...path, 'method', ...need], 'needs a teacher, and this stage has none; set `teacher`');
+  }
+  stage.evaluation.measure.forEach((measure, index) => {
+    if (!needsTeacher(measure)) return;
+    findings.error(
+      [...path, 'evaluation', 'measure', index],
+      `${measure} needs a teacher, and this stage has none; set \`teacher\` or leave it out`,
+    );
+  });
+}
+
+const needsTeacher = (measure: string) => measure !== 'cross_entropy';
+
+function checkEvaluation(stage: StageConfig, path: Path, findings: Findings): void {
+  const { best, every, greedy, initial, measure, metrics, seeds } = stage.evaluation;
+  const at = [...path, 'evaluation'];
+  if (!greedy && seeds.length === 0) {
+    findings.error([...at, 'seeds'], 'nothing would be decoded: give a seed or `greedy: true`');
+  }
+  if (new Set(seeds).size < seeds.length) findings.error([...at, 'seeds'], 'a seed occurs twice');
+  if (stage.data.validation === null) {
+    for (const [key, on] of [
+      ['every', every > 0],
+      ['initial', initial],
+      ['measure', measure.length > 0],
+      ['best', best !== null],
+    ] as const) {
+      if (on)
+        findings.error(
+          [...at, key],
+          'needs a validation set, and this stage has none; set `data.validation`',
+        );
+    }
+  }
+  if (best === null) return;
+  findings.known([...at, 'best', 'metric'], 'metric', best.metric, [...metrics, ...measure]);
+  if (every === 0) findings.warn([...at, 'best'], 'no effect: `evaluation.every` is 0');
+}
+
+function checkBatch(stage: StageConfig, path: Path, findings: Findings): void {
+  for (const [part, rows] of partRows(stage.method.sources, stage.training.batch_size)) {
+    if (rows > 0) continue;
+    const message = `a batch of ${stage.training.batch_size} rows leaves none for part "${part}"; enlarge it`;
+    findings.error([...path, 'training', 'batch_size'], message);
+  }
+  const { train } = stage.data;
+  const used = Object.values(stage.method.sources).some(({ data }) => data === null || data === train);
+  if (!used && stage.training.epochs !== null) {
+    findings.error([...path, 'training', 'epochs'], 'no source uses the training set; give `steps`');
+  }
+}
+
+/** A builtin model has positions for so many tokens; longer sequences would be outside what it was made for. */
+function checkLengths(name: string, stage: StageConfig, config: RunConfig, findings: Findings): void {
+  const model = typeof stage.student === 'string' ? config.models[stage.student] : stage.student;
+  const limit = model && 'arch' in model ? model.arch?.max_positions : undefined;
+  if (limit === undefined) return;
+  const { train, validation, test } = stage.data;
+  for (const dataset of new Set([train, ...(validation === null ? [] : [validation]), ...test])) {
+    const data = config.data[dataset];
+    if (data === undefined) continue;
+    const evaluated = dataset === train ? stage.rollout.sampling : stage.evaluation.sampling;
+    const longest = Math.max(data.max_tokens, data.max_prompt_tokens + evaluated.max_new_tokens);
+    if (longest <= limit) continue;
+    findings.warn(
+      ['data', dataset],
+      `sequences may reach ${longest} tokens; the student of stage "${name}" has ${limit} positions`,
+    );
+  }
+}
+
+/** Checks one stage against the run and the stages before it. */
+export function checkStage(
+  name: string,
+  stage: StageConfig,
+  config: RunConfig,
+  earlier: readonly string[],
+  findings: Findings,
+): void {
+  const path: Path = ['stages', name];
+  checkModel(stage.student, [...path, 'student'], config, earlier, findings);
+  if (stage.teacher !== null) checkModel(stage.teacher, [...path, 'teacher'], config, earlier, findings);
+  checkMethod(stage.method, [...path, 'method'], findings);
+  checkData(stage, path, config, findings);
+  checkTeacher(stage, path, findings);
+  checkEvaluation(stage, path, findings);
+  checkBatch(stage, path, findings);
+  checkLengths(name, stage, config, findings);
+}

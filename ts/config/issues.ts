@@ -1,0 +1,77 @@
+import type { z } from 'zod';
+import { COMPOSING_KEYS } from './compose.js';
+import type { ConfigIssue } from './errors.js';
+import { suggestion } from './nearest.js';
+import { describe, keysOf, shapesAt } from './shape.js';
+import { locate, type Tree } from './tree.js';
+
+type Issue = z.core.$ZodIssue;
+
+/**
+ * The branch of a union that the writer most likely meant: the one with the fewest complaints, each unknown
+ * key counting as one, and a branch that wants another kind of value altogether coming last.
+ */
+function likelyBranch(branches: readonly (readonly Issue[])[]): readonly Issue[] {
+  const cost = (issues: readonly Issue[]) =>
+    issues.reduce((sum, issue) => {
+      if (issue.path.length === 0 && issue.code === 'invalid_type') return sum + 1000;
+      return sum + (issue.code === 'unrecognized_keys' ? issue.keys.length : 1);
+    }, 0);
+  return branches.reduce((best, branch) => (cost(branch) < cost(best) ? branch : best));
+}
+
+function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>(
+    (here, key) => (typeof here === 'object' && here !== null ? Reflect.get(here, key) : undefined),
+    value,
+  );
+}
+
+function show(value: unknown): string {
+  const text = typeof value === 'number' ? String(value) : JSON.stringify(value);
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}
+
+/** Turns a schema's complaints into issues with place, what is allowed, and the nearest known key. */
+export function explainIssues(
+  issues: readonly Issue[],
+  schema: z.core.$ZodType,
+  tree: Tree,
+  value: unknown,
+): readonly ConfigIssue[] {
+  const one = (issue: Issue, parent: readonly PropertyKey[]): readonly ConfigIssue[] => {
+    const path = [...parent, ...issue.path];
+    const dotted = path.join('.');
+    if (issue.code === 'unrecognized_keys') {
+      const known = [...keysOf(shapesAt(schema, path)), ...(path.length === 0 ? COMPOSING_KEYS : [])];
+      return issue.keys.map((key) => ({
+        path: [...path, key].join('.'),
+        message: `unknown key${suggestion(key, known)}`,
+        at: locate(tree, [...path, key], 'key'),
+      }));
+    }
+    if (issue.code === 'invalid_union' && issue.errors.length > 0) {
+      const branch = likelyBranch(issue.errors);
+      const wrongKind = branch.some((inner) => inner.path.length === 0 && inner.code === 'invalid_type');
+      if (!wrongKind) return branch.flatMap((inner) => one(inner, path));
+    }
+    const at = locate(tree, path, issue.code === 'invalid_key' ? 'key' : 'value');
+    return [{ path: dotted, message: message(issue, valueAt(value, path), path), at }];
+  };
+  const message = (issue: Issue, given: unknown, path: readonly PropertyKey[]): string => {
+    const allowed = describe(shapesAt(schema, path));
+    if (given === undefined && issue.code !== 'custom') return `missing; expected ${allowed}`;
+    switch (issue.code) {
+      case 'invalid_key':
+        return issue.issues[0]?.message ?? issue.message;
+      case 'custom':
+      case 'invalid_format':
+        return `${issue.message}${given === undefined || given === null ? '' : `, got ${show(given)}`}`;
+      case 'invalid_union':
+        return issue.errors.length === 0 ? issue.message : `expected ${allowed}, got ${show(given)}`;
+      default:
+        return `expected ${allowed}, got ${show(given)}`;
+    }
+  };
+  return issues.flatMap((issue) => one(issue, []));
+}

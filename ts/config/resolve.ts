@@ -1,0 +1,95 @@
+import { stringify } from 'yaml';
+import type { z } from 'zod';
+import { canonicalJson, sha256 } from '../common/hash.js';
+import { checkRun } from './check.js';
+import { checkMethod } from './check_method.js';
+import { type Composed, composeMethod, composeRun } from './compose.js';
+import { ConfigError, type ConfigIssue, showLocation } from './errors.js';
+import { findConfig } from './files.js';
+import { Findings } from './findings.js';
+import { explainIssues } from './issues.js';
+import { type MethodConfig, method, type RunConfig, run } from './schema.js';
+import { resolveSources } from './sources.js';
+import { type Tree, toValue } from './tree.js';
+
+/** A run configuration with nothing left open. */
+export interface ResolvedConfig {
+  readonly config: RunConfig;
+  /** SHA-256 of the canonical JSON of the configuration, stage order included. */
+  readonly hash: string;
+  /** Files read, absolute, the given one first. */
+  readonly files: readonly string[];
+  /** What is allowed but probably not meant, one sentence each, with its place. */
+  readonly warnings: readonly string[];
+}
+
+/** One complaint per place: a wrong key among the defaults would be reported for each stage. */
+function distinct(issues: readonly ConfigIssue[]): readonly ConfigIssue[] {
+  const seen = new Map<string, ConfigIssue>();
+  for (const issue of issues) {
+    const place = issue.at === null || issue.at.line === null ? issue.path : showLocation(issue.at);
+    const key = `${place} ${issue.message}`;
+    if (!seen.has(key)) seen.set(key, issue);
+  }
+  return [...seen.values()];
+}
+
+function parse<T extends z.ZodType>(schema: T, tree: Tree, others: readonly ConfigIssue[]): z.output<T> {
+  const value = toValue(tree);
+  const parsed = schema.safeParse(value);
+  const issues = parsed.success ? [] : explainIssues(parsed.error.issues, schema, tree, value);
+  const all = [...issues, ...others];
+  if (!parsed.success || all.length > 0) throw new ConfigError(distinct(all));
+  return parsed.data;
+}
+
+function refuse(findings: Findings): readonly string[] {
+  if (findings.errors.length > 0) throw new ConfigError(distinct(findings.errors));
+  return distinct(findings.warnings).map(
+    (issue) => `${issue.at === null ? '' : `${showLocation(issue.at)}: `}${issue.path}: ${issue.message}`,
+  );
+}
+
+/** Identity of a resolved configuration. Key order means nothing, but the order of stages does. */
+export function configHash(config: RunConfig): string {
+  return sha256(canonicalJson([config, Object.keys(config.stages)]));
+}
+
+/**
+ * Reads a run configuration: files and what they extend, defaults, overrides, methods; checks everything that
+ * can be checked without starting a worker.
+ *
+ * @param reference - path of a file, or name of a shipped configuration (configs/runs)
+ * @param overrides - `a.b.c=VALUE` with VALUE in YAML, later over earlier
+ * @throws ConfigError with every problem found: place, key path, what is allowed, nearest known name
+ */
+export function resolveConfig(
+  reference: string,
+  overrides: readonly string[] = [],
+  cwd: string = process.cwd(),
+): ResolvedConfig {
+  const file = findConfig('runs', reference, { cwd, beside: cwd, at: null, key: '' });
+  const composed: Composed = composeRun(file, overrides, cwd);
+  const { tree, issues } = resolveSources(composed.tree, cwd);
+  const config: RunConfig = parse(run, tree, issues);
+  const findings = new Findings(tree);
+  checkRun(config, findings);
+  const warnings = refuse(findings);
+  return { config, hash: configHash(config), files: composed.files, warnings };
+}
+
+/** Reads and checks one method by name or path. @throws ConfigError */
+export function resolveMethod(reference: string, cwd: string = process.cwd()): MethodConfig {
+  const file = findConfig('methods', reference, { cwd, beside: cwd, at: null, key: '' });
+  const { tree } = composeMethod(file, cwd);
+  const config: MethodConfig = parse(method, tree, []);
+  const findings = new Findings(tree);
+  checkMethod(config, [], findings);
+  refuse(findings);
+  return config;
+}
+
+/** A resolved configuration as YAML, which resolves to itself. */
+export function configToYaml(config: RunConfig): string {
+  return stringify(config, { lineWidth: 0, aliasDuplicateObjects: false });
+}

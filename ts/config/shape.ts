@@ -1,0 +1,100 @@
+import type { z } from 'zod';
+
+type Schema = z.core.$ZodType;
+
+/** What a schema accepts, freed of wrappers (defaults, nullable, pipes) but with what they said. */
+export interface Shape {
+  readonly schema: z.core.$ZodTypes;
+  readonly nullable: boolean;
+}
+
+/** The alternatives of a schema: one, or those of a union. */
+export function shapes(schema: Schema, nullable = false): readonly Shape[] {
+  const known = schema as z.core.$ZodTypes;
+  const definition = known._zod.def;
+  switch (definition.type) {
+    case 'default':
+    case 'prefault':
+    case 'optional':
+      return shapes(definition.innerType, nullable);
+    case 'nullable':
+      return shapes(definition.innerType, true);
+    case 'pipe':
+      return shapes(definition.out, nullable);
+    case 'union':
+      return definition.options.flatMap((option) => shapes(option, nullable));
+    default:
+      return [{ schema: known, nullable }];
+  }
+}
+
+function step(shape: Shape, key: string): readonly Shape[] {
+  const definition = shape.schema._zod.def;
+  if (definition.type === 'object') {
+    const field = definition.shape[key];
+    return field === undefined ? [] : shapes(field);
+  }
+  if (definition.type === 'record') return shapes(definition.valueType);
+  if (definition.type === 'array') return shapes(definition.element);
+  return [];
+}
+
+/** What may stand at a path below `schema`. */
+export function shapesAt(schema: Schema, path: readonly PropertyKey[]): readonly Shape[] {
+  return path.reduce<readonly Shape[]>(
+    (here, key) => here.flatMap((shape) => step(shape, String(key))),
+    shapes(schema),
+  );
+}
+
+/** Keys that a mapping at this place may have. */
+export function keysOf(alternatives: readonly Shape[]): readonly string[] {
+  const keys = alternatives.flatMap(({ schema }) => {
+    const definition = schema._zod.def;
+    return definition.type === 'object' ? Object.keys(definition.shape) : [];
+  });
+  return [...new Set(keys)];
+}
+
+function range(bag: Record<string, unknown>): string {
+  const { minimum, exclusiveMinimum, maximum, exclusiveMaximum } = bag;
+  const low = minimum !== undefined ? `from ${minimum}` : '';
+  const above = exclusiveMinimum !== undefined ? `above ${exclusiveMinimum}` : low;
+  const high = maximum !== undefined ? `to ${maximum}` : '';
+  const below = exclusiveMaximum !== undefined ? `below ${exclusiveMaximum}` : high;
+  return [above, below].filter((part) => part !== '').join(' ');
+}
+
+function describeOne(schema: z.core.$ZodTypes): string {
+  const definition = schema._zod.def;
+  const words = (...parts: readonly string[]) => parts.filter((part) => part !== '').join(' ');
+  switch (definition.type) {
+    case 'number': {
+      const bag = schema._zod.bag as Record<string, unknown>;
+      return words(bag.format === 'safeint' ? 'whole number' : 'number', range(bag));
+    }
+    case 'string':
+      return 'text';
+    case 'boolean':
+      return 'true or false';
+    case 'enum':
+      return Object.values(definition.entries).join(' | ');
+    case 'literal':
+      return definition.values.join(' | ');
+    case 'array':
+      return `list of ${describe(shapes(definition.element))}`;
+    case 'record':
+      return `mapping of names to ${describe(shapes(definition.valueType))}`;
+    case 'object':
+      return `mapping {${Object.keys(definition.shape).join(', ')}}`;
+    default:
+      return definition.type;
+  }
+}
+
+/** What is allowed, in words: type, range, choices. */
+export function describe(alternatives: readonly Shape[]): string {
+  const texts = alternatives.map(({ schema }) => describeOne(schema));
+  if (alternatives.some(({ nullable }) => nullable)) texts.push('null');
+  return [...new Set(texts)].join(', or ');
+}

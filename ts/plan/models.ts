@@ -1,0 +1,41 @@
+import { streamSeed } from '../common/random.js';
+import type { ModelConfig, ModelReference, RunConfig } from '../config/schema.js';
+import type { ModelPlan } from './types.js';
+
+/** Who asks for the model; keys the seed of an inline model's random weights. */
+interface Asker {
+  readonly stage: string;
+  readonly role: 'student' | 'teacher';
+}
+
+function fromModel(model: ModelConfig, seed: number): ModelPlan {
+  const { source, ...rest } = model;
+  return { ...rest, origin: { kind: 'source', source }, seed: model.seed ?? seed };
+}
+
+/**
+ * Resolves a reference to a model. A named model starts from the same random weights wherever it is used, so
+ * that stages which begin with it are comparable. An exported stage keeps its student's dtype.
+ */
+export function planModel(config: RunConfig, reference: ModelReference, asker: Asker): ModelPlan {
+  if (typeof reference === 'string') {
+    const model = config.models[reference];
+    if (model === undefined) throw new RangeError(`unknown model ${reference} in a checked configuration`);
+    return fromModel(model, streamSeed(config.seed, 'model', reference));
+  }
+  const seed = streamSeed(config.seed, 'stage', asker.stage, asker.role);
+  if (!('stage' in reference)) return fromModel(reference, seed);
+  const stage = config.stages[reference.stage];
+  if (stage === undefined)
+    throw new RangeError(`unknown stage ${reference.stage} in a checked configuration`);
+  const exported = planModel(config, stage.student, { stage: reference.stage, role: 'student' });
+  return {
+    origin: { kind: 'stage', stage: reference.stage },
+    init: reference.init,
+    layers: reference.layers,
+    arch: null,
+    seed,
+    dtype: exported.dtype,
+    trust_remote_code: exported.trust_remote_code,
+  };
+}

@@ -1,0 +1,81 @@
+import { streamSeed } from '../common/random.js';
+import type { RunConfig, StageConfig } from '../config/schema.js';
+import { partRows } from '../config/shares.js';
+import { deepFreeze } from './freeze.js';
+import { planModel } from './models.js';
+import type { CriticPlan, PartPlan, SizedStagePlan, StagePlan } from './types.js';
+
+type Seeds = (...names: readonly string[]) => number;
+
+function planParts(stage: StageConfig, seed: Seeds): readonly PartPlan[] {
+  const rows = partRows(stage.method.sources, stage.training.batch_size);
+  return Object.entries(stage.method.sources).map(([part, source]) => ({
+    part,
+    from: source.from,
+    dataset: source.data ?? stage.data.train,
+    rows: rows.get(part) ?? 0,
+    seed: seed('rollout', part),
+  }));
+}
+
+function planCritics(stage: StageConfig, seed: Seeds): readonly CriticPlan[] {
+  return Object.entries(stage.method.critics).map(([name, critic]) => ({
+    ...critic,
+    name,
+    seed: seed('critic', name),
+  }));
+}
+
+/** Plans one stage of a checked configuration. */
+export function planStage(config: RunConfig, name: string, stage: StageConfig, index: number): StagePlan {
+  const seed: Seeds = (...names) => streamSeed(config.seed, 'stage', name, ...names);
+  const parts = planParts(stage, seed);
+  const drawn = [...new Set(parts.map(({ dataset }) => dataset))];
+  const { validation, test } = stage.data;
+  return {
+    name,
+    index,
+    method: stage.method.name,
+    student: planModel(config, stage.student, { stage: name, role: 'student' }),
+    teacher: stage.teacher === null ? null : planModel(config, stage.teacher, { stage: name, role: 'teacher' }),
+    parts,
+    onPolicyWeight: stage.method.on_policy_weight,
+    terms: Object.entries(stage.method.terms).map(([term, rest]) => ({ ...rest, name: term })),
+    critics: planCritics(stage, seed),
+    adversary: stage.method.adversary,
+    iteration: stage.method.iteration,
+    training: stage.training,
+    sampling: stage.rollout.sampling,
+    data: stage.data,
+    datasets: [...new Set([...drawn, ...(validation === null ? [] : [validation]), ...test])],
+    evaluation: stage.evaluation,
+    checkpoints: stage.checkpoints,
+    diagnostics: stage.diagnostics,
+    orderSeeds: Object.fromEntries(drawn.map((dataset) => [dataset, seed('order', dataset)])),
+  };
+}
+
+/** Rows of the training set that one step of the student uses, averaged over an iteration. */
+function trainingRowsPerStep(plan: StagePlan): number {
+  const { epochs } = plan.iteration;
+  return plan.parts
+    .filter(({ dataset }) => dataset === plan.data.train)
+    .reduce((sum, part) => sum + (part.from === 'dataset' ? part.rows : part.rows / epochs), 0);
+}
+
+/**
+ * Completes a stage plan with the rows of its datasets, known once they are registered. `epochs` become steps:
+ * as many as it takes to use every row of the training set that often, all parts together.
+ *
+ * @throws RangeError when a dataset that batches draw from has no rows
+ */
+export function withRows(plan: StagePlan, rows: Readonly<Record<string, number>>): SizedStagePlan {
+  for (const dataset of Object.keys(plan.orderSeeds)) {
+    if (!(rows[dataset] ?? 0)) throw new RangeError(`dataset ${dataset} of stage ${plan.name} has no rows`);
+  }
+  const { steps, epochs } = plan.training;
+  const perStep = trainingRowsPerStep(plan);
+  const needed = ((epochs ?? 0) * (rows[plan.data.train] ?? 0)) / perStep;
+  const studentSteps = steps ?? Math.max(1, Math.ceil(needed - 1e-9));
+  return deepFreeze({ ...plan, rows, studentSteps, steps: plan.adversary.warmup_steps + studentSteps });
+}

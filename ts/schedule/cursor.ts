@@ -1,0 +1,43 @@
+import { permutation } from '../common/random.js';
+
+/** Rows of a dataset in the order drawn, with an id for each that no other draw of the stage shares. */
+export interface DrawnRows {
+  readonly rows: readonly number[];
+  /** epoch · n + row, below 2^53. */
+  readonly sampleIds: readonly number[];
+}
+
+/** Orders kept: two datasets with the end of one epoch and the start of the next, twice over. */
+const REMEMBERED = 8;
+const recent = new Map<string, Uint32Array>();
+
+/** The order of an epoch. Remembered, because every batch of the epoch asks for it and a shuffle is O(n). */
+function epochOrder(n: number, seed: number, epoch: number): Uint32Array {
+  const key = `${n}/${seed}/${epoch}`;
+  const order = recent.get(key) ?? permutation(n, seed, epoch);
+  recent.delete(key);
+  recent.set(key, order);
+  for (const oldest of recent.keys()) {
+    if (recent.size <= REMEMBERED) break;
+    recent.delete(oldest);
+  }
+  return order;
+}
+
+/**
+ * Draws `count` rows from position `start` of an endless sequence in which every row comes once an epoch, in a
+ * new order each epoch. There is no cursor to save: the position is computed from the step.
+ *
+ * @param n - rows of the dataset, at least 1
+ */
+export function drawRows(n: number, seed: number, start: number, count: number): DrawnRows {
+  const rows: number[] = [];
+  const sampleIds: number[] = [];
+  for (let position = start; position < start + count; position += 1) {
+    const epoch = Math.floor(position / n);
+    const row = epochOrder(n, seed, epoch)[position % n] ?? 0;
+    rows.push(row);
+    sampleIds.push(epoch * n + row);
+  }
+  return { rows, sampleIds };
+}
