@@ -1,0 +1,117 @@
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { z } from 'zod';
+import { syncFolder, writeFileAtomic, writeJsonAtomic } from '../common/atomic_file.js';
+import type { WorkerClient } from '../dispatch/client.js';
+import { RunError } from './errors.js';
+import { journalOffsetsSchema } from './stage_journals.js';
+
+const bestSchema = z.strictObject({ step: z.int().min(0), value: z.number() });
+/** The evaluation that decides which student is exported. */
+export type Best = Readonly<z.infer<typeof bestSchema>>;
+
+const controllerStateSchema = z.strictObject({
+  /** StageState of the schedule; opaque here. */
+  schedule: z.unknown(),
+  best: bestSchema.nullable(),
+  offsets: journalOffsetsSchema,
+});
+/** All that the controller must know to go on after a step. */
+export type ControllerState = Readonly<z.infer<typeof controllerStateSchema>>;
+
+const manifestSchema = z.strictObject({
+  format: z.literal(1),
+  stage: z.string(),
+  step: z.int().min(0),
+  config_hash: z.string(),
+  controller_sha256: z.string(),
+  files: z.array(z.strictObject({ name: z.string(), bytes: z.int().min(0), sha256: z.string() })),
+});
+export type CheckpointManifest = z.infer<typeof manifestSchema>;
+
+/** A durable checkpoint: both parts are on disk and agree with their hashes. */
+export interface Checkpoint {
+  readonly folder: string;
+  readonly manifest: CheckpointManifest;
+  readonly controller: ControllerState;
+}
+
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+const folderName = (step: number) => `step-${String(step).padStart(8, '0')}`;
+
+/**
+ * Writes a checkpoint between two steps. Resolves with `durable` unresolved: the worker has copied its state and
+ * training may go on; `durable` resolves when the manifest, renamed last, is on disk.
+ */
+export async function writeCheckpoint(
+  client: WorkerClient,
+  checkpoints: string,
+  about: { readonly stage: string; readonly step: number; readonly configHash: string },
+  controller: ControllerState,
+): Promise<{ readonly folder: string; readonly durable: Promise<void> }> {
+  const folder = path.join(checkpoints, folderName(about.step));
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const name = `${about.stage}-${about.step}`;
+  const text = JSON.stringify(controller);
+  await client.call('stage_checkpoint', { checkpoint: name, dir: path.resolve(folder) });
+  const commit = async () => {
+    const { result } = await client.call('commit_checkpoint', { checkpoint: name });
+    writeFileAtomic(path.join(folder, 'controller.json'), text);
+    const manifest: CheckpointManifest = {
+      format: 1,
+      stage: about.stage,
+      step: about.step,
+      config_hash: about.configHash,
+      controller_sha256: sha256(text),
+      files: result.files,
+    };
+    writeJsonAtomic(path.join(folder, 'manifest.json'), manifest);
+    syncFolder(checkpoints);
+  };
+  return { folder, durable: commit() };
+}
+
+/** @throws RunError `checkpoint_invalid` when the folder is no complete checkpoint. */
+export function readCheckpoint(folder: string): Checkpoint {
+  try {
+    const manifest = manifestSchema.parse(
+      JSON.parse(readFileSync(path.join(folder, 'manifest.json'), 'utf8')),
+    );
+    const text = readFileSync(path.join(folder, 'controller.json'), 'utf8');
+    if (sha256(text) !== manifest.controller_sha256) throw new Error('controller.json has another hash');
+    return { folder, manifest, controller: controllerStateSchema.parse(JSON.parse(text)) };
+  } catch (cause) {
+    throw new RunError('checkpoint_invalid', `${folder} is no complete checkpoint`, {
+      cause,
+      hint: 'it was cut off while being written, or changed afterwards; an older one is used where there is one',
+    });
+  }
+}
+
+/** Folders of durable checkpoints, newest first. A folder without manifest was cut off and does not count. */
+export function listCheckpoints(checkpoints: string): readonly string[] {
+  if (!existsSync(checkpoints)) return [];
+  return readdirSync(checkpoints)
+    .filter((name) => /^step-\d{8,}$/.test(name))
+    .sort((a, b) => Number(b.slice(5)) - Number(a.slice(5)))
+    .map((name) => path.join(checkpoints, name))
+    .filter((folder) => existsSync(path.join(folder, 'manifest.json')));
+}
+
+export function checkpointOf(checkpoints: string, step: number): string {
+  return path.join(checkpoints, folderName(step));
+}
+
+/** Deletes all but the newest `keep` checkpoints and the best one. */
+export function pruneCheckpoints(checkpoints: string, keep: number, best: Best | null): void {
+  const kept = new Set(listCheckpoints(checkpoints).slice(0, keep));
+  if (best !== null) kept.add(checkpointOf(checkpoints, best.step));
+  for (const folder of listCheckpoints(checkpoints)) {
+    if (kept.has(folder)) continue;
+    // The manifest goes first: a deletion that is cut off leaves no half checkpoint that looks whole.
+    rmSync(path.join(folder, 'manifest.json'), { force: true });
+    rmSync(folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,19 @@
+import { AmmdError, type ErrorOptionsWithHint } from '../common/errors.js';
+
+export type RunErrorCode =
+  | 'run_exists'
+  | 'run_locked'
+  | 'run_not_found'
+  | 'run_finished'
+  | 'checkpoint_invalid'
+  | 'stage_failed'
+  | 'interrupted';
+
+/** A run could not start, go on or end as asked. */
+export class RunError extends AmmdError {
+  declare readonly code: RunErrorCode;
+
+  constructor(code: RunErrorCode, message: string, options: ErrorOptionsWithHint = {}) {
+    super(code, message, options);
+  }
+}

@@ -1,0 +1,109 @@
+import { execFileSync } from 'node:child_process';
+import { cpus, hostname, platform, release, totalmem } from 'node:os';
+import { writeJsonAtomic } from '../common/atomic_file.js';
+import type { RunPlan, StagePlan } from '../plan/types.js';
+import type { LoadedStage } from './stage_setup.js';
+
+/** What a reader needs to judge and repeat a run; grows as stages are loaded. */
+export interface RunManifest {
+  readonly format: 1;
+  readonly name: string;
+  readonly config_hash: string;
+  readonly seed: number;
+  readonly created: string;
+  /** Each time the run was continued. */
+  readonly resumed: readonly string[];
+  readonly versions: Readonly<Record<string, string>>;
+  readonly hardware: Readonly<Record<string, string | number>>;
+  /** Commit of the working directory's repository, with `+changes` when files differ; null outside one. */
+  readonly git_commit: string | null;
+  readonly stages: Readonly<Record<string, StageManifest>>;
+}
+
+export interface StageManifest {
+  readonly method: string;
+  readonly seeds: Readonly<Record<string, number>>;
+  readonly models: Readonly<Record<string, Readonly<Record<string, string | number>>>>;
+  readonly data: Readonly<Record<string, Readonly<Record<string, string | number>>>>;
+}
+
+/** Who the worker is, as its hello and its configuration said. */
+export interface WorkerIdentity {
+  readonly packages: Readonly<Record<string, string>>;
+  readonly devices: readonly string[];
+  readonly device: string;
+  readonly threads: number;
+}
+
+function git(...args: readonly string[]): string | null {
+  try {
+    return execFileSync('git', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  } catch {
+    return null;
+  }
+}
+
+function gitCommit(): string | null {
+  const commit = git('rev-parse', 'HEAD');
+  if (commit === null) return null;
+  return git('status', '--porcelain', '--untracked-files=no') === '' ? commit : `${commit}+changes`;
+}
+
+export function newManifest(plan: RunPlan, version: string, worker: WorkerIdentity, now: Date): RunManifest {
+  return {
+    format: 1,
+    name: plan.name,
+    config_hash: plan.hash,
+    seed: plan.seed,
+    created: now.toISOString(),
+    resumed: [],
+    versions: { ammd: version, node: process.versions.node, ...worker.packages },
+    hardware: {
+      host: hostname(),
+      system: `${platform()} ${release()}`,
+      cpu: cpus()[0]?.model ?? 'unknown',
+      cores: cpus().length,
+      memory_bytes: totalmem(),
+      device: worker.device,
+      devices: worker.devices.join(', '),
+      threads: worker.threads,
+    },
+    git_commit: gitCommit(),
+    stages: {},
+  };
+}
+
+/** Seeds a stage derives from the root, by what they are for. */
+function seedsOf(stage: StagePlan): Record<string, number> {
+  const named = [
+    ['student', stage.student.seed] as const,
+    ...stage.parts.map((part) => [`rollout:${part.part}`, part.seed] as const),
+    ...stage.critics.map((critic) => [`critic:${critic.name}`, critic.seed] as const),
+    ...Object.entries(stage.orderSeeds).map(([name, seed]) => [`order:${name}`, seed] as const),
+  ];
+  return Object.fromEntries(named);
+}
+
+export function withStage(manifest: RunManifest, stage: StagePlan, loaded: LoadedStage): RunManifest {
+  const models = Object.entries({ student: loaded.student, teacher: loaded.teacher }).flatMap(
+    ([role, model]) => {
+      if (model === null) return [];
+      const { eos_ids: _eos, notes: _notes, ...facts } = model;
+      return [[role, facts] as const];
+    },
+  );
+  const data = Object.entries(loaded.datasets).map(
+    ([name, { groups: _groups, ...facts }]) => [name, facts] as const,
+  );
+  const entry: StageManifest = {
+    method: stage.method,
+    seeds: seedsOf(stage),
+    models: Object.fromEntries(models),
+    data: Object.fromEntries(data),
+  };
+  return { ...manifest, stages: { ...manifest.stages, [stage.name]: entry } };
+}
+
+export function writeManifest(file: string, manifest: RunManifest): void {
+  writeJsonAtomic(file, manifest);
+}

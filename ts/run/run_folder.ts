@@ -1,0 +1,122 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { RunError } from './errors.js';
+
+/** Where everything of a run lies. Paths only: nothing is read or written here but folders made. */
+export class RunFolder {
+  readonly path: string;
+
+  constructor(folder: string) {
+    this.path = path.resolve(folder);
+  }
+
+  get config(): string {
+    return path.join(this.path, 'config.yaml');
+  }
+  get configHash(): string {
+    return path.join(this.path, 'config.sha256');
+  }
+  get manifest(): string {
+    return path.join(this.path, 'manifest.json');
+  }
+  get lock(): string {
+    return path.join(this.path, 'lock');
+  }
+  get workerLog(): string {
+    return path.join(this.path, 'worker.log');
+  }
+  get report(): string {
+    return path.join(this.path, 'report.html');
+  }
+  get results(): string {
+    return path.join(this.path, 'results.json');
+  }
+  get table(): string {
+    return path.join(this.path, 'results.md');
+  }
+
+  stage(name: string): StageFolder {
+    return new StageFolder(path.join(this.path, 'stages', name));
+  }
+}
+
+/** The part of a run folder that belongs to one stage. */
+export class StageFolder {
+  constructor(readonly path: string) {}
+
+  get metrics(): string {
+    return path.join(this.path, 'metrics.jsonl');
+  }
+  get evaluations(): string {
+    return path.join(this.path, 'evaluations.jsonl');
+  }
+  get samples(): string {
+    return path.join(this.path, 'samples.jsonl');
+  }
+  get tensorboard(): string {
+    return path.join(this.path, 'tensorboard');
+  }
+  get checkpoints(): string {
+    return path.join(this.path, 'checkpoints');
+  }
+  get student(): string {
+    return path.join(this.path, 'student');
+  }
+  get done(): string {
+    return path.join(this.path, 'done.json');
+  }
+
+  make(): this {
+    mkdirSync(this.checkpoints, { recursive: true });
+    return this;
+  }
+}
+
+function timestamp(now: Date): string {
+  const digits = now.toISOString().replaceAll(/[-:]/g, '');
+  return `${digits.slice(0, 8)}-${digits.slice(9, 15)}`;
+}
+
+/**
+ * Makes the folder of a new run: `out` where given, else `runs/NAME-YYYYMMDD-HHMMSS` (UTC).
+ *
+ * @throws RunError `run_exists` when `out` exists and is not empty.
+ */
+export function makeRunFolder(name: string, out: string | undefined, now: Date): RunFolder {
+  if (out !== undefined) {
+    if (existsSync(out) && readdirSync(out).length > 0)
+      throw new RunError('run_exists', `${out} exists and is not empty`, {
+        hint: `give another --out, or continue that run with: ammd resume ${out}`,
+      });
+    mkdirSync(out, { recursive: true });
+    return new RunFolder(out);
+  }
+  const base = path.join('runs', `${name}-${timestamp(now)}`);
+  for (let attempt = 1; ; attempt += 1) {
+    const candidate = attempt === 1 ? base : `${base}-${attempt}`;
+    mkdirSync(path.dirname(candidate), { recursive: true });
+    try {
+      mkdirSync(candidate);
+      return new RunFolder(candidate);
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+    }
+  }
+}
+
+/**
+ * Opens the folder of an existing run.
+ *
+ * @throws RunError `run_not_found` when there is no run in it.
+ */
+export function openRunFolder(folder: string): RunFolder {
+  const run = new RunFolder(folder);
+  if (existsSync(run.config) && existsSync(run.manifest)) return run;
+  throw new RunError('run_not_found', `${folder} holds no run (config.yaml and manifest.json are missing)`, {
+    hint: 'give the folder that `ammd train` printed, for example runs/quickstart-20260101-120000',
+  });
+}
+
+export function readJson(file: string): unknown {
+  return JSON.parse(readFileSync(file, 'utf8'));
+}

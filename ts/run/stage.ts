@@ -1,0 +1,226 @@
+import path from 'node:path';
+import { writeJsonAtomic } from '../common/atomic_file.js';
+import type { RunConfig } from '../config/schema.js';
+import type { WorkerClient } from '../dispatch/client.js';
+import type { RunEvent } from '../metrics/events.js';
+import { withRows } from '../plan/stage.js';
+import type { SizedStagePlan, StagePlan } from '../plan/types.js';
+import { INITIAL_STATE, restoreState } from '../schedule/state.js';
+import type { StageState } from '../schedule/types.js';
+import { WireError } from '../wire/errors.js';
+import {
+  type Best,
+  type Checkpoint,
+  checkpointOf,
+  listCheckpoints,
+  pruneCheckpoints,
+  readCheckpoint,
+  writeCheckpoint,
+} from './checkpoints.js';
+import { RunError } from './errors.js';
+import type { RunFolder, StageFolder } from './run_folder.js';
+import { bestValue, type EvaluationContext, evaluateStage, isBetter } from './stage_evaluation.js';
+import { NO_ROWS, StageJournals } from './stage_journals.js';
+import { type LoadedStage, loadStage } from './stage_setup.js';
+import { type Barrier, trainLoop } from './train_loop.js';
+
+export interface StageContext {
+  readonly client: WorkerClient;
+  readonly config: RunConfig;
+  readonly configHash: string;
+  readonly run: RunFolder;
+  readonly emit: (event: RunEvent) => void;
+  /** Milliseconds of a monotonic clock. */
+  readonly now: () => number;
+  /** Aborting ends the stage after the running step, with a checkpoint. */
+  readonly signal: AbortSignal | undefined;
+  readonly onLoaded: (loaded: LoadedStage) => void;
+}
+
+/** One stage from loading to its exported student. Owns the mutable part: journals, best, pending checkpoint. */
+class StageRunner {
+  readonly #context: StageContext;
+  readonly #stage: SizedStagePlan;
+  readonly #folder: StageFolder;
+  readonly #journals: StageJournals;
+  readonly #evaluation: EvaluationContext;
+  #best: Best | null;
+  #written: Promise<void> = Promise.resolve();
+
+  constructor(
+    context: StageContext,
+    stage: SizedStagePlan,
+    folder: StageFolder,
+    loaded: LoadedStage,
+    checkpoint: Checkpoint | null,
+  ) {
+    this.#context = context;
+    this.#stage = stage;
+    this.#folder = folder;
+    const offsets = checkpoint?.controller.offsets ?? NO_ROWS;
+    this.#journals = new StageJournals(folder, offsets, Date.now() / 1000, context.emit);
+    this.#best = checkpoint?.controller.best ?? null;
+    this.#evaluation = {
+      client: context.client,
+      stage,
+      rows: Object.fromEntries(Object.entries(loaded.datasets).map(([name, data]) => [name, data.rows])),
+      append: (row) => this.#journals.append(row),
+      emit: context.emit,
+    };
+  }
+
+  async train(from: StageState, policyVersion: number): Promise<StageState> {
+    const { client, now, signal } = this.#context;
+    if (from.step === 0 && this.#stage.evaluation.initial)
+      await evaluateStage(this.#evaluation, 0, 'initial');
+    return trainLoop({
+      client,
+      stage: this.#stage,
+      from,
+      policyVersion,
+      now,
+      signal,
+      onRow: (row) => this.#journals.append(row),
+      atBarrier: (barrier) => this.#atBarrier(barrier),
+    });
+  }
+
+  /** Puts the best student back, evaluates it on everything and exports it. */
+  async finish(state: StageState): Promise<void> {
+    await this.#written;
+    const { client, emit } = this.#context;
+    const step = this.#best?.step ?? state.step;
+    if (step !== state.step)
+      await restore(client, readCheckpoint(checkpointOf(this.#folder.checkpoints, step)));
+    await evaluateStage(this.#evaluation, step, 'final');
+    const name = this.#stage.name;
+    emit({ kind: 'phase', stage: name, phase: 'exporting', detail: this.#folder.student, done: 0, total: 1 });
+    const { result } = await client.call('export', {
+      role: 'student',
+      dir: path.resolve(this.#folder.student),
+    });
+    this.#journals.flush();
+    writeJsonAtomic(this.#folder.done, { stage: name, step, files: result.files });
+    emit({ kind: 'phase', stage: name, phase: 'exporting', detail: this.#folder.student, done: 1, total: 1 });
+  }
+
+  close(): void {
+    this.#journals.close();
+  }
+
+  async #atBarrier({ plan, state, stopping }: Barrier): Promise<void> {
+    let improved = false;
+    if (plan.evaluate) {
+      const rows = await evaluateStage(this.#evaluation, state.step, 'interval');
+      const value = bestValue(this.#stage, rows);
+      improved = value !== undefined && isBetter(this.#stage, value, this.#best?.value);
+      if (improved && value !== undefined) this.#best = { step: state.step, value };
+    }
+    if (plan.checkpoint || improved || stopping) await this.#checkpoint(state);
+    if (stopping) await this.#written;
+  }
+
+  async #checkpoint(state: StageState): Promise<void> {
+    await this.#written;
+    const { client, configHash, emit } = this.#context;
+    const stage = this.#stage.name;
+    const { folder, durable } = await writeCheckpoint(
+      client,
+      this.#folder.checkpoints,
+      { stage, step: state.step, configHash },
+      { schedule: state, best: this.#best, offsets: this.#journals.flush() },
+    );
+    const best = this.#best;
+    this.#written = durable.then(() => {
+      pruneCheckpoints(this.#folder.checkpoints, this.#stage.checkpoints.keep, best);
+      emit({ kind: 'checkpoint', stage, step: state.step, folder, durable: true });
+    });
+    // Awaited before the next checkpoint and at the end; a failure must not end the process before that.
+    this.#written.catch(() => {});
+  }
+}
+
+async function restore(client: WorkerClient, checkpoint: Checkpoint): Promise<number> {
+  const { result } = await client.call('restore', {
+    dir: path.resolve(checkpoint.folder),
+    files: [...checkpoint.manifest.files],
+  });
+  return result.policy_version;
+}
+
+/** Puts the newest usable checkpoint back; one that does not verify is passed over, and said so. */
+async function restoreNewest(
+  context: StageContext,
+  folder: StageFolder,
+): Promise<{ readonly checkpoint: Checkpoint; readonly policyVersion: number } | null> {
+  for (const candidate of listCheckpoints(folder.checkpoints)) {
+    try {
+      const checkpoint = readCheckpoint(candidate);
+      if (checkpoint.manifest.config_hash !== context.configHash)
+        throw new RunError('checkpoint_invalid', `${candidate} belongs to another configuration`);
+      return { checkpoint, policyVersion: await restore(context.client, checkpoint) };
+    } catch (error) {
+      const damaged = error instanceof WireError && error.code === 'checkpoint_error';
+      if (!damaged && !(error instanceof RunError)) throw error;
+      if (damaged) context.client.openEpoch();
+      context.emit({ kind: 'note', message: `passed over ${candidate}: ${error.message}` });
+    }
+  }
+  return null;
+}
+
+const phase = (stage: string, detail: string, done: number): RunEvent => ({
+  kind: 'phase',
+  stage,
+  phase: 'loading',
+  detail,
+  done,
+  total: 1,
+});
+
+/**
+ * Runs one stage, from its newest checkpoint where there is one.
+ *
+ * @throws RunError `interrupted` when the signal stopped it (a checkpoint has been written).
+ * @throws WireError or WorkerFailure as the worker fails.
+ */
+export async function runStage(context: StageContext, plan: StagePlan): Promise<void> {
+  const started = context.now();
+  const folder = context.run.stage(plan.name).make();
+  context.emit(phase(plan.name, 'models and data', 0));
+  const loaded = await loadStage(context.client, plan, context.config, context.run);
+  const rows = Object.fromEntries(Object.entries(loaded.datasets).map(([name, data]) => [name, data.rows]));
+  const stage = withRows(plan, rows);
+  const restored = await restoreNewest(context, folder);
+  context.onLoaded(loaded);
+  context.emit(phase(plan.name, 'models and data', 1));
+  context.emit({
+    kind: 'stage_started',
+    stage: plan.name,
+    steps: stage.steps,
+    resumed_from: restored?.checkpoint.manifest.step ?? null,
+    parameters: {
+      student: loaded.student.parameters,
+      ...(loaded.teacher === null ? {} : { teacher: loaded.teacher.parameters }),
+      ...Object.fromEntries(Object.entries(loaded.critics).map(([name, count]) => [`critic:${name}`, count])),
+    },
+  });
+  const runner = new StageRunner(context, stage, folder, loaded, restored?.checkpoint ?? null);
+  try {
+    const from =
+      restored === null ? INITIAL_STATE : restoreState(stage, restored.checkpoint.controller.schedule);
+    const state = await runner.train(from, restored?.policyVersion ?? 0);
+    if (state.step < stage.steps)
+      throw new RunError(
+        'interrupted',
+        `stopped in stage ${plan.name} after step ${state.step} of ${stage.steps}`,
+        {
+          hint: `continue with: ammd resume ${context.run.path}`,
+        },
+      );
+    await runner.finish(state);
+  } finally {
+    runner.close();
+  }
+  context.emit({ kind: 'stage_finished', stage: plan.name, seconds: (context.now() - started) / 1000 });
+}
