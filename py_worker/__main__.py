@@ -1,0 +1,42 @@
+"""`python -m py_worker --connect ENDPOINT`: a worker that serves one controller."""
+
+import argparse
+import os
+import sys
+
+from py_worker.server.parent_watch import ask_for_death_signal, claim_signals, watch
+
+EXIT_USAGE = 2
+
+
+def main(arguments: list[str]) -> int:
+    """Runs a worker; returns the exit status (0 bye, 2 wrong usage, 3 refused, 4 the controller is gone)."""
+    parser = argparse.ArgumentParser(
+        prog="python -m py_worker",
+        description="The PyTorch worker of ammd. The controller starts it; settings come in the environment.",
+    )
+    parser.add_argument("--connect", required=True, metavar="ENDPOINT", help="ipc://PATH or tcp://HOST:PORT")
+    endpoint: str = parser.parse_args(arguments).connect
+
+    claim_signals()
+    controller = os.environ.get("AMMD_CONTROLLER_PID")
+    if controller is not None:
+        ask_for_death_signal()
+
+    # Only now: importing torch takes a second and starts threads, which must inherit the blocked signals.
+    from py_worker.server.endpoint import take_curve_keys
+    from py_worker.server.errors import ArgumentError
+    from py_worker.server.worker import Worker
+
+    try:
+        keys = take_curve_keys(endpoint, os.environ)
+    except ArgumentError as error:
+        print(f"py_worker: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    worker = Worker(endpoint, os.environ.pop("AMMD_TOKEN", ""), keys)
+    watch(None if controller is None else int(controller), worker.describe)
+    return worker.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,31 @@
+"""The operations: one module each, found by its name in the contract.
+
+A module `py_worker.ops.NAME` has `run(session, args, context)`, which returns the operation's result. Before
+its commit point it changes nothing that a later operation could see. Modules are imported when first used,
+because some need transformers, which takes seconds to import.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from msgspec import Struct
+
+from py_worker.server.completion import Late
+from py_worker.server.context import OperationContext
+from py_worker.server.session import Session
+
+Run = Callable[[Session, Any, OperationContext], Struct | Late]
+
+
+@cache
+def find(op: str) -> Run:
+    """The function of an operation of the contract."""
+    run: Run = import_module(f"py_worker.ops.{op}").run
+    return run
+
+
+def run(op: str, session: Session, args: Struct, context: OperationContext) -> Struct | Late:
+    """Runs one operation on the session."""
+    return find(op)(session, args, context)

@@ -1,0 +1,47 @@
+"""Sets device, threads and budgets."""
+
+import torch
+
+from py_worker.server.context import OperationContext
+from py_worker.server.errors import ArgumentError
+from py_worker.server.protocol_gen import ConfigureArgs, ConfigureResult
+from py_worker.server.session import Session, Settings
+
+
+def run(session: Session, args: ConfigureArgs, context: OperationContext) -> ConfigureResult:
+    """May come again; the device can change only while nothing is loaded."""
+    device = _device(args.device)
+    if session.settings is not None and device != session.settings.device and session.roles:
+        raise ArgumentError(
+            f"device: models are on {session.settings.device}; send reset before changing to {device}"
+        )
+    context.commit()
+    if args.threads > 0:
+        torch.set_num_threads(args.threads)
+    session.settings = Settings(device, args.cache_dir, args.position_chunk or None)
+    session.handles.budgets["step"] = args.step_budget_bytes
+    session.handles.budgets["buffer"] = args.buffer_budget_bytes
+    return ConfigureResult(device=_in_words(device), threads=torch.get_num_threads())
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ArgumentError(f"device: {name!r} is none; use auto, cpu, cuda or cuda:N") from error
+    if device.type == "cuda":
+        index, count = device.index or 0, torch.cuda.device_count()
+        if index >= count:
+            raise ArgumentError(
+                f"device: {name} is not there; this worker sees {count} CUDA devices; use cpu or auto"
+            )
+        return torch.device("cuda", index)
+    if device.type != "cpu":
+        raise ArgumentError(f"device: {name} is not supported; use auto, cpu, cuda or cuda:N")
+    return torch.device("cpu")
+
+
+def _in_words(device: torch.device) -> str:
+    return f"{device} {torch.cuda.get_device_name(device)}" if device.type == "cuda" else "cpu"

@@ -1,0 +1,18 @@
+"""Frees handles of the buffer or session scope."""
+
+from py_worker.server.context import OperationContext
+from py_worker.server.errors import ArgumentError
+from py_worker.server.handles import scope_of
+from py_worker.server.protocol_gen import DropArgs, DropResult
+from py_worker.server.session import Session
+
+
+def run(session: Session, args: DropArgs, context: OperationContext) -> DropResult:
+    """All of them or, when one is not alive, none."""
+    of_a_step = [name for name in args.handles if scope_of(name) == "step"]
+    if of_a_step:
+        raise ArgumentError(f"handles: {of_a_step[0]} is of a step; end_step frees it")
+    session.handles.require_alive(args.handles)
+    context.commit()
+    session.handles.drop(args.handles)
+    return DropResult()

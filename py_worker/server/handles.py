@@ -1,0 +1,141 @@
+"""Results that stay in the worker, under names that the controller chose."""
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeVar
+
+from py_worker.server.errors import ArgumentError, HandleExistsError, OverBudgetError, UnknownHandleError
+from py_worker.server.protocol_gen import HandleUsage
+
+Scope = Literal["step", "buffer", "session"]
+SCOPES: Final[tuple[Scope, ...]] = ("step", "buffer", "session")
+Value = TypeVar("Value")
+
+
+@dataclass
+class _Entry:
+    value: Any
+    bytes: int
+
+
+def scope_of(name: str) -> Scope:
+    """The scope that a handle's name begins with; the contract's pattern admits no other."""
+    head = name.partition("/")[0].partition(":")[0]
+    for scope in SCOPES:
+        if head == scope:
+            return scope
+    raise ArgumentError(f"{name!r} is no handle: it begins with none of {', '.join(SCOPES)}")
+
+
+def step_of(name: str) -> int:
+    """N of `step:N/...`."""
+    return int(name.partition("/")[0].partition(":")[2])
+
+
+class HandleTable:
+    """Live handles, with a byte budget per scope (0 is no limit)."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, _Entry] = {}
+        self.budgets: dict[Scope, int] = dict.fromkeys(SCOPES, 0)
+
+    def get(self, name: str, kind: type[Value]) -> Value:
+        """The value of a live handle.
+
+        Raises:
+            UnknownHandleError: no such handle.
+            ArgumentError: it holds something else.
+        """
+        value = self._entry(name).value
+        if not isinstance(value, kind):
+            raise ArgumentError(f"{name} holds a {type(value).__name__}, not a {kind.__name__}")
+        return value
+
+    def require_free(self, name: str) -> None:
+        """Checks that a new handle may have this name, before any work is done for it.
+
+        Raises:
+            HandleExistsError: the name is taken.
+        """
+        if name in self._entries:
+            raise HandleExistsError(f"{name} exists already; free it first, or take another name")
+
+    def require_room(self, name: str, extra: int) -> None:
+        """Checks that the name's scope may hold `extra` more bytes.
+
+        Raises:
+            OverBudgetError: with the figures.
+        """
+        scope = scope_of(name)
+        budget, used = self.budgets[scope], self._usage(scope).bytes
+        if budget and used + extra > budget:
+            raise OverBudgetError(
+                f"{name} needs {extra} bytes, and {used} of the {budget} bytes of scope {scope} are in use; "
+                f"free handles, take smaller batches, or raise {scope}_budget_bytes"
+            )
+
+    def add(self, name: str, value: object, size: int) -> None:
+        """Gives a new name to a value of `size` bytes.
+
+        Raises:
+            HandleExistsError: the name is taken.
+            OverBudgetError: the scope has no room.
+        """
+        self.require_free(name)
+        self.require_room(name, size)
+        self._entries[name] = _Entry(value, size)
+
+    def replace(self, name: str, value: object, size: int) -> None:
+        """Gives an existing name to another value.
+
+        Raises:
+            UnknownHandleError: no such handle.
+            OverBudgetError: the scope has no room for the difference.
+        """
+        entry = self._entry(name)
+        self.require_room(name, size - entry.bytes)
+        self._entries[name] = _Entry(value, size)
+
+    def require_alive(self, names: list[str]) -> None:
+        """Checks that all are live handles.
+
+        Raises:
+            UnknownHandleError: one of them is not.
+        """
+        for name in names:
+            self._entry(name)
+
+    def drop(self, names: list[str]) -> None:
+        """Frees handles; those that are not alive are left alone."""
+        for name in names:
+            self._entries.pop(name, None)
+
+    def end_step(self, step: int) -> None:
+        """Frees the handles of the step, and of earlier steps that never came to their end."""
+        for name in [name for name in self._entries if scope_of(name) == "step" and step_of(name) <= step]:
+            del self._entries[name]
+
+    def items(self, scope: Scope) -> dict[str, Any]:
+        """Names and values of a scope, in the order they were added."""
+        return {name: entry.value for name, entry in self._entries.items() if scope_of(name) == scope}
+
+    def size_of(self, name: str) -> int:
+        """Bytes of a live handle."""
+        return self._entry(name).bytes
+
+    def clear(self) -> None:
+        """Frees all."""
+        self._entries.clear()
+
+    def usage(self) -> list[HandleUsage]:
+        """Live handles and their bytes, for every scope."""
+        return [self._usage(scope) for scope in SCOPES]
+
+    def _usage(self, scope: Scope) -> HandleUsage:
+        sizes = [entry.bytes for name, entry in self._entries.items() if scope_of(name) == scope]
+        return HandleUsage(scope=scope, count=len(sizes), bytes=sum(sizes))
+
+    def _entry(self, name: str) -> _Entry:
+        if name not in self._entries:
+            live = ", ".join(list(self._entries)[:8]) or "none"
+            raise UnknownHandleError(f"no handle {name}; alive: {live}")
+        return self._entries[name]

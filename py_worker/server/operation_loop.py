@@ -1,0 +1,140 @@
+"""Runs requests one at a time, in order, on the main thread."""
+
+import time
+from collections.abc import Callable
+
+import torch
+from msgspec import UNSET, Struct
+
+from py_worker import ops
+from py_worker.server.codec import Frame, decode_args, encode_message
+from py_worker.server.completion import Completion, ImmediateCompletion, Late, completion_for
+from py_worker.server.context import OperationContext, Progress
+from py_worker.server.conversation import aborted
+from py_worker.server.errors import CancelledError, QueueTimeoutError, error_info
+from py_worker.server.protocol_gen import QUEUE_MS, ErrorInfo, ReplyMessage
+from py_worker.server.replies import EncodedReply
+from py_worker.server.request_queue import Admitted, RequestQueue
+from py_worker.server.session import Session
+
+Clock = Callable[[], float]
+
+
+class OperationLoop:
+    """Takes requests from the queue, runs them on the session, and posts one reply for each.
+
+    Args:
+        queue: admitted requests.
+        session: what operations work on.
+        post: takes replies; called from this thread, and on CUDA from the completion's.
+        progress: counted up by operations.
+        clock: seconds, monotonic; the queue's.
+    """
+
+    def __init__(
+        self,
+        queue: RequestQueue,
+        session: Session,
+        post: Callable[[EncodedReply], None],
+        progress: Progress,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._queue = queue
+        self._session = session
+        self._post = post
+        self._progress = progress
+        self._clock = clock
+        self._completion: Completion = ImmediateCompletion()
+        self._device = torch.device("cpu")
+        self._failed: tuple[int, int] | None = None  # epoch, id of the request that failed first in it
+
+    def run(self) -> None:
+        """Until the queue is closed; then everything that ran has its reply posted."""
+        idle_since = self._clock()
+        while (request := self._queue.get()) is not None:
+            begun = self._clock()
+            try:
+                self._handle(request, idle_ms=(begun - idle_since) * 1000.0)
+            finally:
+                self._queue.finish()
+            idle_since = self._clock()
+        self._completion.close()
+
+    def _handle(self, request: Admitted, idle_ms: float) -> None:
+        message = request.message
+        if self._failed is not None and message.epoch == self._failed[0]:
+            reply = ReplyMessage(id=message.id, error=aborted(*self._failed), run_ms=0.0, idle_ms=idle_ms)
+            self._post(EncodedReply(message.id, encode_message(reply)))
+            return
+        deadline = None if message.deadline_ms is UNSET else message.deadline_ms
+        context = OperationContext(message.id, message.op, deadline, self._progress, self._clock)
+        self._follow_device()
+        self._completion.begin()
+        self._queue.begin(context)
+        outcome = self._outcome(request, context)
+        epoch = message.epoch
+
+        def deliver(run_ms: float) -> None:
+            self._deliver(epoch, context, outcome, run_ms, idle_ms)
+
+        self._completion.deliver(context.elapsed_ms, deliver)
+
+    def _outcome(self, request: Admitted, context: OperationContext) -> Struct | Late | ErrorInfo:
+        try:
+            self._require_runnable(request)
+            args = decode_args(request.message.op, request.message.args)
+            return ops.run(request.message.op, self._session, args, context)
+        except Exception as error:
+            # The error is turned into text here: holding its traceback would hold the operation's tensors.
+            return self._fail(request.message.epoch, context, error)
+
+    def _require_runnable(self, request: Admitted) -> None:
+        if request.defect is not None:
+            raise request.defect
+        if request.cancelled:
+            raise CancelledError(f"{request.message.op} was cancelled while it waited; nothing was changed")
+        limit = QUEUE_MS if request.message.queue_ms is UNSET else request.message.queue_ms
+        waited = (self._clock() - request.arrived) * 1000.0
+        if waited > limit:
+            op = request.message.op
+            raise QueueTimeoutError(f"{op} waited {waited:.0f} ms in the queue; its limit is {limit:g} ms")
+
+    def _deliver(
+        self,
+        epoch: int,
+        context: OperationContext,
+        outcome: Struct | Late | ErrorInfo,
+        run_ms: float,
+        idle_ms: float,
+    ) -> None:
+        """Posts the reply. What cannot be finished or encoded is an error like any other."""
+        self._progress.add()
+        try:
+            frames = _encode(context.request_id, outcome, run_ms, idle_ms)
+        except Exception as error:
+            failure = self._fail(epoch, context, error)
+            frames = _encode(context.request_id, failure, run_ms, idle_ms)
+        self._post(EncodedReply(context.request_id, frames))
+
+    def _fail(self, epoch: int, context: OperationContext, error: Exception) -> ErrorInfo:
+        if self._failed is None or self._failed[0] < epoch:
+            self._failed = (epoch, context.request_id)
+        return error_info(error, applied=context.applied)
+
+    def _follow_device(self) -> None:
+        """The session's device is known once it is configured."""
+        if self._session.device != self._device:  # pragma: no cover (needs a second device)
+            self._completion.close()
+            self._device = self._session.device
+            self._completion = completion_for(self._device)
+
+
+def _encode(
+    request_id: int, outcome: Struct | Late | ErrorInfo, run_ms: float, idle_ms: float
+) -> list[Frame]:
+    if isinstance(outcome, ErrorInfo):
+        reply = ReplyMessage(id=request_id, error=outcome, run_ms=run_ms, idle_ms=idle_ms)
+    else:
+        result = outcome.finish() if isinstance(outcome, Late) else outcome
+        reply = ReplyMessage(id=request_id, result=result, run_ms=run_ms, idle_ms=idle_ms)
+    return encode_message(reply)

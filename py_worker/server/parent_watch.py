@@ -1,0 +1,77 @@
+"""A worker must not outlive its controller: it would hold the accelerator's memory for nobody.
+
+The kernel sends SIGTERM when the parent ends (Linux), and a poll of the parent's id notices it everywhere.
+Both are looked after by threads, because a signal handler would wait for the main thread to leave its tensor
+operation; and SIGTERM rather than SIGKILL, so that the log says what was running.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+EXIT_ORPHANED: Final = 4
+EXIT_TERMINATED: Final = 128 + signal.SIGTERM
+POLL_S: Final = 0.2
+_PR_SET_PDEATHSIG: Final = 1
+
+Describe = Callable[[], str]
+"""What the worker is doing, for its last words."""
+
+
+def claim_signals() -> None:
+    """Blocks SIGTERM in this thread and those it starts, and ignores SIGINT.
+
+    To be called before any import starts threads. Ctrl-C reaches the whole foreground group, and the
+    controller decides what becomes of the run.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def ask_for_death_signal() -> None:
+    """Has the kernel send SIGTERM when the parent ends. Linux alone; elsewhere the poll must do."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def watch(controller_pid: int | None, describe: Describe, leave: Callable[[int], None] = os._exit) -> None:
+    """Starts the threads that end this process.
+
+    Args:
+        controller_pid: the controller's id when it is the parent; None when it is not, and only SIGTERM
+            counts.
+        describe: names the running operation.
+        leave: ends the process at once with a status.
+    """
+
+    def wait_for_signal() -> None:
+        signal.sigwait({signal.SIGTERM})
+        if _orphaned(controller_pid):
+            _last_words("its controller is gone", describe)
+            leave(EXIT_ORPHANED)
+        else:
+            _last_words("terminated by SIGTERM", describe)
+            leave(EXIT_TERMINATED)
+
+    def poll() -> None:
+        while not _orphaned(controller_pid):
+            time.sleep(POLL_S)
+        _last_words("its controller is gone", describe)
+        leave(EXIT_ORPHANED)
+
+    threading.Thread(target=wait_for_signal, name="sigterm", daemon=True).start()
+    if controller_pid is not None:
+        threading.Thread(target=poll, name="parent", daemon=True).start()
+
+
+def _orphaned(controller_pid: int | None) -> bool:
+    return controller_pid is not None and os.getppid() != controller_pid
+
+
+def _last_words(reason: str, describe: Describe) -> None:
+    print(f"py_worker: ending, {reason}; {describe()}", file=sys.stderr, flush=True)

@@ -1,0 +1,154 @@
+"""All that a worker has loaded. One owner: the operation loop's thread; everything else gets copies."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+
+from py_worker.server.errors import ArgumentError, NotLoadedError
+from py_worker.server.handles import HandleTable
+from py_worker.server.step_metrics import StepMetrics
+
+if TYPE_CHECKING:  # These need transformers, which takes seconds to import.
+    from py_worker.data.dataset import TokenizedDataset
+    from py_worker.models.critic import Critic
+    from py_worker.models.optimizer import Optimizer
+    from py_worker.models.policy import Policy
+    from py_worker.rollout.engine import Engine
+
+RoleName = Literal["teacher", "student"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `configure` said.
+
+    Attributes:
+        device: of all models and batches.
+        cache_dir: folder of the tokenization cache.
+        position_chunk: positions whose logits exist at a time; None takes the losses' own table.
+    """
+
+    device: torch.device
+    cache_dir: str
+    position_chunk: int | None
+
+
+@dataclass
+class Role:
+    """A loaded policy.
+
+    Attributes:
+        policy: the model.
+        engine: generates from it.
+        optimizer: for a role that is trained.
+        version: counts optimizer steps; monotone, also over restarts.
+    """
+
+    policy: "Policy"
+    engine: "Engine"
+    optimizer: "Optimizer | None" = None
+    version: int = 0
+
+
+@dataclass(frozen=True)
+class TrainedCritic:
+    """A critic with its optimizer."""
+
+    critic: "Critic"
+    optimizer: "Optimizer"
+
+
+@dataclass
+class Session:
+    """Settings, roles, critics, datasets, handles and metrics.
+
+    Attributes:
+        staged: checkpoints that are being written, by name.
+    """
+
+    settings: Settings | None = None
+    roles: dict[RoleName, Role] = field(default_factory=dict)
+    critics: dict[str, TrainedCritic] = field(default_factory=dict)
+    datasets: "dict[str, TokenizedDataset]" = field(default_factory=dict)
+    handles: HandleTable = field(default_factory=HandleTable)
+    metrics: StepMetrics = field(default_factory=StepMetrics)
+    staged: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def device(self) -> torch.device:
+        """The configured device; the CPU before that."""
+        return torch.device("cpu") if self.settings is None else self.settings.device
+
+    def configured(self) -> Settings:
+        """The settings.
+
+        Raises:
+            NotLoadedError: `configure` was not sent.
+        """
+        if self.settings is None:
+            raise NotLoadedError("the session has no settings: send configure first")
+        return self.settings
+
+    def role(self, name: RoleName) -> Role:
+        """A loaded role.
+
+        Raises:
+            NotLoadedError: it is not.
+        """
+        if name not in self.roles:
+            raise NotLoadedError(f"no {name} is loaded: send load_role with role {name!r} first")
+        return self.roles[name]
+
+    def trained(self, name: RoleName) -> "tuple[Role, Optimizer]":
+        """A role and its optimizer.
+
+        Raises:
+            NotLoadedError: the role is not loaded, or was loaded without an optimizer.
+        """
+        role = self.role(name)
+        if role.optimizer is None:
+            raise NotLoadedError(f"the {name} has no optimizer: load it with one to train it")
+        return role, role.optimizer
+
+    def critic(self, name: str) -> TrainedCritic:
+        """A critic.
+
+        Raises:
+            NotLoadedError: no such critic.
+        """
+        if name not in self.critics:
+            raise NotLoadedError(f"no critic {name!r}; loaded: {', '.join(self.critics) or 'none'}")
+        return self.critics[name]
+
+    def dataset(self, name: str) -> "TokenizedDataset":
+        """A registered dataset.
+
+        Raises:
+            NotLoadedError: no such dataset.
+        """
+        if name not in self.datasets:
+            raise NotLoadedError(f"no dataset {name!r}; registered: {', '.join(self.datasets) or 'none'}")
+        return self.datasets[name]
+
+    def rows_of(self, name: str, rows: list[int]) -> "TokenizedDataset":
+        """A dataset that has all these rows.
+
+        Raises:
+            NotLoadedError: no such dataset.
+            ArgumentError: a row beyond its end.
+        """
+        dataset = self.dataset(name)
+        beyond = [row for row in rows if row >= len(dataset)]
+        if beyond:
+            raise ArgumentError(f"dataset {name!r} has {len(dataset)} rows; there is no row {beyond[0]}")
+        return dataset
+
+    def reset(self) -> None:
+        """Frees everything but the settings."""
+        self.roles.clear()
+        self.critics.clear()
+        self.datasets.clear()
+        self.handles.clear()
+        self.metrics.clear()
+        self.staged.clear()

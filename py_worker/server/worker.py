@@ -1,0 +1,46 @@
+"""Puts the parts of a worker together and runs them."""
+
+from py_worker.server.context import Progress
+from py_worker.server.endpoint import CurveKeys
+from py_worker.server.hello import make_hello
+from py_worker.server.operation_loop import OperationLoop
+from py_worker.server.replies import Outbox
+from py_worker.server.request_queue import RequestQueue
+from py_worker.server.session import Session
+from py_worker.server.socket_thread import Connection, SocketThread
+
+
+class Worker:
+    """One session behind one connection.
+
+    Args:
+        endpoint: where the controller listens.
+        token: the run's token.
+        keys: for tcp.
+    """
+
+    def __init__(self, endpoint: str, token: str, keys: CurveKeys | None = None) -> None:
+        progress = Progress()
+        self.session = Session()
+        self._queue = RequestQueue()
+        self._outbox = Outbox()
+        connection = Connection(endpoint=endpoint, hello=make_hello(token), keys=keys)
+        self._socket = SocketThread(connection, self._queue, self._outbox, progress)
+        self._loop = OperationLoop(self._queue, self.session, self._outbox.post, progress)
+
+    def run(self) -> int:
+        """Serves until the conversation ends; returns the process's exit status."""
+        self._socket.start()
+        self._loop.run()
+        status = self._socket.finish()
+        self._outbox.close()
+        return status
+
+    def describe(self) -> str:
+        """What is running, for people."""
+        state = self._queue.state()
+        if state.running is None:
+            return "no operation was running"
+        running = state.running
+        what = f"{running.op} (request {running.request_id}), {running.elapsed_ms:.0f} ms after its start"
+        return f"running was {what}; `ammd resume` continues from the last checkpoint"
