@@ -93,8 +93,8 @@ def student_backward(
         teacher: whose head turns its hidden states into logits.
         critics: by the names that terms use; they are constants here.
         micro_batch: rows per forward and backward of the body, 0 for all. Changes nothing but rounding.
-        reuse_graph: take `scored.student_hidden`, scored with its graph, instead of running the student again.
-            The graph is used up.
+        reuse_graph: take `scored.student_hidden`, scored with its graph, instead of running the student
+            again. The graph is used up.
         token_counts: tokens per part (and `all`) that the means are over; by default those of `scored`.
             Larger where the step is spread over processes.
         chunk_size: positions per chunk; see `default_chunk_size`.

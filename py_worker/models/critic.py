@@ -78,14 +78,15 @@ class BilinearHead(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         query = self.outer(F.gelu(self.inner(features)))
         scaled = query * (self.scale / features.shape[-1] ** 0.5)
-        values: Tensor = F.linear(scaled.to(self.embedding.dtype), self.embedding).to(scaled.dtype)
-        return values - (scaled @ self.center)[:, None] + self.bias
+        values = F.linear(scaled.to(self.embedding.dtype), self.embedding).to(scaled.dtype)
+        offset: Tensor = self.bias - (scaled @ self.center)[:, None]
+        return values + offset
 
 
 def _linear(inputs: int, outputs: int, scale: float, generator: torch.Generator) -> nn.Linear:
     """A linear map whose outputs have standard deviation `scale` for inputs of unit variance."""
     # Not initialised by the constructor, which draws from the global random state.
-    layer: nn.Linear = skip_init(nn.Linear, inputs, outputs)
+    layer: nn.Linear = skip_init(nn.Linear, inputs, outputs)  # type: ignore[no-untyped-call]
     with torch.no_grad():
         layer.weight.normal_(0.0, scale / inputs**0.5, generator=generator)
         layer.bias.zero_()

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from py_worker.data.char_tokenizer import char_tokenizer
 from py_worker.models import sources
 from py_worker.models.errors import ModelError
 from py_worker.models.layers import keep_layers
@@ -69,15 +70,13 @@ def _build(spec: ModelSpec, teacher: Policy | None) -> tuple[Any, Any]:
 
 
 def _builtin(spec: ModelSpec, dtype: torch.dtype) -> tuple[Any, Any]:
-    from py_worker.data.char_tokenizer import build_char_tokenizer
-
     if spec.source != "builtin:llama":
         raise ModelError(f"{spec.source}: the only builtin model is builtin:llama")
     if spec.init != "random":
         raise ModelError(f"{spec.source}: a builtin model has no weights of its own; set init to random")
     if spec.arch is None:
         raise ModelError(f"{spec.source}: give its shape in arch (hidden_size, layers, heads, ...)")
-    tokenizer = build_char_tokenizer()
+    tokenizer = char_tokenizer()
     return sources.builtin_llama(spec.arch, tokenizer, spec.seed, dtype), tokenizer
 
 

@@ -68,7 +68,7 @@ class Optimizer:
         self._adamw.zero_grad(set_to_none=True)
 
     def state_tensors(self) -> dict[str, Tensor]:
-        """`NAME.exp_avg`, `NAME.exp_avg_sq` and `NAME.step` of each parameter; empty before the first step."""
+        """Each parameter's `NAME.exp_avg`, `NAME.exp_avg_sq`, `NAME.step`; empty before the first step."""
         return {
             f"{name}.{key}": self._adamw.state[parameter][key]
             for name, parameter in self.parameters.items()

@@ -1,0 +1,142 @@
+"""A critic's ascent: its gradient and metrics by definition, and that it finds the maximiser."""
+
+import math
+
+import pytest
+import torch
+
+from py_worker.losses.ascent import critic_backward
+from py_worker.losses.driver import Term, student_backward
+from py_worker.losses.scored import ScoredBatch, score_batch
+from py_worker.models.critic import Critic, build_critic
+from py_worker.models.optimizer import Optimizer
+from py_worker.models.policy import Policy
+from py_worker.models.spec import CriticSpec, OptimizerSpec
+from tests.py.tiny_models import tiny_batch, tiny_policy
+
+torch.set_num_threads(1)
+
+
+def setting(**spec) -> tuple[Policy, Policy, Critic, ScoredBatch]:
+    teacher, student = tiny_policy(1, dtype=torch.float64), tiny_policy(2, dtype=torch.float64)
+    teacher.freeze()
+    spec = {"hidden_size": 32, "seed": 3} | spec
+    owner = student if spec.get("features") == "student" else teacher
+    critic = build_critic(CriticSpec(**spec), owner).double()
+    return student, teacher, critic, score_batch(tiny_batch(6), teacher=teacher, student=student)
+
+
+def probabilities(student: Policy, teacher: Policy, scored: ScoredBatch, part: str):
+    rows = scored.batch.positions().row.tolist()
+    kept = torch.tensor([part in ("all", scored.batch.parts[row]) for row in rows])
+    p = teacher.logits(scored.teacher_hidden[kept]).softmax(-1).detach()
+    q = student.logits(scored.student_hidden[kept]).softmax(-1).detach()
+    return p, q, kept
+
+
+@pytest.mark.parametrize("features", ["teacher", "student"])
+@pytest.mark.parametrize("part", ["on", "off", "all"])
+@pytest.mark.parametrize("bound", ["tanh", "mixture", "student"])
+def test_gradient_and_metrics_by_definition(bound, part, features):
+    student, teacher, critic, scored = setting(bound=bound, bound_value=1.5, features=features)
+    p, q, kept = probabilities(student, teacher, scored, part)
+    inputs = (scored.teacher_hidden if features == "teacher" else scored.student_hidden)[kept]
+    raw = critic.raw(inputs)
+    mu = {"tanh": (p + q) / 2, "mixture": (p + q) / 2, "student": q}[bound]
+    if bound == "tanh":
+        bounded = 1.5 * raw.tanh()
+        objective = ((p - q) * bounded).sum(-1).mean()
+    else:
+        bounded = raw.clamp(-1.5, 1.5)
+        objective = ((p - q) * raw - 0.5 * mu * raw**2).sum(-1).mean()
+    expected = torch.autograd.grad(-objective, list(critic.parameters()))
+    for chunk_size in (None, 2):
+        metrics = critic_backward(
+            critic,
+            scored,
+            part,
+            student=student,
+            teacher=teacher,
+            chunk_size=chunk_size,
+            diagnostics=True,
+        )
+        for parameter, gradient in zip(critic.parameters(), expected, strict=True):
+            torch.testing.assert_close(parameter.grad, gradient, rtol=1e-9, atol=1e-13)
+        critic.zero_grad()
+        tv = 0.5 * (p - q).abs().sum(-1)
+        gap = ((p - q) * bounded).sum(-1)
+        wanted = {
+            "objective": objective,
+            "gap": gap.mean(),
+            "tv": tv.mean(),
+            "tightness": gap.sum() / (2 * 1.5 * tv.sum()),
+            "value_rms": (mu * bounded**2).sum(-1).mean().sqrt(),
+            "value_max": bounded.abs().max(),
+            "saturated": (mu * (bounded.abs() > 0.95 * 1.5)).sum(-1).mean(),
+        }
+        if bound != "tanh":
+            wanted["optimality"] = objective / (0.5 * (p - q) ** 2 / mu).sum(-1).mean()
+        assert metrics.keys() == wanted.keys()
+        for name, value in wanted.items():
+            torch.testing.assert_close(metrics[name], value.detach(), rtol=1e-9, atol=1e-12)
+    assert all(parameter.grad is None for _, parameter in student.trainable())
+
+
+@pytest.mark.parametrize(("bound", "limit"), [("tanh", 1.0), ("mixture", 2.0)])
+def test_ascent_approaches_the_maximiser(bound, limit):
+    student, teacher, critic, scored = setting(bound=bound, bound_value=limit, hidden_size=128)
+    optimizer = Optimizer(critic.named_parameters(), OptimizerSpec(beta1=0.9))
+    history = []
+    for _ in range(300):
+        metrics = critic_backward(critic, scored, "all", student=student, teacher=teacher, diagnostics=True)
+        history.append(metrics)
+        optimizer.step(lr=0.01)
+    measure = "tightness" if bound == "tanh" else "optimality"
+    assert abs(history[0][measure]) < 0.3
+    assert 0.95 < history[-1][measure] <= 1.0 + 1e-9
+    if bound == "mixture":
+        p, q, _ = probabilities(student, teacher, scored, "all")
+        values = critic.values(scored.teacher_hidden).detach()
+        best = (p - q) / (0.5 * (p + q))
+        assert (0.5 * (p + q) * (values - best) ** 2).sum(-1).mean() < 0.05
+
+
+def test_a_penalised_value_beyond_the_clip_still_comes_back():
+    student, teacher, critic, scored = setting(bound="mixture", bound_value=2.0)
+    with torch.no_grad():
+        critic.head.bias.fill_(50.0)
+    critic_backward(critic, scored, "all", student=student, teacher=teacher)
+    assert (critic.head.bias.grad > 0).all(), "descent on the gradient lowers every value"
+
+
+def test_equal_policies_leave_tightness_undefined():
+    student, _, critic, _ = setting(bound="mixture")
+    scored = score_batch(tiny_batch(), teacher=student, student=student)
+    metrics = critic_backward(critic, scored, "all", student=student, teacher=student, diagnostics=True)
+    assert metrics["gap"] == 0 and metrics["tv"] == 0
+    assert math.isnan(metrics["tightness"]) and math.isnan(metrics["optimality"])
+
+
+def test_a_critics_step_leaves_the_students_graph_for_its_own():
+    student, teacher, critic, _ = setting()
+    scored = score_batch(tiny_batch(), teacher=teacher, student=student, student_graph=True)
+    optimizer = Optimizer(critic.named_parameters(), OptimizerSpec())
+    for _ in range(2):
+        critic_backward(critic, scored, "off", student=student, teacher=teacher)
+        optimizer.step(lr=0.01)
+    term = Term("off", "moment", "off", critic="off")
+    student_backward(student, scored, [term], teacher=teacher, critics={"off": critic}, reuse_graph=True)
+    assert all(parameter.grad is not None for _, parameter in student.trainable())
+    assert all(parameter.grad is None for parameter in critic.parameters())
+
+
+def test_parts_without_tokens_and_missing_scores():
+    student, teacher, critic, scored = setting()
+    assert critic_backward(critic, scored, "none", student=student, teacher=teacher) == {}
+    assert set(critic_backward(critic, scored, "on", student=student, teacher=teacher)) == {
+        "gap",
+        "objective",
+    }
+    for half in (ScoredBatch(scored.batch, scored.teacher_hidden), ScoredBatch(scored.batch)):
+        with pytest.raises(ValueError, match="both teacher and student"):
+            critic_backward(critic, half, "on", student=student, teacher=teacher)

@@ -1,0 +1,147 @@
+"""AdamW against its published update, clipping, skipped updates, and state that survives a restart bit for bit."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from py_worker.models.optimizer import Optimizer
+from py_worker.models.spec import OptimizerSpec
+
+torch.set_num_threads(1)
+
+SPEC = OptimizerSpec(beta1=0.8, beta2=0.95, eps=1e-6, weight_decay=0.1)
+
+
+def model(seed: int = 0, dtype: torch.dtype = torch.float64) -> dict[str, nn.Parameter]:
+    generator = torch.Generator().manual_seed(seed)
+    shapes = {"matrix": (4, 3), "norm": (4,), "scalar": ()}
+    return {n: nn.Parameter(torch.randn(s, generator=generator, dtype=dtype)) for n, s in shapes.items()}
+
+
+def set_gradients(parameters: dict[str, nn.Parameter], seed: int, scale: float = 1.0) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(100 + seed)
+    for p in parameters.values():
+        p.grad = scale * torch.randn(p.shape, generator=generator, dtype=p.dtype)
+    return [p.grad.clone() for p in parameters.values()]
+
+
+def bits(parameters: dict[str, nn.Parameter], optimizer: Optimizer) -> dict[str, Tensor]:
+    weights = {name: p.detach().clone() for name, p in parameters.items()}
+    return weights | {name: tensor.clone() for name, tensor in optimizer.state_tensors().items()}
+
+
+def test_update_is_adamw_with_decay_on_matrices_only():
+    parameters = model()
+    weights = [p.detach().clone() for p in parameters.values()]
+    first = [torch.zeros_like(w) for w in weights]
+    second = [torch.zeros_like(w) for w in weights]
+    optimizer = Optimizer(parameters.items(), SPEC)
+    for t in range(1, 5):
+        lr = 0.1 / t
+        gradients = set_gradients(parameters, t)
+        norm = math.sqrt(sum(float(g.square().sum()) for g in gradients))
+        metrics = optimizer.step(lr=lr, clip_norm=0.5)
+        assert float(metrics["gradient_norm"]) == pytest.approx(norm) and metrics["skipped"] == 0
+        for i, g in enumerate(gradients):
+            g = g * min(1.0, 0.5 / (norm + 1e-6))
+            first[i] = SPEC.beta1 * first[i] + (1 - SPEC.beta1) * g
+            second[i] = SPEC.beta2 * second[i] + (1 - SPEC.beta2) * g * g
+            if weights[i].dim() > 1:
+                weights[i] = weights[i] * (1 - lr * SPEC.weight_decay)
+            corrected = first[i] / (1 - SPEC.beta1**t)
+            denominator = (second[i] / (1 - SPEC.beta2**t)).sqrt() + SPEC.eps
+            weights[i] = weights[i] - lr * corrected / denominator
+    for p, expected in zip(parameters.values(), weights, strict=True):
+        torch.testing.assert_close(p.detach(), expected, rtol=1e-9, atol=1e-12)
+        assert p.grad is None
+
+
+def test_small_gradients_are_not_clipped_and_zero_is_off():
+    for clip_norm, scale in ((10.0, 0.01), (0.0, 100.0)):
+        clipped, free = model(), model()
+        for parameters, limit in ((clipped, clip_norm), (free, 0.0)):
+            set_gradients(parameters, 0, scale)
+            Optimizer(parameters.items(), SPEC).step(lr=0.1, clip_norm=limit)
+        assert all(torch.equal(a, b) for a, b in zip(clipped.values(), free.values(), strict=True))
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("steps_before", [0, 2])
+@pytest.mark.parametrize("clip_norm", [0.0, 1.0])
+def test_a_non_finite_update_changes_nothing(bad, steps_before, clip_norm):
+    parameters = model(dtype=torch.float32)
+    optimizer = Optimizer(parameters.items(), SPEC)
+    for step in range(steps_before):
+        set_gradients(parameters, step)
+        optimizer.step(lr=0.1, clip_norm=clip_norm)
+    before = bits(parameters, optimizer)
+    set_gradients(parameters, 9)
+    parameters["norm"].grad[1] = bad
+    metrics = optimizer.step(lr=0.1, clip_norm=clip_norm)
+    assert metrics["skipped"] == 1 and not math.isfinite(float(metrics["gradient_norm"]))
+    after = bits(parameters, optimizer)
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+    assert all(after[f"{name}.step"] == steps_before for name in parameters)
+    # The next good update is as if the bad one had never been.
+    other = model(dtype=torch.float32)
+    reference = Optimizer(other.items(), SPEC)
+    for step in range(steps_before + 1):
+        set_gradients(other, step)
+        reference.step(lr=0.1, clip_norm=clip_norm)
+    set_gradients(parameters, steps_before)
+    assert optimizer.step(lr=0.1, clip_norm=clip_norm)["skipped"] == 0
+    expected = bits(other, reference)
+    assert all(torch.equal(value, expected[name]) for name, value in bits(parameters, optimizer).items())
+
+
+def test_state_goes_through_tensors_bit_for_bit():
+    parameters = model()
+    optimizer = Optimizer(parameters.items(), SPEC)
+    assert optimizer.state_tensors() == {}
+    for step in range(2):
+        set_gradients(parameters, step)
+        optimizer.step(lr=0.1)
+    saved = {name: tensor.clone() for name, tensor in optimizer.state_tensors().items()}
+    copies = {name: nn.Parameter(p.detach().clone()) for name, p in parameters.items()}
+    resumed = Optimizer(copies.items(), SPEC)
+    resumed.load_state_tensors(saved)
+    for owner, other in ((parameters, optimizer), (copies, resumed)):
+        set_gradients(owner, 5)
+        other.step(lr=0.1)
+    first, second = bits(parameters, optimizer), bits(copies, resumed)
+    assert first.keys() == second.keys() and all(torch.equal(first[n], second[n]) for n in first)
+    assert not torch.equal(saved["matrix.exp_avg"], first["matrix.exp_avg"]), "the saved tensors are copies"
+
+
+def test_state_that_does_not_fit_changes_nothing():
+    parameters = model()
+    optimizer = Optimizer(parameters.items(), SPEC)
+    set_gradients(parameters, 0)
+    optimizer.step(lr=0.1)
+    good = {name: tensor.clone() for name, tensor in optimizer.state_tensors().items()}
+    missing = {name: tensor for name, tensor in good.items() if name != "norm.exp_avg"}
+    for bad, name in (
+        (good | {"other.step": torch.ones(())}, "other"),
+        (missing, "norm.exp_avg"),
+        (good | {"matrix.exp_avg": torch.zeros(3, 4)}, "matrix.exp_avg"),
+    ):
+        with pytest.raises(ValueError, match=name):
+            optimizer.load_state_tensors(bad)
+    assert all(torch.equal(optimizer.state_tensors()[name], tensor) for name, tensor in good.items())
+
+
+def test_parameters_without_gradient_are_left_alone_and_gradients_can_be_dropped():
+    parameters = model()
+    optimizer = Optimizer(parameters.items(), SPEC)
+    set_gradients(parameters, 0)
+    optimizer.discard_gradients()
+    assert all(p.grad is None for p in parameters.values())
+    parameters["matrix"].grad = torch.ones(4, 3, dtype=torch.float64)
+    before = parameters["norm"].detach().clone()
+    optimizer.step(lr=0.1)
+    assert torch.equal(parameters["norm"], before)
+    assert set(optimizer.state_tensors()) == {"matrix.step", "matrix.exp_avg", "matrix.exp_avg_sq"}
+    with pytest.raises(ValueError, match="nothing to train"):
+        Optimizer([], SPEC)
