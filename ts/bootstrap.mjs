@@ -40,5 +40,5 @@ try {
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;
   process.stderr.write(`${error.report()}\n`);
-  process.exitCode = 1;
+  process.exitCode = 5; // the status that the commands give to an environment that lacks something
 }
