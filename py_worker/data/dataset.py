@@ -1,0 +1,199 @@
+"""A tokenized dataset: tokenized once, then memory-mapped."""
+
+import json
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerFast
+
+from py_worker.data.cache import Cached, open_or_build
+from py_worker.data.encoding import Limits, encode
+from py_worker.data.records import Record
+from py_worker.data.sources import Records
+
+# Raised when the meaning of a cached array changes.
+_LAYOUT = 1
+
+
+@dataclass(frozen=True)
+class TokenizedRow:
+    """One example.
+
+    Attributes:
+        prompt: int32 ids of the prompt.
+        response: int32 ids of the first reference, EOS included where `has_eos`; empty without a reference.
+        has_eos: whether the response ended by itself; one cut at the limit has no EOS to learn.
+    """
+
+    prompt: NDArray[np.int32]
+    response: NDArray[np.int32]
+    has_eos: bool
+
+
+class TokenizedDataset:
+    """Rows by number, from memory-mapped arrays.
+
+    Attributes:
+        content_hash: of the records used, whatever the tokenizer.
+        bad_lines: lines of the source that were skipped.
+        cut_prompts: rows whose prompt was cut to the limit.
+        cut_responses: rows whose response was cut to the limit.
+        unanswered: rows without a reference; nothing can be learned from them.
+        prompt_tokens: sum over rows.
+        response_tokens: sum over rows, EOS included.
+    """
+
+    def __init__(self, cached: Cached, bad_lines: int) -> None:
+        self._tokens = cached.arrays["tokens"]
+        self._token_ends = cached.arrays["token_ends"]
+        self._has_eos = cached.arrays["has_eos"]
+        self._text = cached.arrays["text"]
+        self._text_ends = cached.arrays["text_ends"]
+        self._reference_ends = cached.arrays["reference_ends"]
+        self._row_groups = cached.arrays["groups"]
+        self._group_names: list[str] = cached.notes["groups"]
+        self.content_hash: str = cached.notes["content_hash"]
+        self.bad_lines = bad_lines
+        self.cut_prompts: int = cached.notes["cut_prompts"]
+        self.cut_responses: int = cached.notes["cut_responses"]
+        self.unanswered: int = cached.notes["unanswered"]
+        self.prompt_tokens: int = cached.notes["prompt_tokens"]
+        self.response_tokens: int = cached.notes["response_tokens"]
+
+    def __len__(self) -> int:
+        return len(self._has_eos)
+
+    def row(self, index: int) -> TokenizedRow:
+        """Prompt and response of a row; the arrays are read-only views of the cache.
+
+        Raises:
+            IndexError: no such row.
+        """
+        self._check(index)
+        start, middle, end = _bounds(self._token_ends, 2 * index, 2)
+        return TokenizedRow(self._tokens[start:middle], self._tokens[middle:end], bool(self._has_eos[index]))
+
+    def references(self, index: int) -> tuple[str, ...]:
+        """All references of a row, as text; none where the source has none.
+
+        Raises:
+            IndexError: no such row.
+        """
+        self._check(index)
+        first, last = _bounds(self._reference_ends, index, 1)
+        limits = _bounds(self._text_ends, first, last - first)
+        return tuple(bytes(self._text[start:end]).decode() for start, end in pairwise(limits))
+
+    def group(self, index: int) -> str:
+        """Task or category of a row; empty where the source has none.
+
+        Raises:
+            IndexError: no such row.
+        """
+        self._check(index)
+        return self._group_names[int(self._row_groups[index])]
+
+    def groups(self) -> dict[str, int]:
+        """Rows per task or category, where the source has them."""
+        counts = np.bincount(self._row_groups, minlength=len(self._group_names)).tolist()
+        return {name: rows for name, rows in zip(self._group_names, counts, strict=True) if name}
+
+    def _check(self, index: int) -> None:
+        if not 0 <= index < len(self):
+            raise IndexError(f"row {index} of a dataset of {len(self)} rows")
+
+
+def tokenize_dataset(
+    records: Records, tokenizer: PreTrainedTokenizerFast, template: str, limits: Limits, cache_folder: Path
+) -> TokenizedDataset:
+    """Tokenizes records, or takes the result of an earlier call from the cache.
+
+    The cache is keyed by the records, the tokenizer with its chat template, the template and the limits.
+
+    Raises:
+        DataError: an unknown template, a tokenizer that does not suit it, or a cache that cannot be written.
+    """
+    content_hash = hash_records(records.rows)
+    identity = [_LAYOUT, content_hash, hash_tokenizer(tokenizer), template]
+    key = _hash([json.dumps([*identity, limits.max_prompt_tokens, limits.max_tokens]).encode()])
+    cached = open_or_build(
+        cache_folder, key, lambda: _build(records.rows, content_hash, tokenizer, template, limits)
+    )
+    return TokenizedDataset(cached, records.bad_lines)
+
+
+def hash_records(records: Iterable[Record]) -> str:
+    """32 hexadecimal digits that depend on every field of every record, and on their order."""
+    rows = ([record.instruction, record.input, record.outputs, record.group] for record in records)
+    return _hash(json.dumps(row).encode() for row in rows)
+
+
+def hash_tokenizer(tokenizer: PreTrainedTokenizerFast) -> str:
+    """32 hexadecimal digits that depend on all that decides ids: vocabulary, rules, EOS, chat template."""
+    parts = [tokenizer.backend_tokenizer.to_str(), tokenizer.eos_token_id, tokenizer.chat_template]
+    return _hash([json.dumps(parts, sort_keys=True).encode()])
+
+
+def _hash(parts: Iterable[bytes]) -> str:
+    digest = blake2b(digest_size=16)
+    for part in parts:
+        digest.update(part + b"\n")
+    return digest.hexdigest()
+
+
+def _bounds(ends: NDArray[np.int64], first: int, count: int) -> list[int]:
+    """Start of item `first`, then the ends of `count` items; item i begins where item i - 1 ends."""
+    start = int(ends[first - 1]) if first else 0
+    return [start, *ends[first : first + count].tolist()]
+
+
+def _build(
+    records: Sequence[Record],
+    content_hash: str,
+    tokenizer: PreTrainedTokenizerFast,
+    template: str,
+    limits: Limits,
+) -> Cached:
+    tokens, token_ends, has_eos = array("i"), array("q"), array("b")
+    counts: Counter[str] = Counter()
+    for record, row in zip(records, encode(records, tokenizer, template, limits), strict=True):
+        for ids in (row.prompt, row.response):
+            tokens.extend(ids)
+            token_ends.append(len(tokens))
+        has_eos.append(row.has_eos)
+        counts["prompt_tokens"] += len(row.prompt)
+        counts["response_tokens"] += len(row.response)
+        counts["cut_prompts"] += row.prompt_cut
+        counts["cut_responses"] += bool(record.outputs) and not row.has_eos
+        counts["unanswered"] += not record.outputs
+    names = ("prompt_tokens", "response_tokens", "cut_prompts", "cut_responses", "unanswered")
+    group_names = sorted({record.group for record in records})
+    group_numbers = {name: number for number, name in enumerate(group_names)}
+    notes = {name: counts[name] for name in names}
+    return Cached(
+        arrays={
+            "tokens": np.frombuffer(tokens, np.int32),
+            "token_ends": np.frombuffer(token_ends, np.int64),
+            "has_eos": np.frombuffer(has_eos, np.int8),
+            "groups": np.array([group_numbers[record.group] for record in records], np.int32),
+            **_reference_arrays(records),
+        },
+        notes={**notes, "content_hash": content_hash, "groups": group_names},
+    )
+
+
+def _reference_arrays(records: Sequence[Record]) -> Mapping[str, NDArray[Any]]:
+    texts = [text.encode() for record in records for text in record.outputs]
+    return {
+        "text": np.frombuffer(b"".join(texts), np.uint8),
+        "text_ends": np.cumsum([len(text) for text in texts], dtype=np.int64),
+        "reference_ends": np.cumsum([len(record.outputs) for record in records], dtype=np.int64),
+    }

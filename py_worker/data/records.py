@@ -1,0 +1,20 @@
+"""The record that every data source yields."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Record:
+    """One example: what is asked, and the answers that count as right.
+
+    Attributes:
+        instruction: what to do.
+        input: what to do it with; empty where the instruction says everything.
+        outputs: references, best first; the first is what a model is trained on. Empty where there is none.
+        group: task or category, for figures per group; empty where the source has none.
+    """
+
+    instruction: str
+    input: str
+    outputs: tuple[str, ...]
+    group: str = ""

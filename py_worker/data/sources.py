@@ -1,0 +1,105 @@
+"""Where records come from: built-in tasks, files, or the hub."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from py_worker.data import hub, microtasks
+from py_worker.data.errors import DataError
+from py_worker.data.fields import check_fields, to_record
+from py_worker.data.files import READERS, BadLines, read_file
+from py_worker.data.records import Record
+from py_worker.data.splitting import SPLITS, split_records
+
+MICROTASKS = "builtin:microtasks"
+# Drawn where no limit is given: the training set of the main job, and a standard error below 2.3 points.
+_TRAIN_ROWS = 60_000
+_TEST_ROWS = 500
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """What to read.
+
+    Attributes:
+        source: `builtin:microtasks`; a .jsonl, .json or .parquet file; or a hub dataset, `owner/name` or
+            `owner/name:configuration`.
+        split: of the built-in tasks, one of `microtasks.SPLITS`; of a file, `train` or `validation`; of a hub
+            dataset, the hub's name, or as of a file where `validation_fraction` is above 0.
+        fields: our name (`instruction`, `input`, `output`, `group`) to the column's name where they differ.
+        limit: rows used, from the first; None is all.
+        validation_fraction: share of the questions that a split by seed sends to `validation`.
+        seed: of that split, and of generated rows.
+        skip_bad_lines: count bad lines instead of failing at the first.
+    """
+
+    source: str
+    split: str = "train"
+    fields: Mapping[str, str] = field(default_factory=dict)
+    limit: int | None = None
+    validation_fraction: float = 0.0
+    seed: int = 0
+    skip_bad_lines: bool = False
+
+
+@dataclass(frozen=True)
+class Records:
+    """Rows of a source, and how many bad lines were skipped."""
+
+    rows: tuple[Record, ...]
+    bad_lines: int
+
+
+def read_records(source: DataSource) -> Records:
+    """Reads all rows of a source's split.
+
+    Raises:
+        DataError: a missing source, an unknown split, a bad line (named by file and line), or no rows at all.
+    """
+    check_fields(source.fields)
+    bad = BadLines(source.skip_bad_lines)
+    rows = _microtasks(source) if source.source.startswith("builtin:") else _read(source, bad)
+    if not rows:
+        raise DataError(
+            f"{source.source}: the split '{source.split}' has no rows ({bad.count} bad lines skipped)"
+        )
+    return Records(tuple(rows[: source.limit]), bad.count)
+
+
+def _microtasks(source: DataSource) -> list[Record]:
+    if source.source != MICROTASKS:
+        raise DataError(f"no built-in data '{source.source}'; there is {MICROTASKS}")
+    if source.validation_fraction or source.fields:
+        raise DataError(f"{MICROTASKS} has its own splits and columns; remove validation_fraction and fields")
+    default = _TRAIN_ROWS if source.split == "train" else _TEST_ROWS
+    return list(microtasks.rows(source.split, source.limit or default, source.seed))
+
+
+def _read(source: DataSource, bad: BadLines) -> list[Record]:
+    path = Path(source.source).expanduser()
+    if path.suffix in READERS or path.exists():
+        return _split(list(_records([path], source, bad)), source)
+    if source.source.count("/") != 1 or source.source.startswith((".", "/", "~")):
+        raise DataError(
+            f"{source.source}: neither {MICROTASKS}, nor a file ending in {', '.join(READERS)}, "
+            "nor a hub dataset named owner/name"
+        )
+    # A split by seed divides the hub's train rows; without one, the hub's own splits are meant.
+    by_seed = source.validation_fraction > 0 and source.split in SPLITS
+    records = list(_records(hub.download(source.source, "train" if by_seed else source.split), source, bad))
+    return _split(records, source) if by_seed else records
+
+
+def _split(records: list[Record], source: DataSource) -> list[Record]:
+    return split_records(records, source.split, source.validation_fraction, source.seed, source.source)
+
+
+def _records(paths: list[Path], source: DataSource, bad: BadLines) -> Iterator[Record]:
+    for path in paths:
+        for place, value in read_file(path, bad):
+            try:
+                record = to_record(value, place, source.fields)
+            except DataError as error:
+                bad.report(error)
+            else:
+                yield record

@@ -1,0 +1,41 @@
+"""Train and validation rows of one file, told apart by a hash of the question."""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+from py_worker.data.errors import DataError
+from py_worker.data.records import Record
+
+SPLITS = ("train", "validation")
+
+
+def split_records(
+    records: Sequence[Record], split: str, validation_fraction: float, seed: int, place: str
+) -> list[Record]:
+    """The rows of one split, in their order.
+
+    Whether a row is for validation depends on its instruction, its input and the seed alone: the split is the
+    same whatever the order of the rows, adding rows moves none, and one question never stands on both sides.
+
+    Args:
+        split: `train` or `validation`.
+        validation_fraction: expected share of questions for validation, 0 <= fraction < 1.
+        place: the source's name, for errors.
+
+    Raises:
+        DataError: another split, or validation rows where the fraction is 0.
+    """
+    if split not in SPLITS:
+        raise DataError(f"{place} has no split '{split}'; a file has {' and '.join(SPLITS)}")
+    if validation_fraction == 0:
+        if split == "validation":
+            raise DataError(f"{place}: the split 'validation' needs a validation_fraction above 0")
+        return list(records)
+    wanted = split == "validation"
+    return [record for record in records if (_position(record, seed) < validation_fraction) == wanted]
+
+
+def _position(record: Record, seed: int) -> float:
+    """A number in [0, 1) that the question and the seed fix."""
+    question = f"{seed}\0{record.instruction}\0{record.input}"
+    return int.from_bytes(blake2b(question.encode(), digest_size=6).digest(), "big") / 2**48
