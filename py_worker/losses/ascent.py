@@ -1,5 +1,6 @@
 """Backward of a critic's objective: the largest moment gap between teacher and student on given states."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -36,6 +37,7 @@ def critic_backward(
     teacher: Policy,
     chunk_size: int | None = None,
     diagnostics: bool = False,
+    tick: Callable[[], None] = lambda: None,
 ) -> dict[str, Tensor]:
     """Accumulates on the critic the gradient of minus its objective, a mean over the part's tokens.
 
@@ -50,6 +52,7 @@ def critic_backward(
         teacher: whose head gives `π*`.
         chunk_size: positions per chunk.
         diagnostics: also measure tightness and values, before the update.
+        tick: called before each chunk; may raise to stop.
 
     Returns:
         Device scalars. `gap`: mean `Δ_f` of the bounded critic; `objective`. With diagnostics `tv`;
@@ -68,6 +71,7 @@ def critic_backward(
     for piece in scored.pieces(chunk_size or default_chunk_size(student.vocab_size)):
         if part not in ("all", piece.part):
             continue
+        tick()
         where = slice(piece.start, piece.stop)
         with torch.no_grad():
             densities = _Densities(

@@ -4,7 +4,7 @@ Logits exist for one chunk only. Per chunk the hidden states are a detached leaf
 buffer, the head's gradient accumulates on the weight, and the body is run backward once per micro-batch.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -83,6 +83,7 @@ def student_backward(
     token_counts: Mapping[str, int] | None = None,
     chunk_size: int | None = None,
     diagnostics: bool = False,
+    tick: Callable[[], None] = lambda: None,
 ) -> dict[str, Tensor]:
     """Accumulates the gradient of `Σ weight · mean loss` on the student's parameters.
 
@@ -99,6 +100,7 @@ def student_backward(
             Larger where the step is spread over processes.
         chunk_size: positions per chunk; see `default_chunk_size`.
         diagnostics: also sum how student and teacher differ, per part (needs the teacher's hidden states).
+        tick: called before each micro-batch; may raise to stop.
 
     Returns:
         Device scalars. `loss`, and `loss_TERM` (mean per token, without the weight). For terms with a critic
@@ -118,6 +120,7 @@ def student_backward(
     if reuse_graph and 0 < micro_batch < len(scored.batch):
         raise ValueError("reuse_graph: the graph of one micro-batch cannot serve several")
     for micro in scored.split(micro_batch):
+        tick()
         _micro_backward(step, micro, reuse_graph)
     return _metrics(step, scored)
 

@@ -1,6 +1,6 @@
 """A batch together with the last hidden states of the policies that were run over it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -84,6 +84,7 @@ def score_batch(
     student: Policy | None = None,
     student_graph: bool = False,
     micro_batch: int = 0,
+    tick: Callable[[], None] = lambda: None,
 ) -> ScoredBatch:
     """Runs the given policies once over a batch.
 
@@ -93,6 +94,7 @@ def score_batch(
         student: run without gradients, unless `student_graph`.
         student_graph: keep the student's graph, so that its backward pass needs no second forward.
         micro_batch: rows at a time; 0 is all.
+        tick: called before each pass over a micro-batch; may raise to stop.
 
     Raises:
         ValueError: a graph is asked for over several micro-batches.
@@ -104,10 +106,14 @@ def score_batch(
             "score with micro_batch 0, or without the graph"
         )
 
+    def hidden(policy: Policy, micro: TokenBatch) -> Tensor:
+        tick()
+        return policy.response_hidden(micro)
+
     def run(policy: Policy | None, graph: bool) -> Tensor | None:
         if policy is None:
             return None
         with torch.set_grad_enabled(graph):
-            return torch.cat([policy.response_hidden(micro) for micro in micro_batches])
+            return torch.cat([hidden(policy, micro) for micro in micro_batches])
 
     return ScoredBatch(batch, run(teacher, False), run(student, student_graph))
