@@ -56,23 +56,24 @@ export function keysOf(alternatives: readonly Shape[]): readonly string[] {
   return [...new Set(keys)];
 }
 
-function range(bag: Record<string, unknown>): string {
-  const { minimum, exclusiveMinimum, maximum, exclusiveMaximum } = bag;
-  const low = minimum !== undefined ? `from ${minimum}` : '';
-  const above = exclusiveMinimum !== undefined ? `above ${exclusiveMinimum}` : low;
-  const high = maximum !== undefined ? `to ${maximum}` : '';
-  const below = exclusiveMaximum !== undefined ? `below ${exclusiveMaximum}` : high;
-  return [above, below].filter((part) => part !== '').join(' ');
+/** Bounds in words: from 1 to 8, above 0 to 1. The limits of safe integers go without saying. */
+function numberText(definition: z.core.$ZodNumberDef): string {
+  const bounds = (definition.checks ?? []).map((check) => check._zod.def);
+  const words = bounds.map((bound) => {
+    const { value, inclusive } = bound as z.core.$ZodCheckGreaterThanDef;
+    if (value === Number.MAX_SAFE_INTEGER) return '';
+    if (bound.check === 'greater_than') return `${inclusive ? 'from' : 'above'} ${value}`;
+    return bound.check === 'less_than' ? `${inclusive ? 'to' : 'below'} ${value}` : '';
+  });
+  const whole = 'format' in definition && definition.format === 'safeint';
+  return [whole ? 'whole number' : 'number', ...words].filter((word) => word !== '').join(' ');
 }
 
 function describeOne(schema: z.core.$ZodTypes): string {
   const definition = schema._zod.def;
-  const words = (...parts: readonly string[]) => parts.filter((part) => part !== '').join(' ');
   switch (definition.type) {
-    case 'number': {
-      const bag = schema._zod.bag as Record<string, unknown>;
-      return words(bag.format === 'safeint' ? 'whole number' : 'number', range(bag));
-    }
+    case 'number':
+      return numberText(definition);
     case 'string':
       return 'text';
     case 'boolean':

@@ -99,12 +99,28 @@ export function mapEntry(tree: Tree, key: string, change: (value: Tree) => Tree)
   return mapValues(tree, (value, name) => (name === key ? change(value) : value));
 }
 
+const hasText = (tree: MapTree, key: string): boolean => {
+  const value = child(tree, key);
+  return value?.kind === 'scalar' && typeof value.value === 'string';
+};
+
 /**
- * `over` laid over `base`: mappings are merged key by key, anything else is replaced. A mapping that says what
- * it `extends` starts afresh, so that naming another method drops the changes made to the former one.
+ * Whether a mapping is another alternative than the one below it, so that keys of the two must not mix: it says
+ * what it extends, has another `kind` (of schedule), or names a stage in place of a model or the reverse.
  */
+function startsAfresh(base: MapTree, over: MapTree): boolean {
+  if (hasText(over, 'extends')) return true;
+  if (hasText(over, 'kind') && hasText(base, 'kind')) {
+    return toValue(child(over, 'kind') ?? over) !== toValue(child(base, 'kind') ?? base);
+  }
+  return (
+    hasText(over, 'stage') !== hasText(base, 'stage') && (hasText(over, 'stage') || hasText(over, 'source'))
+  );
+}
+
+/** `over` laid over `base`: mappings are merged key by key unless they are alternatives; the rest is replaced. */
 export function merge(base: Tree, over: Tree): Tree {
-  if (base.kind !== 'map' || over.kind !== 'map' || over.entries.has('extends')) return over;
+  if (base.kind !== 'map' || over.kind !== 'map' || startsAfresh(base, over)) return over;
   const entries = new Map(base.entries);
   for (const [key, entry] of over.entries) {
     const below = base.entries.get(key);

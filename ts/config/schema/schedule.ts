@@ -14,11 +14,15 @@ const over = positiveCount
 const shapes = z.discriminatedUnion(
   'kind',
   [
-    z.strictObject({ kind: z.literal('constant'), value: z.number().describe('The value'), warmup }),
-    z.strictObject({ kind: z.literal('linear'), from, to, warmup, over }),
-    z.strictObject({ kind: z.literal('cosine'), from, to, warmup, over }),
     z.strictObject({
-      kind: z.literal('step'),
+      kind: z.literal('constant').describe('Shape'),
+      value: z.number().describe('The value'),
+      warmup,
+    }),
+    z.strictObject({ kind: z.literal('linear').describe('Shape'), from, to, warmup, over }),
+    z.strictObject({ kind: z.literal('cosine').describe('Shape'), from, to, warmup, over }),
+    z.strictObject({
+      kind: z.literal('step').describe('Shape'),
       from,
       factor: z.number().gt(0).max(1).describe('Multiplies the value every `every` steps'),
       every: positiveCount.describe('Steps between two multiplications; student steps'),

@@ -97,9 +97,9 @@ const diagnostics = z
 export const stage = z.strictObject({
   student: modelReference.describe('The model that is trained: a name, {stage: NAME}, or a model'),
   teacher: modelReference.nullable().default(null).describe('The model it learns from; null for none'),
-  method,
-  data,
-  training,
+  method: method.describe('How it is trained: a name of configs/methods, a path, or a mapping'),
+  data: data.describe('Which datasets'),
+  training: training.describe('Length, batches and optimizer'),
   rollout,
   evaluation,
   checkpoints,
