@@ -1,0 +1,125 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { readJournal } from '../metrics/journal.js';
+import {
+  type EvaluationRow,
+  evaluationRowSchema,
+  JOURNAL_FILES,
+  type SampleRow,
+  type StepRow,
+  sampleRowSchema,
+  stepRowSchema,
+} from '../metrics/rows.js';
+import { ReportError } from './errors.js';
+
+export interface StageData {
+  readonly name: string;
+  /** Null when there is no config to tell it. */
+  readonly method: string | null;
+  /** Whether another stage learns from this one: such a stage is no competitor in the tables. */
+  readonly teaches: boolean;
+  readonly done: boolean;
+  readonly steps: readonly StepRow[];
+  readonly evaluations: readonly EvaluationRow[];
+  readonly samples: readonly SampleRow[];
+}
+
+/** Everything a report is made from. A run that is not finished has less of it. */
+export interface RunData {
+  readonly name: string;
+  readonly folder: string;
+  readonly stages: readonly StageData[];
+  /** The resolved configuration as written, and its hash. */
+  readonly config: { readonly text: string; readonly sha256: string | null } | null;
+  /** Content of `manifest.json`, whatever it has. */
+  readonly manifest: unknown;
+}
+
+// Of the configuration a report needs names only; the rest is shown as text.
+const modelReference = z.union([z.looseObject({ stage: z.string() }), z.unknown()]);
+const configNames = z.looseObject({
+  name: z.string(),
+  stages: z.record(
+    z.string(),
+    z.looseObject({
+      method: z.union([z.string(), z.looseObject({ name: z.string() })]),
+      teacher: modelReference.optional(),
+    }),
+  ),
+});
+type ConfigNames = z.infer<typeof configNames>;
+
+/**
+ * Reads a run folder, finished or not. Stages come in the order of the config.
+ *
+ * @throws {ReportError} there is no run, or its config or manifest is damaged
+ * @throws {JournalError} a row is damaged; the message names file and line
+ */
+export function readRun(folder: string): RunData {
+  const path = resolve(folder);
+  const text = readIfThere(join(path, 'config.yaml'));
+  if (text === undefined && !existsSync(join(path, 'stages'))) {
+    throw new ReportError(
+      'report_no_run',
+      `${path} is no run folder: it has neither config.yaml nor stages/`,
+      {
+        hint: 'Give the folder that a run printed at its start, for example runs/quickstart-20260101-120000.',
+      },
+    );
+  }
+  const names = text === undefined ? undefined : readNames(join(path, 'config.yaml'), text);
+  return {
+    name: names?.name ?? basename(path),
+    folder: path,
+    stages: stageNames(path, names).map((name) => readStage(path, name, names)),
+    config:
+      text === undefined ? null : { text, sha256: readIfThere(join(path, 'config.sha256'))?.trim() ?? null },
+    manifest: readManifest(join(path, 'manifest.json')),
+  };
+}
+
+function readIfThere(path: string): string | undefined {
+  return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
+}
+
+function readNames(path: string, text: string): ConfigNames {
+  try {
+    return configNames.parse(parse(text));
+  } catch (cause) {
+    throw new ReportError('report_file', `${path} is not the configuration of a run`, { cause });
+  }
+}
+
+function readManifest(path: string): unknown {
+  const text = readIfThere(path);
+  try {
+    return text === undefined ? null : JSON.parse(text);
+  } catch (cause) {
+    throw new ReportError('report_file', `${path} is not JSON`, { cause });
+  }
+}
+
+function stageNames(path: string, names: ConfigNames | undefined): string[] {
+  if (names !== undefined) return Object.keys(names.stages);
+  return readdirSync(join(path, 'stages')).sort();
+}
+
+function readStage(path: string, name: string, names: ConfigNames | undefined): StageData {
+  const folder = join(path, 'stages', name);
+  const method = names?.stages[name]?.method;
+  return {
+    name,
+    method: (typeof method === 'string' ? method : method?.name) ?? null,
+    teaches: Object.values(names?.stages ?? {}).some(({ teacher }) => refersTo(teacher, name)),
+    done: existsSync(join(folder, 'done.json')),
+    steps: readJournal(join(folder, JOURNAL_FILES.metrics), stepRowSchema),
+    evaluations: readJournal(join(folder, JOURNAL_FILES.evaluations), evaluationRowSchema),
+    samples: readJournal(join(folder, JOURNAL_FILES.samples), sampleRowSchema),
+  };
+}
+
+function refersTo(model: unknown, stage: string): boolean {
+  return typeof model === 'object' && model !== null && 'stage' in model && model.stage === stage;
+}
