@@ -97,8 +97,14 @@ class Policy:
 
         Layers do so in training mode only; the flag is set on the layers alone, so that dropout inside them
         stays in evaluation mode.
+
+        Raises:
+            UnsupportedModelError: the architecture cannot.
         """
-        self.module.gradient_checkpointing_enable({"use_reentrant": False})
+        if not self.module.supports_gradient_checkpointing:
+            kind = type(self.module).__name__
+            raise UnsupportedModelError(f"{self.name}: {kind} does not support gradient checkpointing")
+        self.module.activation_checkpointing_enable({"use_reentrant": False})
         for layer in self.module.modules():
             if isinstance(layer, GradientCheckpointingLayer):
                 layer.training = True

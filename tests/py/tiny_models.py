@@ -36,7 +36,7 @@ def tiny_policy(
     spread: float = 8.0,
     padded_rows: int = 0,
 ) -> Policy:
-    """A Llama with random weights; `spread` widens its output distribution (fresh ones are nearly uniform)."""
+    """A Llama with random weights; `spread` widens its outputs (fresh ones are nearly uniform)."""
     arch = ArchSpec(hidden, layers, 2, 1, 2 * hidden, 64, tie)
     module = builtin_llama(arch, tiny_tokenizer(), seed, dtype)
     with torch.no_grad():

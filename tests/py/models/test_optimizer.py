@@ -1,4 +1,4 @@
-"""AdamW against its published update, clipping, skipped updates, and state that survives a restart bit for bit."""
+"""AdamW against its published update, clipping, skipped updates, and state restored bit for bit."""
 
 import math
 
