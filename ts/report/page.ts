@@ -113,7 +113,7 @@ function timeSection(run: RunData, results: Results): Section | undefined {
   const trained = results.stages.filter((stage) => stage.steps > 0);
   if (trained.length === 0) return undefined;
   const phases = [...PHASES, 'other' as const].filter((phase) =>
-    trained.some((stage) => stage.seconds_by_phase[phase] > 0),
+    trained.some(({ seconds_by_phase: spent }) => spent[phase] > 1e-3 * spent.total),
   );
   const stages = trained.map((stage) => ({ name: stage.name, seconds: stage.seconds_by_phase }));
   const items = phases.map((phase, index) => legendItem(phaseColour(index), PHASE_TITLES[phase]));

@@ -16,13 +16,22 @@ export interface Report {
 }
 
 /**
- * The report of a run, from the files in its folder alone; the run may still be going.
+ * Writes report.html, results.md and results.json into a run folder, from the other files in it alone; the
+ * run may still be going.
  *
  * @throws {ReportError} there is no run in the folder, or a file of it is damaged
  * @throws {JournalError} a row is damaged; the message names file and line
  */
 export function buildReport(folder: string): Report {
-  const run = readRun(folder);
+  const report = renderReport(readRun(folder));
+  writeFileAtomic(join(folder, 'report.html'), report.html);
+  writeFileAtomic(join(folder, 'results.md'), report.markdown);
+  writeJsonAtomic(join(folder, 'results.json'), report.results);
+  return report;
+}
+
+/** The report of a run that has been read; writes nothing. */
+export function renderReport(run: RunData): Report {
   const results = computeResults(run);
   return {
     html: renderPage(run, results).text,
@@ -30,27 +39,6 @@ export function buildReport(folder: string): Report {
     results,
     text: [...scoreTables(results), ...measureTables(results)].map(textTable).join('\n'),
   };
-}
-
-/** Paths of a written report. */
-export interface ReportFiles {
-  readonly html: string;
-  readonly markdown: string;
-  readonly results: string;
-}
-
-/** Builds the report and writes it into the run folder as report.html, results.md and results.json. */
-export function writeReport(folder: string): Report & { readonly files: ReportFiles } {
-  const report = buildReport(folder);
-  const files = {
-    html: join(folder, 'report.html'),
-    markdown: join(folder, 'results.md'),
-    results: join(folder, 'results.json'),
-  };
-  writeFileAtomic(files.html, report.html);
-  writeFileAtomic(files.markdown, report.markdown);
-  writeJsonAtomic(files.results, report.results);
-  return { ...report, files };
 }
 
 function renderMarkdown(run: RunData, results: Results): string {
