@@ -68,7 +68,7 @@ def critic_backward(
     tokens = scored.token_counts().get(part, 0)
     sums = DeviceSums()
     features = scored.teacher_hidden if critic.spec.features == "teacher" else scored.student_hidden
-    for piece in scored.pieces(chunk_size or default_chunk_size(student.vocab_size)):
+    for piece in scored.pieces(chunk_size or default_chunk_size(student.vocab_size, student.device)):
         if part not in ("all", piece.part):
             continue
         tick()

@@ -16,14 +16,16 @@ from py_worker.losses.scored import Piece, ScoredBatch
 from py_worker.models.critic import Critic
 from py_worker.models.policy import Policy
 
-CHUNK_LOGITS = 2**24
-"""Logits held at once by default: 64 MiB in float32, about 341 positions of a vocabulary of 49,152. A fixed
-number, not a measured one, because it changes rounding."""
+CHUNK_LOGITS = {"cpu": 2**24, "cuda": 2**27}
+"""Logits held at once by default: 64 MiB in float32 on a CPU (341 positions of a vocabulary of 49,152), and
+512 MiB on a GPU, where short chunks read the head's weight more often than they use it. A fixed table, never
+a timing, because the size changes rounding."""
 
 
-def default_chunk_size(vocab_size: int) -> int:
-    """Positions per chunk, at least 1."""
-    return max(1, CHUNK_LOGITS // vocab_size)
+def default_chunk_size(vocab_size: int, device: torch.device | None = None) -> int:
+    """Positions per chunk, at least 1; for the CPU unless a device is given."""
+    kind = "cpu" if device is None else device.type
+    return max(1, CHUNK_LOGITS.get(kind, CHUNK_LOGITS["cpu"]) // vocab_size)
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def student_backward(
     """
     counts = token_counts or scored.token_counts()
     bound = tuple(_bind(term, scored, teacher, critics or {}, counts) for term in terms)
-    size = chunk_size or default_chunk_size(student.vocab_size)
+    size = chunk_size or default_chunk_size(student.vocab_size, student.device)
     observe = diagnostics and teacher is not None and scored.teacher_hidden is not None
     step = _Step(student, teacher, bound, size, observe, DeviceSums())
     if reuse_graph and (scored.student_hidden is None or not scored.student_hidden.requires_grad):

@@ -104,7 +104,9 @@ class Policy:
         if not self.module.supports_gradient_checkpointing:
             kind = type(self.module).__name__
             raise UnsupportedModelError(f"{self.name}: {kind} does not support gradient checkpointing")
-        self.module.activation_checkpointing_enable({"use_reentrant": False})
+        # Renamed within transformers 5; the old name warns.
+        enable = getattr(self.module, "activation_checkpointing_enable", None)
+        (enable or self.module.gradient_checkpointing_enable)({"use_reentrant": False})
         for layer in self.module.modules():
             if isinstance(layer, GradientCheckpointingLayer):
                 layer.training = True

@@ -140,7 +140,7 @@ def builtin_llama(arch: ArchSpec, tokenizer: Any, seed: int, dtype: torch.dtype)
 
 @contextlib.contextmanager
 def _reading(source: str) -> Iterator[None]:
-    """Turns what the libraries raise into one error, and keeps their progress bars off stderr."""
+    """Turns what the libraries raise into one error, and keeps most of their progress bars off stderr."""
     bars = transformers.utils.logging.is_progress_bar_enabled()
     transformers.utils.logging.disable_progress_bar()
     try:

@@ -297,3 +297,18 @@ def test_scoring_in_micro_batches_equals_scoring_at_once():
 def test_default_chunk_size():
     assert default_chunk_size(49152) == 341
     assert default_chunk_size(2**30) == 1
+    assert default_chunk_size(49152, torch.device("cuda")) == 2730
+    assert default_chunk_size(49152, torch.device("mps")) == 341
+
+
+def test_autocast_keeps_float32_gradients_near_the_exact_ones():
+    student, teacher, critics = setting(torch.float32)
+    batch = tiny_batch()
+    _, exact = run(student, teacher, critics, batch)
+    student.compute_dtype = teacher.compute_dtype = torch.bfloat16
+    metrics, mixed = run(student, teacher, critics, batch)
+    assert metrics["loss"].dtype == torch.float32
+    largest = max(float(g.abs().max()) for g in exact.values())
+    for name, gradient in mixed.items():
+        assert gradient.dtype == torch.float32
+        torch.testing.assert_close(gradient, exact[name], rtol=0.0, atol=0.05 * largest)

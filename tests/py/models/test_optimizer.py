@@ -143,5 +143,9 @@ def test_parameters_without_gradient_are_left_alone_and_gradients_can_be_dropped
     optimizer.step(lr=0.1)
     assert torch.equal(parameters["norm"], before)
     assert set(optimizer.state_tensors()) == {"matrix.step", "matrix.exp_avg", "matrix.exp_avg_sq"}
+    weights = bits(parameters, optimizer)
+    metrics = optimizer.step(lr=0.1, clip_norm=1.0)
+    assert metrics["gradient_norm"] == 0 and metrics["skipped"] == 0
+    assert all(torch.equal(weights[name], value) for name, value in bits(parameters, optimizer).items())
     with pytest.raises(ValueError, match="nothing to train"):
         Optimizer([], SPEC)
