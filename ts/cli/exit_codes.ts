@@ -20,7 +20,7 @@ export const EXIT = {
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 const BY_CODE: Readonly<Record<string, ExitCode>> = {
-  config_error: EXIT.usage,
+  config: EXIT.usage,
   usage: EXIT.usage,
   run_exists: EXIT.usage,
   run_locked: EXIT.usage,
@@ -35,7 +35,10 @@ const BY_CODE: Readonly<Record<string, ExitCode>> = {
   unsupported: EXIT.input,
   checkpoint_error: EXIT.input,
   checkpoint_invalid: EXIT.input,
-  journal_error: EXIT.input,
+  journal_row: EXIT.input,
+  journal_offset: EXIT.input,
+  report: EXIT.input,
+  state: EXIT.input,
 };
 
 /** Errors of ours end with their documented status; an error of the wire that is no input error is the worker's. */

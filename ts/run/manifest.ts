@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { cpus, hostname, platform, release, totalmem } from 'node:os';
 import { writeJsonAtomic } from '../common/atomic_file.js';
 import type { RunPlan, StagePlan } from '../plan/types.js';
@@ -102,6 +103,12 @@ export function withStage(manifest: RunManifest, stage: StagePlan, loaded: Loade
     data: Object.fromEntries(data),
   };
   return { ...manifest, stages: { ...manifest.stages, [stage.name]: entry } };
+}
+
+/** The manifest of a run that goes on, with this resumption noted. */
+export function readManifest(file: string, now: Date): RunManifest {
+  const manifest = JSON.parse(readFileSync(file, 'utf8')) as RunManifest;
+  return { ...manifest, resumed: [...manifest.resumed, now.toISOString()] };
 }
 
 export function writeManifest(file: string, manifest: RunManifest): void {

@@ -1,23 +1,19 @@
 import type { WorkerClient } from '../dispatch/client.js';
-import { evaluateRows, measureRows } from '../dispatch/evaluation.js';
+import { measureRows } from '../dispatch/evaluation.js';
 import type { PhaseChanged } from '../metrics/events.js';
 import type { EvaluationRow, SampleRow } from '../metrics/rows.js';
 import type { SizedStagePlan } from '../plan/types.js';
+import {
+  type Decoding,
+  decodingsOf,
+  describeDecoding,
+  evaluateDataset,
+  firstRows,
+  meanOf,
+} from './dataset_evaluation.js';
 
 /** How much is evaluated: a glance during training, everything at the start (if asked) and at the end. */
 export type Extent = 'interval' | 'initial' | 'final';
-
-interface Decoding {
-  readonly decoding: 'greedy' | 'sampled';
-  readonly seed: number | null;
-}
-
-interface Pass {
-  readonly dataset: string;
-  readonly decoding: Decoding;
-  /** Texts are kept of the first decoding only. */
-  readonly texts: number;
-}
 
 export interface EvaluationContext {
   readonly client: WorkerClient;
@@ -28,86 +24,80 @@ export interface EvaluationContext {
   readonly emit: (event: PhaseChanged) => void;
 }
 
-const meanOf = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
-const firstRows = (count: number) => Array.from({ length: count }, (_, row) => row);
-
-/** During training one decoding is enough: the first seed, or greedy when no seed is given. */
-function decodingsOf({ evaluation }: SizedStagePlan, extent: Extent): readonly Decoding[] {
-  const sampled = evaluation.seeds.map((seed) => ({ decoding: 'sampled' as const, seed }));
-  const greedy = evaluation.greedy ? [{ decoding: 'greedy' as const, seed: null }] : [];
-  return extent === 'interval' ? [...sampled, ...greedy].slice(0, 1) : [...greedy, ...sampled];
+interface Pass {
+  readonly dataset: string;
+  readonly decoding: Decoding;
+  /** Texts are kept of the first decoding only. */
+  readonly texts: number;
 }
 
-function datasetsOf({ data }: SizedStagePlan, extent: Extent): readonly string[] {
+/**
+ * What is generated. During training only the validation set and one decoding, the first seed where there is one:
+ * that is how the reference scripts choose checkpoints.
+ */
+function passesOf({ data, evaluation }: SizedStagePlan, extent: Extent): readonly Pass[] {
   const validation = data.validation === null ? [] : [data.validation];
-  return extent === 'interval' ? validation : [...validation, ...data.test];
+  const all = decodingsOf(evaluation);
+  const glance = all.find(({ decoding }) => decoding === 'sampled') ?? all[0];
+  const decodings = extent === 'interval' ? (glance === undefined ? [] : [glance]) : all;
+  const datasets = extent === 'interval' ? validation : [...validation, ...data.test];
+  return datasets.flatMap((dataset) =>
+    decodings.map((decoding, index) => ({ dataset, decoding, texts: index === 0 ? evaluation.samples : 0 })),
+  );
 }
 
-async function evaluateDataset(
+function rowCount(context: EvaluationContext, dataset: string, extent: Extent): number {
+  const available = context.rows[dataset] ?? 0;
+  return extent === 'interval' ? Math.min(available, context.stage.evaluation.rows ?? available) : available;
+}
+
+async function generatedRows(
   context: EvaluationContext,
   { dataset, decoding, texts }: Pass,
   step: number,
   extent: Extent,
 ): Promise<readonly EvaluationRow[]> {
   const { client, stage, append, emit } = context;
-  const settings = stage.evaluation;
-  const available = context.rows[dataset] ?? 0;
-  const count = extent === 'interval' ? Math.min(available, settings.rows ?? available) : available;
-  if (count === 0) return [];
-  const detail = `${dataset}, ${decoding.decoding}${decoding.seed === null ? '' : ` seed ${decoding.seed}`}`;
-  const progress = (done: number) =>
-    emit({ kind: 'phase', stage: stage.name, phase: 'evaluating', detail, done, total: count });
-  progress(0);
-  const greedy = decoding.decoding === 'greedy';
-  const evaluated = await evaluateRows(
+  const total = rowCount(context, dataset, extent);
+  if (total === 0) return [];
+  const detail = `${dataset}, ${describeDecoding(decoding)}`;
+  const evaluated = await evaluateDataset(
     client,
     {
-      role: 'student',
+      about: { stage: stage.name, step, final: extent === 'final' },
       dataset,
-      rows: firstRows(count),
-      sampling: { ...settings.sampling, ...(greedy ? { temperature: 0 } : {}) },
-      seed: decoding.seed ?? 0,
-      metrics: [...settings.metrics],
-      texts: Math.min(texts, count),
+      rows: total,
+      decoding,
+      metrics: stage.evaluation.metrics,
+      sampling: stage.evaluation.sampling,
+      texts,
+      keepScores: extent !== 'interval',
     },
-    progress,
+    (done) => emit({ kind: 'phase', stage: stage.name, phase: 'evaluating', detail, done, total }),
   );
-  for (const text of evaluated.texts) append({ kind: 'sample', stage: stage.name, step, dataset, ...text });
-  return Object.entries(evaluated.scores).map(([metric, scores]) => ({
-    kind: 'evaluation',
-    stage: stage.name,
-    step,
-    final: extent === 'final',
-    dataset,
-    metric,
-    ...decoding,
-    mean: meanOf(scores),
-    rows: count,
-    ended: evaluated.ended / count,
-    mean_length: evaluated.tokens / count,
-    tokens: evaluated.tokens,
-    ...(extent === 'interval' ? {} : { scores }),
-  }));
+  for (const sample of evaluated.samples) append(sample);
+  return evaluated.rows;
 }
 
 /** Teacher-forced figures on the validation set's own responses. */
-async function measureValidation(
+async function measuredRows(
   context: EvaluationContext,
   step: number,
   extent: Extent,
 ): Promise<readonly EvaluationRow[]> {
   const { client, stage } = context;
   const dataset = stage.data.validation;
-  const available = dataset === null ? 0 : (context.rows[dataset] ?? 0);
-  if (dataset === null || available === 0 || stage.evaluation.measure.length === 0) return [];
-  const count = extent === 'interval' ? Math.min(available, stage.evaluation.rows ?? available) : available;
+  if (dataset === null || stage.evaluation.measure.length === 0) return [];
+  const rows = rowCount(context, dataset, extent);
+  if (rows === 0) return [];
   const measured = await measureRows(client, {
     role: 'student',
     dataset,
-    rows: firstRows(count),
+    rows: firstRows(rows),
     metrics: [...stage.evaluation.measure],
     micro_batch: stage.training.micro_batch || stage.training.batch_size,
   });
+  const tokens = measured.tokens.reduce((sum, count) => sum + count, 0);
   return Object.entries(measured.values).map(([metric, scores]) => ({
     kind: 'evaluation',
     stage: stage.name,
@@ -118,10 +108,10 @@ async function measureValidation(
     decoding: 'teacher_forced',
     seed: null,
     mean: meanOf(scores),
-    rows: count,
+    rows,
     ended: null,
     mean_length: null,
-    tokens: measured.tokens.reduce((sum, tokens) => sum + tokens, 0),
+    tokens,
     ...(extent === 'interval' ? {} : { scores }),
   }));
 }
@@ -132,15 +122,9 @@ export async function evaluateStage(
   step: number,
   extent: Extent,
 ): Promise<readonly EvaluationRow[]> {
-  const rows: EvaluationRow[] = [...(await measureValidation(context, step, extent))];
-  const passes = datasetsOf(context.stage, extent).flatMap((dataset) =>
-    decodingsOf(context.stage, extent).map((decoding, index) => ({
-      dataset,
-      decoding,
-      texts: index === 0 ? context.stage.evaluation.samples : 0,
-    })),
-  );
-  for (const pass of passes) rows.push(...(await evaluateDataset(context, pass, step, extent)));
+  const rows: EvaluationRow[] = [...(await measuredRows(context, step, extent))];
+  for (const pass of passesOf(context.stage, extent))
+    rows.push(...(await generatedRows(context, pass, step, extent)));
   for (const row of rows) context.append(row);
   return rows;
 }

@@ -1,0 +1,94 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { CommandModule } from 'yargs';
+import { AmmdError } from '../common/errors.js';
+import { configToYaml, type ResolvedConfig, resolveConfig } from '../config/resolve.js';
+import { planRun } from '../plan/run.js';
+import { preflight, type StagePreflight } from '../run/preflight.js';
+import { RunFolder } from '../run/run_folder.js';
+import { openSession } from '../run/session.js';
+
+interface CheckArguments {
+  readonly config: string;
+  readonly set: readonly string[];
+  readonly 'dry-run': boolean;
+  readonly json: boolean;
+}
+
+async function runPreflight(resolved: ResolvedConfig): Promise<readonly StagePreflight[]> {
+  const scratch = mkdtempSync(path.join(tmpdir(), 'ammd-'));
+  try {
+    const session = await openSession(resolved.config.worker, path.join(scratch, 'worker.log'));
+    try {
+      return await preflight(session.client, resolved.config, planRun(resolved), new RunFolder(scratch));
+    } finally {
+      await session.close();
+    }
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+function printPreflight(outcomes: readonly StagePreflight[]): void {
+  for (const { stage, checks, skipped } of outcomes) {
+    if (skipped !== null) console.log(`stage ${stage}: not tried: ${skipped}`);
+    for (const check of checks) {
+      const figure = check.value === undefined ? '' : ` ${check.value.toPrecision(3)}`;
+      const limit = check.limit === undefined ? '' : ` (at most ${check.limit})`;
+      console.log(
+        `stage ${stage}: ${check.ok ? 'ok  ' : 'FAIL'} ${check.name}${figure}${limit}: ${check.detail}`,
+      );
+    }
+  }
+}
+
+async function check({ config, set, 'dry-run': dryRun, json }: CheckArguments): Promise<void> {
+  const resolved = resolveConfig(config, set);
+  const { hash, warnings } = resolved;
+  if (!json) {
+    console.log(configToYaml(resolved.config));
+    console.log(`configuration ${hash}`);
+    for (const warning of warnings) console.log(`warning: ${warning}`);
+  }
+  const outcomes = dryRun ? [] : await runPreflight(resolved);
+  if (json) console.log(JSON.stringify({ config: resolved.config, hash, warnings, preflight: outcomes }));
+  else printPreflight(outcomes);
+  const failed = outcomes.flatMap(({ stage, checks }) =>
+    checks.filter(({ ok }) => !ok).map(({ name }) => `${name} (stage ${stage})`),
+  );
+  if (failed.length > 0)
+    throw new AmmdError('check_failed', `the preflight found a problem: ${failed.join(', ')}`, {
+      hint: 'a model or its tokenizer does not behave as its class says; see the figures above',
+    });
+}
+
+export const checkCommand: CommandModule<object, CheckArguments> = {
+  command: 'check <config>',
+  describe: 'Validate a configuration, print it fully resolved, and try its models and data (preflight)',
+  builder: (yargs) =>
+    yargs
+      .positional('config', {
+        type: 'string',
+        demandOption: true,
+        describe: 'YAML file, or name of a shipped one',
+      })
+      .option('set', {
+        type: 'string',
+        array: true,
+        nargs: 1,
+        default: [] as string[],
+        describe: 'Override a key: a.b.c=VALUE; may be repeated',
+      })
+      .option('dry-run', {
+        type: 'boolean',
+        default: false,
+        describe: 'Validate and print only; starts no worker',
+      })
+      .option('json', { type: 'boolean', default: false, describe: 'One JSON object on stdout' })
+      .example(
+        '$0 check configs/runs/quickstart.yaml --dry-run',
+        'is the file right, and what does it mean in full',
+      ),
+  handler: check,
+};

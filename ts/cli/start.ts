@@ -1,0 +1,22 @@
+import type { CommandModule } from 'yargs';
+import { type TrainArguments, train } from './train.js';
+
+type StartArguments = Omit<TrainArguments, 'config'>;
+
+export const startCommand: CommandModule<object, StartArguments> = {
+  command: ['start', 'quickstart'],
+  describe: 'The main job: teacher, student, AMMD beside SFT and KD on built-in tasks; minutes on a CPU',
+  builder: (yargs) =>
+    yargs
+      .option('set', {
+        type: 'string',
+        array: true,
+        nargs: 1,
+        default: [] as string[],
+        describe: 'Override a key of configs/runs/quickstart.yaml: a.b.c=VALUE; may be repeated',
+      })
+      .option('out', { type: 'string', describe: 'Run folder to make; default runs/quickstart-TIME' })
+      .option('json', { type: 'boolean', default: false, describe: 'Events as JSON lines on stdout' })
+      .example('$0 start', 'everything, then the table and the place of the report'),
+  handler: (args) => train({ ...args, config: 'quickstart' }),
+};

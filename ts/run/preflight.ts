@@ -1,0 +1,61 @@
+import type { RunConfig } from '../config/schema.js';
+import type { WorkerClient } from '../dispatch/client.js';
+import type { ModelPlan, RunPlan, StagePlan } from '../plan/types.js';
+import type { OperationResult } from '../wire/protocol.gen.js';
+import type { RunFolder } from './run_folder.js';
+import { loadStage } from './stage_setup.js';
+
+export type Check = OperationResult<'preflight'>['checks'][number];
+
+export interface StagePreflight {
+  readonly stage: string;
+  readonly checks: readonly Check[];
+  /** Why the stage could not be tried before the run; null when it was. */
+  readonly skipped: string | null;
+}
+
+const ROWS = 4;
+
+/** The model that a stage's student starts from, before any training; null when it cannot be had before the run. */
+function untrained(plan: RunPlan, model: ModelPlan): ModelPlan | null {
+  if (model.origin.kind === 'source') return model;
+  const { stage } = model.origin;
+  const before = plan.stages.find(({ name }) => name === stage);
+  const start = before === undefined ? null : untrained(plan, before.student);
+  if (start === null || model.init !== 'layers') return start;
+  return start.init === 'pretrained' ? { ...start, init: 'layers', layers: model.layers } : null;
+}
+
+function beforeRun(plan: RunPlan, stage: StagePlan): StagePlan | null {
+  const student = untrained(plan, stage.student);
+  const teacher = stage.teacher === null ? null : untrained(plan, stage.teacher);
+  if (student === null || (stage.teacher !== null && teacher === null)) return null;
+  return { ...stage, student, teacher };
+}
+
+/**
+ * Loads every stage as it would start and checks the identities that must hold: a policy scored against itself has no
+ * divergence, masks count the labels, losses are finite. Models of earlier stages stand in untrained.
+ */
+export async function preflight(
+  client: WorkerClient,
+  config: RunConfig,
+  plan: RunPlan,
+  run: RunFolder,
+): Promise<readonly StagePreflight[]> {
+  const outcomes: StagePreflight[] = [];
+  for (const planned of plan.stages) {
+    const stage = beforeRun(plan, planned);
+    if (stage === null) {
+      const skipped = 'it starts from some layers of a model that only an earlier stage makes';
+      outcomes.push({ stage: planned.name, checks: [], skipped });
+      continue;
+    }
+    const loaded = await loadStage(client, stage, config, run);
+    const available = loaded.datasets[stage.data.train]?.rows ?? 0;
+    const rows = Array.from({ length: Math.min(ROWS, available) }, (_, row) => row);
+    const { result } = await client.call('preflight', { dataset: stage.data.train, rows });
+    outcomes.push({ stage: stage.name, checks: result.checks, skipped: null });
+  }
+  return outcomes;
+}

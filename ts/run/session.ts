@@ -1,0 +1,66 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { packageRoot } from '../config/files.js';
+import type { RunConfig } from '../config/schema.js';
+import type { MessageLogEntry, WorkerClient } from '../dispatch/client.js';
+import { Pipeline } from '../dispatch/pipeline.js';
+import { startWorker } from '../worker/supervise.js';
+import type { WorkerIdentity } from './manifest.js';
+import { configureWorker } from './stage_setup.js';
+
+export interface SessionOptions {
+  /** Python with the worker's packages; by default the one the set-up made (AMMD_WORKER_PYTHON), else `python3`. */
+  readonly python?: string;
+  /** Hears of every request, reply and cancel. */
+  readonly messageLog?: (entry: MessageLogEntry) => void;
+  /** Shown by a worker that outlives its controller: how to go on. */
+  readonly resumeHint?: string;
+}
+
+/** A configured worker and the way to talk to it. */
+export interface Session {
+  readonly client: WorkerClient;
+  readonly identity: WorkerIdentity;
+  /** Version of this package. */
+  readonly version: string;
+  /** Lets the running operation finish and ends the process. */
+  close(): Promise<void>;
+}
+
+export function ammdVersion(): string {
+  const text = readFileSync(path.join(packageRoot(), 'package.json'), 'utf8');
+  return (JSON.parse(text) as { readonly version: string }).version;
+}
+
+/** @throws WorkerFailure when the worker cannot be started, WireError when it refuses its settings. */
+export async function openSession(
+  settings: RunConfig['worker'],
+  logFile: string,
+  options: SessionOptions = {},
+): Promise<Session> {
+  const worker = await startWorker({
+    python: options.python ?? process.env.AMMD_WORKER_PYTHON ?? 'python3',
+    packageRoot: packageRoot(),
+    logFile,
+    transport: settings.transport,
+    threads: settings.threads,
+    environment: options.resumeHint === undefined ? {} : { AMMD_RESUME_HINT: options.resumeHint },
+  });
+  const client = new Pipeline(
+    worker.connection,
+    options.messageLog === undefined ? {} : { log: options.messageLog },
+  );
+  try {
+    const { device, threads } = await configureWorker(client, settings);
+    const { packages, devices } = worker.hello;
+    return {
+      client,
+      identity: { packages, devices, device, threads },
+      version: ammdVersion(),
+      close: () => worker.stop(),
+    };
+  } catch (error) {
+    await worker.kill();
+    throw error;
+  }
+}
