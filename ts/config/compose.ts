@@ -43,6 +43,7 @@ export function folderOf(at: Location, cwd: string): string {
 function extend(tree: MapTree, kind: ConfigKind, reader: Reader, trail: readonly string[]): Tree {
   const base = child(tree, 'extends');
   if (base === undefined) return tree;
+  if (base.kind === 'scalar' && base.value === null) return without(tree, 'extends');
   if (base.kind !== 'scalar' || typeof base.value !== 'string') {
     throw configError('expected a name or a path', base.at, 'extends');
   }

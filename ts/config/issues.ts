@@ -67,10 +67,11 @@ export function explainIssues(
       case 'custom':
       case 'invalid_format':
         return `${issue.message}${given === undefined || given === null ? '' : `, got ${show(given)}`}`;
-      case 'invalid_union':
-        return issue.errors.length === 0 ? issue.message : `expected ${allowed}, got ${show(given)}`;
-      default:
-        return `expected ${allowed}, got ${show(given)}`;
+      default: {
+        // A schema's own sentence is kept; the library's are replaced by what is allowed.
+        const own = !/^(Invalid|Too|Unrecognized)/.test(issue.message);
+        return `${own ? issue.message : `expected ${allowed}`}, got ${show(given)}`;
+      }
     }
   };
   return issues.flatMap((issue) => one(issue, []));

@@ -106,10 +106,10 @@ const hasText = (tree: MapTree, key: string): boolean => {
 
 /**
  * Whether a mapping is another alternative than the one below it, so that keys of the two must not mix: it says
- * what it extends, has another `kind` (of schedule), or names a stage in place of a model or the reverse.
+ * what it extends (null for nothing), has another `kind` (of schedule), or names a stage in place of a model or the reverse.
  */
 function startsAfresh(base: MapTree, over: MapTree): boolean {
-  if (hasText(over, 'extends')) return true;
+  if (child(over, 'extends')?.kind === 'scalar') return true;
   if (hasText(over, 'kind') && hasText(base, 'kind')) {
     return toValue(child(over, 'kind') ?? over) !== toValue(child(base, 'kind') ?? base);
   }

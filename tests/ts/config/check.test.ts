@@ -1,0 +1,168 @@
+import { describe, expect, test } from '@jest/globals';
+import { problemsOf, RUN, resolveRun, resolveText } from './workspace.js';
+
+const METHOD = 'stages.student.method';
+
+describe('names that refer to something', () => {
+  test.each([
+    ['stages.teacher.student=bigg', 'stages.teacher.student: unknown model "bigg"; did you mean "big"?'],
+    [
+      'stages.student.student=teacher',
+      'stages.student.student: "teacher" is a stage, no model; write {stage: teacher}',
+    ],
+    [
+      'stages.student.teacher.stage=techer',
+      'stages.student.teacher.stage: unknown stage "techer"; did you mean "teacher"?',
+    ],
+    [
+      'stages.teacher.student={stage: student}',
+      'stages.teacher.student.stage: stage "student" does not come before this one; order the stages so',
+    ],
+    [
+      'stages.teacher.student={stage: teacher}',
+      'stages.teacher.student.stage: stage "teacher" does not come before this one; order the stages so',
+    ],
+    [
+      'stages.student.data.train=trian',
+      'stages.student.data.train: unknown dataset "trian"; did you mean "train"?',
+    ],
+    ['stages.student.data.test=[check, nope]', 'stages.student.data.test.1: unknown dataset "nope"'],
+    ['stages.student.data.validation=chek', 'stages.student.data.validation: unknown dataset "chek"'],
+    [`${METHOD}.sources.off.data=x`, `${METHOD}.sources.off.data: unknown dataset "x"`],
+    [
+      `${METHOD}.terms.anchor.part=offf`,
+      `${METHOD}.terms.anchor.part: unknown part "offf"; did you mean "off"?`,
+    ],
+    [
+      `${METHOD}.terms.anchor.objective=forward_lk`,
+      `${METHOD}.terms.anchor.objective: unknown objective "forward_lk"; did you mean "forward_kl"?`,
+    ],
+    [
+      `${METHOD}.terms.anchor.params={temprature: 2}`,
+      `${METHOD}.terms.anchor.params.temprature: unknown parameter of forward_kl "temprature"; did you mean "temper`,
+    ],
+    [`${METHOD}.critics.on.part=onn`, `${METHOD}.critics.on.part: unknown part "onn"; did you mean "on"?`],
+    [
+      `${METHOD}.terms.on_gap.critic=om`,
+      `${METHOD}.terms.on_gap.critic: unknown critic "om"; did you mean "on"?`,
+    ],
+    [
+      'stages.student.evaluation={every: 5, best: {metric: exactmatch}}',
+      'stages.student.evaluation.best.metric: unknown metric "exactmatch"; did you mean "exact_match"?',
+    ],
+  ])('%s', (override, problem) => {
+    expect(problemsOf(override)).toContainEqual(expect.stringContaining(problem));
+  });
+
+  test('an unknown method is named with the nearest one', () => {
+    expect(problemsOf('stages.student.method=amd')[0]).toContain(
+      'unknown method "amd"; did you mean "ammd"?',
+    );
+  });
+});
+
+describe('methods', () => {
+  test.each([
+    [`${METHOD}.sources.on.share=0.4`, `${METHOD}.sources: the shares must sum to 1; they sum to 0.9`],
+    [`${METHOD}.terms.on_gap.critic=null`, `${METHOD}.terms.on_gap: moment needs a critic`],
+    [
+      `${METHOD}.terms.anchor.critic=on`,
+      `${METHOD}.terms.anchor.critic: forward_kl takes no critic; leave it out`,
+    ],
+    [
+      'stages.teacher.method.adversary.warmup_steps=2',
+      'adversary.warmup_steps: the method has no critic to warm',
+    ],
+    [
+      'stages.teacher.method={extends: null, name: m, sources: {all: {from: dataset, share: 1}}, terms: {}}',
+      'stages.teacher.method.sources.all: "all" stands for all parts',
+    ],
+    [
+      'stages.teacher.method={extends: null, name: m, sources: {}, terms: {}}',
+      'stages.teacher.method.terms: a method needs a term',
+    ],
+    [
+      'stages.teacher.method={extends: null, name: m, sources: {}, terms: {}}',
+      'stages.teacher.method.sources: a method needs at',
+    ],
+    ['stages.student.training.batch_size=1', 'a batch of 1 rows leaves none for part "on"; enlarge it'],
+  ])('%s', (override, problem) => {
+    expect(problemsOf(override)).toContainEqual(expect.stringContaining(problem));
+  });
+
+  test('shares may carry the rounding of decimals', () => {
+    const { config } = resolveRun(
+      'stages.teacher.method={extends: null, name: m, sources: {a: {from: dataset, share: 0.1}, b: {from: dataset, share: 0.2}, ' +
+        'c: {from: dataset, share: 0.7}}, terms: {t: {objective: cross_entropy, part: all}}}',
+    );
+    expect(Object.keys(config.stages.teacher?.method.sources ?? {})).toEqual(['a', 'b', 'c']);
+  });
+
+  test.each([
+    ['a teacher objective', 'stages.student.teacher=null', 'method.terms.on_gap.objective: needs a teacher'],
+    [
+      'teacher-generated rows',
+      'stages.teacher.method.sources.off.from=teacher',
+      'stages.teacher.method.sources.off.from: needs a teacher',
+    ],
+    [
+      'a measure',
+      'stages.teacher.evaluation.measure=[forward_kl]',
+      'stages.teacher.evaluation.measure.0: forward_kl needs a teacher',
+    ],
+    [
+      'a critic on the teacher',
+      'stages.teacher.method.critics={c: {part: off}}',
+      'stages.teacher.method.critics.c.features: needs a teacher',
+    ],
+  ])('%s without teacher is refused', (_, override, problem) => {
+    expect(problemsOf(override)).toContainEqual(expect.stringContaining(problem));
+  });
+});
+
+describe('evaluation and length', () => {
+  test.each([
+    ['stages.student.evaluation={greedy: false, seeds: []}', 'evaluation.seeds: nothing would be decoded'],
+    ['stages.student.evaluation.seeds=[1, 1]', 'evaluation.seeds: a seed occurs twice'],
+    [
+      'stages.student={data: {validation: null}, evaluation: {every: 3}}',
+      'stages.student.evaluation.every: needs a validation set',
+    ],
+    [
+      'stages.student={data: {validation: null}, evaluation: {initial: true}}',
+      'stages.student.evaluation.initial: needs a validation set',
+    ],
+    [
+      'stages.student={training: {steps: null, epochs: 1}, method: {sources: {on: {data: check}, off: {data: check}}}}',
+      'stages.student.training.epochs: no source uses the training set; give `steps`',
+    ],
+    ['stages=null', 'stages: expected mapping'],
+    ['stages={teacher: null, student: null}', 'stages: a run needs at least one stage'],
+  ])('%s', (override, problem) => {
+    expect(problemsOf(override)).toContainEqual(expect.stringContaining(problem));
+  });
+});
+
+describe('warnings', () => {
+  test.each([
+    [`${METHOD}.terms.on_gap=null`, `run.yaml:15:5: ${METHOD}.critics.on: no term uses this critic`],
+    [`${METHOD}.terms.on_gap.part=all`, 'critic "on" learns on part "on", the term is on "all"'],
+    ['stages.teacher.teacher=tiny', 'stages.teacher.teacher: nothing uses the teacher'],
+    ['stages.student.evaluation.best={metric: exact_match}', 'evaluation.best: no effect'],
+    ['stages.teacher.method.iteration.epochs=4', 'method.iteration: no effect: the method generates nothing'],
+    ['data.more={source: "builtin:microtasks"}', 'data.more: no stage uses it'],
+    [
+      'models.tiny.arch.max_positions=64',
+      'sequences may reach 512 tokens; the student of stage "student" has 64',
+    ],
+  ])('%s', (override, warning) => {
+    const { warnings } = resolveRun(override);
+    const place = warning.startsWith('run.yaml') ? warning.slice(warning.indexOf(': ') + 2) : warning;
+    expect(warnings).toContainEqual(expect.stringContaining(place));
+  });
+
+  test('a model that no stage names is reported with its place', () => {
+    const text = RUN.replace('student: tiny', 'student: big');
+    expect(resolveText(text).warnings).toEqual(['run.yaml:7:3: models.tiny: no stage uses it']);
+  });
+});

@@ -1,0 +1,217 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { configToYaml, resolveConfig, resolveMethod } from '../../../ts/config/resolve.js';
+import { configErrorOf, RUN, resolveRun, resolveText, workspace } from './workspace.js';
+
+describe('a resolved configuration', () => {
+  test('says everything: defaults, methods, constants as schedules', () => {
+    const { config, warnings, files } = resolveRun('stages.student.training.lr=1e-3');
+    const stage = config.stages.student;
+    expect(warnings).toEqual([]);
+    expect(files.map((file) => file.split('/').slice(-2).join('/')).slice(1)).toEqual([
+      'methods/sft.yaml',
+      'methods/ammd.yaml',
+    ]);
+    expect(stage?.training).toEqual({
+      steps: 20,
+      epochs: null,
+      batch_size: 8,
+      micro_batch: 0,
+      lr: { kind: 'constant', value: 0.001, warmup: 0 },
+      optimizer: { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.01 },
+      clip_norm: 1,
+      gradient_checkpointing: false,
+    });
+    expect(stage?.teacher).toEqual({ stage: 'teacher', init: 'pretrained', layers: null });
+    expect(Object.keys(stage?.method.critics ?? {})).toEqual(['on', 'off']);
+    expect(config.data.train).toMatchObject({ split: 'train', limit: 100, template: 'alpaca' });
+  });
+
+  test('written as YAML resolves to itself, from any folder', () => {
+    const first = resolveRun('stages.student.method.terms.anchor.weight={kind: linear, from: 1, to: 0}');
+    const folder = workspace({ 'config.yaml': configToYaml(first.config) });
+    const second = resolveConfig(join(folder, 'config.yaml'), [], '/');
+    expect(second.config).toEqual(first.config);
+    expect(second.hash).toBe(first.hash);
+    expect(second.files).toHaveLength(1);
+  });
+
+  test('has one hash for one meaning', () => {
+    const { hash } = resolveRun();
+    expect(hash).toMatch(/^[0-9a-f]{64}$/);
+    expect(resolveRun('stages.teacher.training.clip_norm=1').hash).toBe(hash);
+    expect(resolveRun('seed=1').hash).not.toBe(hash);
+    const reordered = RUN.replace('name: demo\n', '').concat('name: demo\n');
+    expect(resolveText(reordered).hash).toBe(hash);
+  });
+
+  test('the order of stages is part of the hash', () => {
+    const stage = (name: string) => `  ${name}: {student: big, method: sft}\n`;
+    const head = RUN.slice(0, RUN.indexOf('stages:\n')).replace(/^ {2}tiny.*\n/m, '');
+    const hash = (...names: readonly string[]) =>
+      resolveText(`${head}stages:\n${names.map(stage).join('')}`).hash;
+    expect(hash('a', 'b')).not.toBe(hash('b', 'a'));
+  });
+});
+
+describe('layers of configuration', () => {
+  test('stage and dataset defaults lie under each entry, overrides over everything', () => {
+    const { config } = resolveRun(
+      'stage_defaults.training.batch_size=4',
+      'stages.student.training.batch_size=6',
+      'data_defaults={limit: 7, template: plain}',
+    );
+    expect(config.stages.teacher?.training.batch_size).toBe(4);
+    expect(config.stages.student?.training.batch_size).toBe(6);
+    expect(config.data.train).toMatchObject({ limit: 100, template: 'plain' });
+    expect(config.data.check).toMatchObject({ limit: 7 });
+  });
+
+  test('an override reaches into a method given by name, and can exchange it', () => {
+    const { config } = resolveRun(
+      'stages.student.method.adversary.turns=3',
+      'stages.teacher.method=kd',
+      'stages.teacher.teacher=big',
+    );
+    expect(config.stages.student?.method).toMatchObject({ name: 'ammd', adversary: { turns: 3 } });
+    expect(config.stages.teacher?.method.name).toBe('kd');
+  });
+
+  test('a method can be changed in place, and null takes an entry away', () => {
+    const { config } = resolveRun(
+      'stages.student.method={extends: ammd, name: bare, terms: {anchor: null}, on_policy_weight: 0.25}',
+    );
+    const method = config.stages.student?.method;
+    expect(Object.keys(method?.terms ?? {})).toEqual(['on_gap', 'off_gap']);
+    expect(method?.on_policy_weight).toMatchObject({ value: 0.25 });
+    expect(method?.name).toBe('bare');
+  });
+
+  test('a stage set to null is left out', () => {
+    expect(Object.keys(resolveRun('stages.student=null').config.stages)).toEqual(['teacher']);
+  });
+
+  test('a run extends another one, by path beside it, and methods by path too', () => {
+    const folder = workspace({
+      'runs/base.yaml': RUN,
+      'runs/next.yaml':
+        'extends: ./base.yaml\nname: next\nstages:\n  student: {method: ../methods/mine.yaml}\n',
+      'methods/mine.yaml': 'extends: kd\nname: mine\nterms: {forward_kl: {weight: 0.9}}\n',
+    });
+    const { config, files } = resolveConfig('runs/next.yaml', [], folder);
+    expect(config.name).toBe('next');
+    expect(config.stages.student?.method.name).toBe('mine');
+    expect(config.stages.student?.method.terms.forward_kl?.weight).toMatchObject({ value: 0.9 });
+    expect(files.slice(0, 2)).toEqual([join(folder, 'runs/next.yaml'), join(folder, 'runs/base.yaml')]);
+    expect(files).toContain(join(folder, 'methods/mine.yaml'));
+  });
+
+  test('a circle of files is refused', () => {
+    const folder = workspace({ 'a.yaml': 'extends: ./b.yaml\n', 'b.yaml': 'extends: ./a.yaml\n' });
+    const error = configErrorOf(() => resolveConfig('a.yaml', [], folder));
+    expect(error.message).toBe(`b.yaml:1:10: extends: ${join(folder, 'a.yaml')} extends itself`);
+  });
+
+  test('extends must be text, and defaults a mapping', () => {
+    expect(configErrorOf(() => resolveText('extends: [a]\n')).message).toContain(
+      'run.yaml:1:10: extends: expected a name or a path',
+    );
+    expect(configErrorOf(() => resolveRun('stage_defaults=3')).message).toContain('stage_defaults: expected');
+  });
+});
+
+describe('finding configurations', () => {
+  test('shipped runs and methods are found by name', () => {
+    expect(resolveConfig('quickstart', [], '/').config.name).toBe('quickstart');
+    expect(resolveMethod('ammd').name).toBe('ammd');
+  });
+
+  test('an unknown name gets the nearest, a missing path the file looked for', () => {
+    expect(configErrorOf(() => resolveConfig('quikstart')).message).toBe(
+      'unknown run configuration "quikstart"; did you mean "quickstart"? (a file is given by its path)',
+    );
+    expect(configErrorOf(() => resolveMethod('amdm')).message).toContain('did you mean "ammd"?');
+    expect(configErrorOf(() => resolveConfig('no/such.yaml', [], '/')).message).toBe('no file /no/such.yaml');
+  });
+
+  test('a file that is no mapping, empty, or a folder is refused', () => {
+    const folder = workspace({ 'list.yaml': '- 1\n', 'empty.yaml': '', 'folder.yaml/x': '' });
+    expect(configErrorOf(() => resolveConfig('list.yaml', [], folder)).message).toContain('list.yaml:1:1');
+    expect(configErrorOf(() => resolveConfig('empty.yaml', [], folder)).message).toContain('a mapping');
+    expect(configErrorOf(() => resolveConfig('folder.yaml', [], folder)).message).toContain('cannot read');
+  });
+
+  test('a method by itself is checked like one in a run', () => {
+    const folder = workspace({
+      'm.yaml': 'extends: sft\nname: m\nterms: {cross_entropy: {part: of}}\n',
+      'bad.yaml': 'extends: sft\nnmae: m\n',
+    });
+    expect(configErrorOf(() => resolveMethod('./m.yaml', folder)).message).toContain(
+      'm.yaml:3:31: terms.cross_entropy.part: unknown part "of"; did you mean "off"?',
+    );
+    expect(configErrorOf(() => resolveMethod('./bad.yaml', folder)).message).toContain(
+      'did you mean "name"?',
+    );
+  });
+});
+
+describe('files of data and models', () => {
+  const row = '{"instruction": "x", "output": "y"}\n';
+
+  test('are looked for beside the config file, then in the working directory, and become absolute', () => {
+    const folder = workspace({
+      'configs/run.yaml': RUN,
+      'configs/near.jsonl': row,
+      'near.jsonl': row,
+      'far.jsonl': row,
+      'configs/data/x.jsonl': row,
+    });
+    const source = (path: string) => {
+      writeFileSync(
+        join(folder, 'configs/run.yaml'),
+        RUN.replace('train: {source: "builtin:microtasks"', `train: {source: "${path}"`),
+      );
+      return resolveConfig('configs/run.yaml', [], folder).config.data.train?.source;
+    };
+    expect(source('./near.jsonl')).toBe(join(folder, 'configs/near.jsonl'));
+    expect(source('near.jsonl')).toBe(join(folder, 'near.jsonl'));
+    expect(source('./far.jsonl')).toBe(join(folder, 'far.jsonl'));
+    expect(source(join(folder, 'far.jsonl'))).toBe(join(folder, 'far.jsonl'));
+  });
+
+  test('an override is relative to the working directory', () => {
+    const folder = workspace({ 'configs/run.yaml': RUN, 'x.jsonl': row, 'configs/x.jsonl': row });
+    const { config } = resolveConfig('configs/run.yaml', ['data.train.source=./x.jsonl'], folder);
+    expect(config.data.train?.source).toBe(join(folder, 'x.jsonl'));
+  });
+
+  test('names of the hub, builtin and package sources are left as they are', () => {
+    for (const source of ['org/model-135M', 'package:llm/x.gguf']) {
+      const { config } = resolveRun(`models.big={source: "${source}", init: pretrained, arch: null}`);
+      expect(config.models.big?.source).toBe(source);
+    }
+  });
+
+  test('what does not exist is one error with the places looked at', () => {
+    const folder = workspace({ 'configs/run.yaml': RUN });
+    const overrides = [
+      'data.train.source=missing.jsonl',
+      'models.big={source: "gguf:./m.gguf"}',
+      'stages.teacher.student={source: /none}',
+      'worker.cache_dir=cache',
+    ];
+    const error = configErrorOf(() => resolveConfig('configs/run.yaml', overrides, folder));
+    expect(error.issues.map(({ path, message }) => `${path}: ${message}`)).toEqual([
+      `data.train.source: no such file or folder; looked for ${join(folder, 'missing.jsonl')}`,
+      `models.big.source: no such file or folder; looked for ${join(folder, 'm.gguf')}`,
+      'stages.teacher.student.source: no such file or folder; looked for /none',
+    ]);
+  });
+
+  test('the cache folder becomes absolute', () => {
+    const folder = workspace({ 'run.yaml': RUN });
+    const { config } = resolveConfig('run.yaml', ['worker.cache_dir=cache'], folder);
+    expect(config.worker.cache_dir).toBe(join(folder, 'cache'));
+  });
+});

@@ -1,0 +1,33 @@
+import { expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { partRows } from '../../../ts/config/shares.js';
+
+const sources = (shares: readonly number[]) =>
+  Object.fromEntries(
+    shares.map((share, index) => [`p${index}`, { from: 'dataset' as const, share, data: null }]),
+  );
+
+test.each([
+  [[0.5, 0.5], 8, [4, 4]],
+  [[0.5, 0.5], 7, [4, 3]],
+  [[0.1, 0.2, 0.7], 10, [1, 2, 7]],
+  [[1 / 3, 1 / 3, 1 / 3], 8, [3, 3, 2]],
+  [[0.9, 0.1], 1, [1, 0]],
+])('shares %j of %d rows are %j', (shares, batch, rows) => {
+  expect([...partRows(sources(shares), batch).values()]).toEqual(rows);
+});
+
+test('rows sum to the batch and are within one of the exact share', () => {
+  const weights = fc.array(fc.integer({ min: 1, max: 100 }), { minLength: 1, maxLength: 6 });
+  fc.assert(
+    fc.property(weights, fc.integer({ min: 1, max: 500 }), (parts, batch) => {
+      const total = parts.reduce((sum, part) => sum + part, 0);
+      const shares = parts.map((part) => part / total);
+      const rows = [...partRows(sources(shares), batch).values()];
+      expect(rows.reduce((sum, count) => sum + count, 0)).toBe(batch);
+      rows.forEach((count, index) => {
+        expect(Math.abs(count - (shares[index] ?? 0) * batch)).toBeLessThan(1);
+      });
+    }),
+  );
+});

@@ -1,0 +1,59 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from '@jest/globals';
+import { packageRoot, shippedConfigs } from '../../../ts/config/files.js';
+import { resolveConfig, resolveMethod } from '../../../ts/config/resolve.js';
+import { planRun } from '../../../ts/plan/run.js';
+import { workspace } from './workspace.js';
+
+/** Data that shipped runs name by path, beside a clone of the package. */
+const ROW = '{"instruction": "x", "output": "y"}\n';
+const CLONE = join(
+  workspace({
+    'shared/data/dolly_6400_no_context.jsonl': ROW,
+    'shared/data/self_instruct_eval.jsonl': ROW,
+    'clone/README.md': '',
+  }),
+  'clone',
+);
+
+test('every file in configs/ is of a kind that is loaded here', () => {
+  const files = readdirSync(join(packageRoot(), 'configs'), { recursive: true, encoding: 'utf8' });
+  const yaml = files.filter((file) => /\.ya?ml$/.test(file)).sort();
+  const loaded = (['methods', 'runs'] as const).flatMap((kind) =>
+    shippedConfigs(kind).map((name) => `${kind}/${name}.yaml`),
+  );
+  expect(yaml).toEqual(loaded.sort());
+  expect(shippedConfigs('methods')).toEqual(['ammd', 'ammd-off', 'ammd-on', 'kd', 'sft']);
+});
+
+test.each(shippedConfigs('runs'))('run %s resolves without warning and is planned', (name) => {
+  const resolved = resolveConfig(name, [], CLONE);
+  expect(resolved.warnings).toEqual([]);
+  expect(resolved.config.name).toBe(name);
+  expect(planRun(resolved).stages.map((stage) => stage.name)).toEqual(Object.keys(resolved.config.stages));
+});
+
+test.each(shippedConfigs('methods'))('method %s is whole', (name) => {
+  const method = resolveMethod(name);
+  expect(method.name).toBe(name);
+  const used = Object.values(method.terms).flatMap(({ critic }) => (critic === null ? [] : [critic]));
+  expect(Object.keys(method.critics).sort()).toEqual(used.sort());
+});
+
+test('the sides of the game keep only their own part, critic and gap', () => {
+  const off = resolveMethod('ammd-off');
+  const on = resolveMethod('ammd-on');
+  expect([Object.keys(off.sources), Object.keys(off.terms), Object.keys(off.critics)]).toEqual([
+    ['off'],
+    ['off_gap', 'anchor'],
+    ['off'],
+  ]);
+  expect([Object.keys(on.sources), Object.keys(on.terms), Object.keys(on.critics)]).toEqual([
+    ['on'],
+    ['on_gap', 'anchor'],
+    ['on'],
+  ]);
+  expect(off.on_policy_weight).toMatchObject({ value: 0 });
+  expect(on.on_policy_weight).toMatchObject({ value: 1 });
+});
