@@ -1,0 +1,158 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { withRows } from '../../../ts/plan/stage.js';
+import type { SizedStagePlan } from '../../../ts/plan/types.js';
+import { advance, INITIAL_STATE, isDone, restoreState } from '../../../ts/schedule/state.js';
+import { planStep } from '../../../ts/schedule/step.js';
+import type { StageState, StepPlan } from '../../../ts/schedule/types.js';
+import { ammd, stageOf } from '../plan/plans.js';
+
+function plansOf(plan: SizedStagePlan, from: StageState = INITIAL_STATE): readonly StepPlan[] {
+  const plans: StepPlan[] = [];
+  for (let state = from; !isDone(plan, state); state = advance(plan, state))
+    plans.push(planStep(plan, state));
+  return plans;
+}
+
+const sft = (...changes: readonly string[]) =>
+  withRows(stageOf('teacher', ...changes.map((change) => `stages.teacher.${change}`)), {
+    train: 30,
+    check: 5,
+  });
+
+describe('a step of AMMD', () => {
+  test('is generate, build, score, critics, student', () => {
+    const plan = ammd(30, 'method.adversary={turns: 3, lr_ratio: 10, clip_norm: 2}', 'training.lr=0.01');
+    const step = planStep(plan, INITIAL_STATE);
+    expect(step).toMatchObject({
+      step: 0,
+      phase: 'train',
+      batch: 'step:0/batch',
+      score: { teacher: true, student: 'graph', micro_batch: 0 },
+      critics: {
+        turns: 3,
+        lr: 0.1,
+        clip_norm: 2,
+        updates: [
+          { critic: 'on', part: 'on' },
+          { critic: 'off', part: 'off' },
+        ],
+      },
+      student: { lr: 0.01, clip_norm: 1, micro_batch: 0 },
+      release: [],
+    });
+    expect(step.rollouts).toHaveLength(1);
+    expect(step.rollouts[0]?.sampling.max_new_tokens).toBe(16);
+    expect(step.parts.map(({ part }) => part)).toEqual(['off', 'on']);
+  });
+
+  test('one pass serves critics and student only when the batch is one micro-batch', () => {
+    const scored = (size: number) =>
+      planStep(ammd(30, `training.micro_batch=${size}`), INITIAL_STATE).score?.student;
+    expect([0, 3, 8, 9].map(scored)).toEqual(['graph', 'values', 'graph', 'graph']);
+  });
+
+  test('weights both sides by w, which may move', () => {
+    const plan = ammd(30, 'training.steps=4', 'method.on_policy_weight={kind: linear, from: 0, to: 1}');
+    const weights = plansOf(plan).map((step) => step.student?.terms.map(({ weight }) => weight));
+    expect(weights).toEqual([
+      [0, 1, 0.1],
+      [0.25, 0.75, 0.1],
+      [0.5, 0.5, 0.1],
+      [0.75, 0.25, 0.1],
+    ]);
+  });
+});
+
+describe('critic warm-up', () => {
+  const plan = ammd(
+    30,
+    'training={steps: 4, lr: {kind: cosine, from: 1, to: 0, warmup: 1}}',
+    'method.adversary={warmup_steps: 2, lr_ratio: 2}',
+    'evaluation.every=1',
+  );
+  const plans = plansOf(plan);
+
+  test('steps the critics alone, at the rate where the schedule starts', () => {
+    expect(plans.map(({ phase }) => phase)).toEqual([
+      ...Array(2).fill('critic_warmup'),
+      ...Array(4).fill('train'),
+    ]);
+    expect(plans.map(({ student }) => student === null)).toEqual([true, true, false, false, false, false]);
+    expect(plans.slice(0, 3).map(({ critics }) => critics?.lr)).toEqual([2, 2, 1]);
+    expect(plans.slice(0, 3).map(({ score }) => score?.student)).toEqual(['values', 'values', 'graph']);
+  });
+
+  test('does not run the clock of the student, and is not evaluated', () => {
+    expect(plans[2]?.student?.lr).toBe(0.5);
+    expect(plans[3]?.student?.lr).toBe(1);
+    expect(plans.map(({ evaluate }) => evaluate)).toEqual([false, false, true, true, true, true]);
+  });
+});
+
+describe('other methods', () => {
+  test('supervised fine-tuning needs neither score nor critics', () => {
+    const step = planStep(sft(), INITIAL_STATE);
+    expect(step).toMatchObject({ score: null, critics: null, rollouts: [] });
+    expect(step.student?.terms).toEqual([
+      { name: 'cross_entropy', objective: 'cross_entropy', part: 'off', critic: null, weight: 1, params: {} },
+    ]);
+  });
+
+  test('distillation scores the teacher alone', () => {
+    const plan = sft('method=kd', 'teacher=tiny');
+    expect(planStep(plan, INITIAL_STATE).score).toEqual({ teacher: true, student: 'none', micro_batch: 0 });
+  });
+});
+
+describe('what happens after a step', () => {
+  const due = (plan: SizedStagePlan, what: 'diagnostics' | 'evaluate' | 'checkpoint') =>
+    plansOf(plan).flatMap((step) => (step[what] ? [step.step] : []));
+
+  test('diagnostics come at the first step, every so often, and at the last', () => {
+    expect(due(sft('training.steps=8', 'diagnostics.every=3'), 'diagnostics')).toEqual([0, 3, 6, 7]);
+    expect(due(sft('diagnostics.every=0'), 'diagnostics')).toEqual([]);
+  });
+
+  test('evaluation and checkpoints come after every so many steps, and after the last', () => {
+    expect(due(sft('training.steps=8', 'evaluation.every=3'), 'evaluate')).toEqual([2, 5, 7]);
+    expect(due(sft('training.steps=8', 'checkpoints.every=3'), 'checkpoint')).toEqual([2, 5, 7]);
+  });
+
+  test('without interval there is no evaluation, but a checkpoint at the end', () => {
+    expect(due(sft('training.steps=8'), 'evaluate')).toEqual([]);
+    expect(due(sft('training.steps=8'), 'checkpoint')).toEqual([7]);
+  });
+});
+
+test('a stage resumed at any step makes the same plans', () => {
+  const shape = fc.record({
+    rows: fc.integer({ min: 1, max: 60 }),
+    batch: fc.integer({ min: 2, max: 9 }),
+    minibatches: fc.integer({ min: 1, max: 3 }),
+    epochs: fc.integer({ min: 1, max: 3 }),
+    warmup: fc.nat(4),
+  });
+  fc.assert(
+    fc.property(shape, ({ rows, batch, minibatches, epochs, warmup }) => {
+      const plan = ammd(
+        rows,
+        `training={batch_size: ${batch}, steps: 12}`,
+        `method={iteration: {minibatches: ${minibatches}, epochs: ${epochs}}, adversary: {warmup_steps: ${warmup}}}`,
+      );
+      const whole = plansOf(plan);
+      let state = INITIAL_STATE;
+      for (let done = 0; done < plan.steps; done += 1) {
+        const resumed = restoreState(plan, JSON.parse(JSON.stringify(state)));
+        expect(planStep(plan, resumed)).toEqual(whole[done]);
+        state = advance(plan, state);
+      }
+    }),
+    { numRuns: 25 },
+  );
+});
+
+test('a finished stage has no further step', () => {
+  const plan = sft('training.steps=1');
+  expect(() => planStep(plan, advance(plan, INITIAL_STATE))).toThrow(RangeError);
+});
