@@ -78,8 +78,6 @@ def encode(
 
 
 def _ids(tokenizer: PreTrainedTokenizerFast, texts: list[str], special_tokens: bool) -> list[list[int]]:
-    if not texts:
-        return []
     encoded = tokenizer(
         texts,
         add_special_tokens=False,

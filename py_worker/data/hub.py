@@ -25,7 +25,7 @@ def download(name: str, split: str) -> list[Path]:
     try:
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-    except ImportError as error:
+    except ImportError as error:  # pragma: no cover - transformers brings it
         raise DataError(
             f"{name}: a hub dataset needs huggingface_hub (pip install huggingface_hub); or give a path"
         ) from error

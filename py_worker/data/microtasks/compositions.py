@@ -29,5 +29,5 @@ COMPOSE = Task(
     new_phrasings=("now {}", "first {}"),
     parameters=SEEN,
     new_parameters=UNSEEN,
-    weight=4,
+    weight=6,
 )

@@ -27,8 +27,8 @@ def roman(text: str, _: str = "") -> str:
     return numeral
 
 
-def iso_date(text: str, _: str = "") -> str:
-    """`3 may 2014`, with or without a day of the week in front, to `2014-05-03`."""
+def year_first(text: str, _: str = "") -> str:
+    """`3 may 14`, with or without a day of the week in front, to `14-05-03`."""
     day, month, year = text.split()[-3:]
     return f"{year}-{MONTHS.index(month) + 1:02d}-{int(day):02d}"
 
@@ -60,7 +60,7 @@ def _in_range(rng: Random, parameter: str, _: bool) -> str:
 
 
 def _date(rng: Random, parameter: str, longer: bool) -> str:
-    date = f"{rng.randint(1, 28)} {rng.choice(MONTHS)} {_in_range(rng, parameter, longer)}"
+    date = f"{rng.randint(1, 28)} {rng.choice(MONTHS)} {int(_in_range(rng, parameter, longer)):02d}"
     return f"{rng.choice(DAYS)} {date}" if longer else date
 
 
@@ -74,43 +74,44 @@ NUMBER_TASKS = (
         name="add",
         draw=_sum,
         solve=add,
-        phrasings=("add", "sum of"),
-        new_phrasings=("add these", "the sum of"),
-        weight=4,  # carries are the slowest thing to learn here
+        phrasings=("add", "sum"),
+        new_phrasings=("add up", "the sum"),
+        weight=5,  # carries are the slowest thing to learn here
     ),
     Task(
         name="larger",
         draw=_numbers,
         solve=larger,
-        phrasings=("larger", "which is more"),
-        new_phrasings=("the larger one", "which one is more"),
-        weight=3,
+        phrasings=("larger", "more"),
+        new_phrasings=("the larger", "which is more"),
+        weight=4,
     ),
     Task(
         name="roman",
         draw=_in_range,
         solve=roman,
-        phrasings=("roman", "in roman numerals"),
-        new_phrasings=("to roman", "write roman numerals"),
+        phrasings=("roman", "to roman"),
+        new_phrasings=("in roman", "as roman numeral"),
         parameters=("1-299",),
         new_parameters=("300-399",),
         has_longer=False,
+        weight=3,
     ),
     Task(
         name="date",
         draw=_date,
-        solve=iso_date,
-        phrasings=("iso date", "date as y-m-d"),
-        new_phrasings=("as iso date", "write date as y-m-d"),
-        parameters=("1990-2029",),
-        new_parameters=("2030-2059",),
+        solve=year_first,
+        phrasings=("y-m-d", "date y-m-d"),
+        new_phrasings=("as y-m-d", "this date y-m-d"),
+        parameters=("0-29",),
+        new_parameters=("30-59",),
     ),
     Task(
         name="units",
-        draw=lambda rng, _, longer: str(rng.randint(200, 999) if longer else rng.randint(1, 199)),
+        draw=lambda rng, _, longer: str(rng.randint(100, 999) if longer else rng.randint(1, 99)),
         solve=convert,
-        phrasings=("{}", "convert {}"),
-        new_phrasings=("change {}", "from {}"),
+        phrasings=("{}", "from {}"),
+        new_phrasings=("change {}", "convert {}"),
         parameters=("km to m", "m to cm", "m to mm", "cm to mm", "t to kg"),
         new_parameters=("km to cm", "kg to g", "t to g"),
     ),
@@ -118,7 +119,7 @@ NUMBER_TASKS = (
         name="clock",
         draw=_time,
         solve=clock,
-        phrasings=("24h clock", "time in 24h"),
-        new_phrasings=("on a 24h clock", "this time in 24h"),
+        phrasings=("24h", "24h clock"),
+        new_phrasings=("in 24h", "on a 24h clock"),
     ),
 )

@@ -55,14 +55,14 @@ def pick_word(text: str, parameter: str) -> str:
 
 
 def _noun(rng: Random, ending: str, longer: bool) -> str:
-    stem = rng.choice(CONSONANTS) + word(rng, 4, 5) if longer else word(rng, 2, 3)
+    stem = rng.choice(CONSONANTS) + word(rng, 5, 6) if longer else word(rng, 2, 3)
     if stem[-1] in VOWELS and ending == "y":  # `boy` is another rule than `baby`
         stem += rng.choice(CONSONANTS)
     return stem + ending
 
 
 def _words(rng: Random, _: str, longer: bool) -> str:
-    count = rng.randint(5, 6) if longer else rng.randint(3, 4)
+    count = 6 if longer else rng.randint(3, 4)
     return " ".join(word(rng, 2, 3) for _ in range(count))
 
 
@@ -71,52 +71,53 @@ TEXT_TASKS = (
         name="reverse",
         draw=lambda rng, _, longer: word(rng, 6, 7) if longer else word(rng, 3, 5),
         solve=reverse,
-        phrasings=("reverse", "spell backwards"),
-        new_phrasings=("reverse this word", "write it backwards"),
+        phrasings=("reverse", "backwards"),
+        new_phrasings=("reverse it", "go backwards"),
     ),
     Task(
         name="sort",
         draw=lambda rng, _, longer: word(rng, 5, 6) if longer else word(rng, 3, 4),
         solve=sort_letters,
-        phrasings=("sort letters", "letters a to z"),
-        new_phrasings=("sort the letters", "order letters a to z"),
+        phrasings=("sort", "a to z"),
+        new_phrasings=("sort it", "order a to z"),
     ),
     Task(
         name="upper",
         draw=lambda rng, _, longer: word(rng, 7, 8) if longer else word(rng, 3, 6),
         solve=upper,
-        phrasings=("upper case", "in capitals"),
-        new_phrasings=("make it upper case", "write in capitals"),
+        phrasings=("upper case", "capitals"),
+        new_phrasings=("make upper case", "in capitals"),
     ),
     Task(
         name="twice",
         draw=lambda rng, _, longer: word(rng, 6, 7) if longer else word(rng, 3, 5),
         solve=twice,
-        phrasings=("say twice", "repeat"),
-        new_phrasings=("say this twice", "repeat the word"),
+        phrasings=("twice", "repeat"),
+        new_phrasings=("say twice", "repeat it"),
     ),
     Task(
         name="vowels",
         draw=lambda rng, _, longer: word(rng, 7, 8) if longer else word(rng, 3, 6),
         solve=drop_vowels,
-        phrasings=("drop vowels", "no vowels"),
-        new_phrasings=("drop all vowels", "without vowels"),
+        phrasings=("no vowels", "drop vowels"),
+        new_phrasings=("without vowels", "drop all vowels"),
     ),
     Task(
         name="shift",
         draw=lambda rng, _, longer: word(rng, 4, 5) if longer else word(rng, 2, 3),
         solve=shift,
-        phrasings=("shift by {}", "move letters {}"),
-        new_phrasings=("shift letters by {}", "move it by {}"),
+        phrasings=("shift {}", "move {}"),
+        new_phrasings=("shift by {}", "move by {}"),
         parameters=("1", "2"),
         new_parameters=("3",),
+        weight=4,
     ),
     Task(
         name="plural",
         draw=_noun,
         solve=plural,
-        phrasings=("plural", "more than one"),
-        new_phrasings=("give the plural", "not one, more than one"),
+        phrasings=("plural", "many"),
+        new_phrasings=("make plural", "many of"),
         parameters=("", "s", "x", "ch", "y"),
         new_parameters=("z", "sh"),
     ),

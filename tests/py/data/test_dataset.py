@@ -1,0 +1,123 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from py_worker.data import dataset as module
+from py_worker.data.batch import collate
+from py_worker.data.char_tokenizer import char_tokenizer
+from py_worker.data.dataset import TokenizedDataset, hash_records, hash_tokenizer, tokenize_dataset
+from py_worker.data.encoding import Limits, encode
+from py_worker.data.records import Record
+from py_worker.data.sources import DataSource, Records, read_records
+from tests.py.data.tokenizers import bpe_tokenizer
+
+CHAR = char_tokenizer()
+LIMITS = Limits(16, 24)
+ROWS = (
+    Record("say", "é", ("é", "accent"), "words"),
+    Record("none", "", (), "open"),
+    Record("empty", "", ("",)),
+    Record("a prompt that is too long", "", ("x",), "words"),
+    Record("long", "", ("twenty characters...",), "words"),
+)
+
+
+def build(folder: Path, rows: tuple[Record, ...] = ROWS, limits: Limits = LIMITS) -> TokenizedDataset:
+    return tokenize_dataset(Records(rows, 3), CHAR, "plain", limits, folder)
+
+
+def test_rows_are_the_encoded_records(tmp_path: Path) -> None:
+    dataset = build(tmp_path)
+    assert len(dataset) == 5
+    for index, expected in enumerate(encode(ROWS, CHAR, "plain", LIMITS)):
+        row = dataset.row(index)
+        assert row.prompt.dtype == row.response.dtype == np.int32
+        assert row.prompt.tolist() == expected.prompt
+        assert row.response.tolist() == expected.response
+        assert row.has_eos is expected.has_eos
+
+
+def test_references_groups_and_counts(tmp_path: Path) -> None:
+    dataset = build(tmp_path)
+    assert [dataset.references(i) for i in range(5)] == [row.outputs for row in ROWS]
+    assert [dataset.group(i) for i in range(5)] == ["words", "open", "", "words", "words"]
+    assert dataset.groups() == {"open": 1, "words": 3}
+    assert (dataset.bad_lines, dataset.unanswered) == (3, 1)
+    assert (dataset.cut_prompts, dataset.cut_responses) == (1, 1)
+    assert dataset.prompt_tokens == sum(len(dataset.row(i).prompt) for i in range(5))
+    assert dataset.response_tokens == sum(len(dataset.row(i).response) for i in range(5))
+
+
+@pytest.mark.parametrize("index", [-1, 5])
+def test_rows_outside_are_refused(tmp_path: Path, index: int) -> None:
+    dataset = build(tmp_path)
+    for read in (dataset.row, dataset.references, dataset.group):
+        with pytest.raises(IndexError, match=f"row {index} of a dataset of 5 rows"):
+            read(index)
+
+
+def test_a_source_without_references_can_be_cached(tmp_path: Path) -> None:
+    dataset = build(tmp_path, (Record("a", "", ()), Record("b", "", ())))
+    assert dataset.references(1) == ()
+    assert (dataset.unanswered, dataset.response_tokens, dataset.groups()) == (2, 0, {})
+
+
+def test_tokenized_once_until_something_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    original = module.encode
+    monkeypatch.setattr(module, "encode", lambda *args: calls.append("call") or original(*args))
+    build(tmp_path)
+    build(tmp_path)
+    assert len(calls) == 1
+    build(tmp_path, ROWS[:4])
+    build(tmp_path, limits=Limits(16, 25))
+    tokenize_dataset(Records(ROWS, 0), CHAR, "alpaca", LIMITS, tmp_path)
+    tokenize_dataset(Records(ROWS, 0), bpe_tokenizer(), "plain", LIMITS, tmp_path)
+    assert len(calls) == 5
+    # What was skipped belongs to the reading, not to the cache.
+    assert tokenize_dataset(Records(ROWS, 0), CHAR, "plain", LIMITS, tmp_path).bad_lines == 0
+    assert len(calls) == 5
+
+
+def test_content_hash_depends_on_every_field_and_on_nothing_else(tmp_path: Path) -> None:
+    assert build(tmp_path).content_hash == build(tmp_path, limits=Limits(5, 9)).content_hash
+    row = Record("a", "b", ("c", "d"), "e")
+    variants = [
+        (row,),
+        (replace(row, instruction="ab", input=""),),
+        (replace(row, outputs=("cd",)),),
+        (replace(row, outputs=("d", "c")),),
+        (replace(row, group="f"),),
+        (row, row),
+        (),
+    ]
+    assert len({hash_records(rows) for rows in variants}) == len(variants)
+
+
+def test_tokenizer_hash() -> None:
+    assert hash_tokenizer(char_tokenizer()) == hash_tokenizer(CHAR)
+    other_eos = char_tokenizer()
+    other_eos.eos_token = "a"
+    other_chat = char_tokenizer()
+    other_chat.chat_template = "{{ messages }}"
+    tokenizers = (CHAR, bpe_tokenizer(), other_eos, other_chat)
+    assert len({hash_tokenizer(tokenizer) for tokenizer in tokenizers}) == len(tokenizers)
+
+
+def test_rows_make_batches(tmp_path: Path) -> None:
+    records = read_records(DataSource("builtin:microtasks", limit=20))
+    dataset = tokenize_dataset(records, CHAR, "plain", Limits(48, 64), tmp_path)
+    rows = [dataset.row(i) for i in range(20)]
+    batch = collate(
+        [np.concatenate([row.prompt, row.response]) for row in rows],
+        [len(row.prompt) for row in rows],
+        ["off"] * 20,
+        range(20),
+        CHAR.pad_token_id,
+        "cpu",
+    )
+    assert sum(batch.positions().counts) == dataset.response_tokens
+    answers = CHAR.decode(batch.positions().target).split("<eos>")[:-1]
+    assert answers == [record.outputs[0] for record in records.rows]

@@ -1,0 +1,106 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from py_worker.data.char_tokenizer import ALPHABET, char_tokenizer
+from py_worker.data.encoding import EncodedRow, Limits, encode
+from py_worker.data.errors import DataError
+from py_worker.data.records import Record
+from tests.py.data.tokenizers import bpe_tokenizer
+
+CHAR = char_tokenizer()
+BPE = bpe_tokenizer()
+
+
+def one(record: Record, limits: Limits, template: str = "plain") -> EncodedRow:
+    (row,) = encode([record], CHAR, template, limits)
+    return row
+
+
+def test_prompt_response_and_eos() -> None:
+    row = one(Record("up", "ab", ("AB", "other")), Limits(20, 40))
+    assert CHAR.decode(row.prompt) == "up\nab\n"
+    assert CHAR.decode(row.response) == "AB<eos>"
+    assert (row.has_eos, row.prompt_cut) == (True, False)
+
+
+def test_a_long_prompt_keeps_its_start() -> None:
+    row = one(Record("upper", "abc", ("ABC",)), Limits(7, 40))
+    assert CHAR.decode(row.prompt) == "upper\na"
+    assert row.prompt_cut
+
+
+@pytest.mark.parametrize(
+    ("max_tokens", "response", "has_eos"),
+    [(10, "ABC<eos>", True), (9, "ABC", False), (8, "AB", False), (7, "A", False)],
+)
+def test_a_response_that_reaches_the_limit_has_no_eos(max_tokens: int, response: str, has_eos: bool) -> None:
+    row = one(Record("ab", "cd", ("ABC",)), Limits(6, max_tokens))
+    assert (CHAR.decode(row.response), row.has_eos) == (response, has_eos)
+
+
+def test_an_empty_answer_is_an_eos_and_a_missing_one_is_nothing() -> None:
+    limits = Limits(20, 40)
+    assert one(Record("a", "", ("",)), limits).response == [CHAR.eos_token_id]
+    row = one(Record("a", "", ()), limits)
+    assert (row.response, row.has_eos) == ([], False)
+
+
+@given(
+    st.lists(st.text(alphabet=ALPHABET, min_size=1, max_size=12), min_size=3, max_size=3),
+    st.integers(1, 15),
+    st.integers(1, 15),
+)
+def test_limits_hold(texts: list[str], max_prompt: int, room: int) -> None:
+    instruction, text, answer = texts
+    row = one(Record(instruction, text, (answer,)), Limits(max_prompt, max_prompt + room))
+    assert len(row.prompt) <= max_prompt
+    assert len(row.prompt) + len(row.response) <= max_prompt + room
+    assert row.has_eos == (row.response[-1] == CHAR.eos_token_id)
+    assert f"{instruction}\n{text}\n".startswith(CHAR.decode(row.prompt))
+
+
+def test_the_prompt_is_the_one_that_generation_sees_even_where_a_token_spans_the_border() -> None:
+    # The tokenizer knows a token of several newlines, so prompt and answer would merge.
+    joint = BPE.encode("Response:\n\n\nRed")
+    alone = BPE.encode("Response:\n")
+    assert joint[: len(alone)] != alone
+    (row,) = encode([Record("Response:", "", ("\n\nRed",))], BPE, "plain", Limits(20, 40))
+    assert row.prompt == alone
+    assert BPE.decode(row.response) == "\n\nRed<|end|>"
+
+
+def test_answers_are_tokenized_in_their_context() -> None:
+    (row,) = encode([Record("Write a", "", ("Red, yellow",))], BPE, "plain", Limits(20, 40))
+    assert row.prompt + row.response[:-1] == BPE.encode("Write a\nRed, yellow")
+
+
+def test_special_tokens_are_read_in_chats_only() -> None:
+    end = BPE.eos_token_id
+    record = Record("Say <|end|> now", "", ("<|end|>",))
+    (plain,) = encode([record], BPE, "plain", Limits(60, 90))
+    assert end not in plain.prompt
+    assert plain.response.count(end) == 1
+    (chat,) = encode([Record("Hi", "", ("Red",))], BPE, "chat", Limits(60, 90))
+    assert BPE.convert_ids_to_tokens(chat.prompt)[0] == "<|user|>"
+    assert BPE.decode(chat.response) == "Red<|end|>"
+
+
+def test_many_rows_are_those_of_single_calls() -> None:
+    records = [Record(f"ask {i}", "", (f"answer {i}",)) for i in range(5000)]
+    rows = list(encode(records, CHAR, "plain", Limits()))
+    assert len(rows) == 5000
+    for i in (0, 2047, 2048, 4999):
+        assert rows[i] == one(records[i], Limits())
+
+
+def test_what_cannot_be_encoded() -> None:
+    with pytest.raises(DataError, match="no template 'vicuna'; there are alpaca, chat, plain"):
+        one(Record("a", "", ("b",)), Limits(), "vicuna")
+    for prompt, total in ((0, 5), (5, 5), (6, 5)):
+        with pytest.raises(DataError, match="must leave room for a response"):
+            Limits(prompt, total)
+    without_eos = char_tokenizer()
+    without_eos.eos_token = None
+    with pytest.raises(DataError, match="no EOS token"):
+        list(encode([Record("a", "", ("b",))], without_eos, "plain", Limits()))

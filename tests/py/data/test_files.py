@@ -1,0 +1,87 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from py_worker.data.errors import DataError
+from py_worker.data.files import BadLines, read_file
+
+
+def jsonl(folder: Path, *lines: bytes) -> Path:
+    path = folder / "data.jsonl"
+    path.write_bytes(b"\n".join(lines))
+    return path
+
+
+def read(path: Path, skip: bool = False) -> tuple[list[tuple[str, object]], int]:
+    bad = BadLines(skip)
+    rows = list(read_file(path, bad))
+    return rows, bad.count
+
+
+def test_jsonl_counts_lines_from_one_and_passes_over_empty_ones(tmp_path: Path) -> None:
+    rows, _ = read(jsonl(tmp_path, b'\xef\xbb\xbf{"a": 1}\r', b"", b'{"a": "\xc3\xa9"}', b""))
+    assert [value for _, value in rows] == [{"a": 1}, {"a": "é"}]
+    assert [place.rsplit(", ", 1)[1] for place, _ in rows] == ["line 1", "line 3"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b'{"a": 1,}', r"line 2: not valid JSON at column \d+"),
+        (b'{"a": "x"', r"line 2: not valid JSON"),
+        (b'{"a": "\xff"}', r"line 2: not valid UTF-8 at byte 8"),
+        (b"[" * 100_000, r"line 2: (JSON nested too deeply|not valid JSON)"),
+    ],
+)
+def test_a_bad_line_is_an_error_or_is_counted(tmp_path: Path, line: bytes, message: str) -> None:
+    path = jsonl(tmp_path, b"{}", line, b"{}")
+    with pytest.raises(DataError, match=message):
+        read(path)
+    rows, skipped = read(path, skip=True)
+    assert (len(rows), skipped) == (2, 1)
+
+
+def test_json_array(tmp_path: Path) -> None:
+    path = tmp_path / "data.json"
+    path.write_text('[{"a": 1}, 5]')
+    rows, _ = read(path)
+    assert rows == [(f"{path}, item 1", {"a": 1}), (f"{path}, item 2", 5)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [('{"a": 1}', "expected an array"), ('{"a": 1}\n{"a": 2}', "Then name it .jsonl")]
+)
+def test_json_that_is_no_array(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "data.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message):
+        read(path)
+
+
+def test_parquet(tmp_path: Path) -> None:
+    path = tmp_path / "data.parquet"
+    pq.write_table(pa.table({"instruction": ["a", "b"], "output": [["x"], ["y", "z"]]}), path)
+    rows, _ = read(path)
+    assert rows[1] == (f"{path}, row 2", {"instruction": "b", "output": ["y", "z"]})
+
+
+def no_parquet(folder: Path) -> Path:
+    path = folder / "broken.parquet"
+    path.write_bytes(b"PAR1 but not really")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (no_parquet, "not a readable parquet file"),
+        (lambda folder: folder / "missing.jsonl", "no such file"),
+        (lambda folder: folder / "data.csv", "unknown kind of data file; use one of .jsonl, .json, .parquet"),
+    ],
+)
+def test_files_that_cannot_be_read(tmp_path: Path, make: Callable[[Path], Path], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read(make(tmp_path))

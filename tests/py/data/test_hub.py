@@ -1,0 +1,113 @@
+"""The hub is replaced by a folder: its listing and its download, nothing else."""
+
+import shutil
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
+
+from py_worker.data.errors import DataError
+from py_worker.data.hub import choose
+from py_worker.data.sources import DataSource, read_records
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "data"
+
+
+class FakeHub:
+    """Revisions, each with files by path; the content of a file is a fixture."""
+
+    def __init__(self, folder: Path, revisions: dict[str | None, dict[str, str]]) -> None:
+        self.folder = folder
+        self.revisions = revisions
+
+    def list_repo_files(self, repo_id: str, *, repo_type: str, revision: str | None = None) -> list[str]:
+        assert repo_type == "dataset"
+        if repo_id == "no/connection":
+            raise ConnectionError("no route to the hub")
+        if revision not in self.revisions:
+            raise RevisionNotFoundError.__new__(RevisionNotFoundError)
+        return list(self.revisions[revision])
+
+    def download(self, repo_id: str, file: str, *, repo_type: str, revision: str | None) -> str:
+        assert (repo_id, repo_type) == ("someone/data", "dataset")
+        target = self.folder / str(revision).replace("/", "_") / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(FIXTURES / self.revisions[revision][file], target)
+        return str(target)
+
+
+def use(monkeypatch: pytest.MonkeyPatch, folder: Path, revisions: dict[str | None, dict[str, str]]) -> None:
+    hub = FakeHub(folder, revisions)
+    monkeypatch.setattr(
+        huggingface_hub.HfApi,
+        "list_repo_files",
+        lambda _, name, **options: hub.list_repo_files(name, **options),
+    )
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", hub.download)
+
+
+def test_reads_the_files_of_a_split(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    files = {"README.md": "", "data/train.jsonl": "instructions.jsonl", "data/test.jsonl": "with_input.jsonl"}
+    use(monkeypatch, tmp_path, {None: files})
+    assert len(read_records(DataSource("someone/data")).rows) == 6
+    assert len(read_records(DataSource("someone/data", split="test")).rows) == 3
+
+
+def test_a_split_by_seed_divides_the_train_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    use(monkeypatch, tmp_path, {None: {"all-rows.jsonl": "instructions.jsonl"}})
+    parts = [
+        read_records(DataSource("someone/data", split=split, validation_fraction=0.5)).rows
+        for split in ("train", "validation")
+    ]
+    assert sum(map(len, parts)) == 6
+    assert not set(parts[0]) & set(parts[1])
+
+
+def test_falls_back_to_the_hubs_parquet_branch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    converted = {"default/test/0000.jsonl": "with_input.jsonl"}
+    use(monkeypatch, tmp_path, {None: {"README.md": "", "rows.csv": ""}, "refs/convert/parquet": converted})
+    assert len(read_records(DataSource("someone/data", split="test")).rows) == 3
+
+
+def test_a_missing_split_lists_what_there_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    use(monkeypatch, tmp_path, {None: {"train.jsonl": "instructions.jsonl", "README.md": ""}})
+    with pytest.raises(DataError, match=r"has no split 'test'; its data files: train.jsonl$"):
+        read_records(DataSource("someone/data", split="test"))
+
+
+def test_failures_of_the_hub_name_the_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    use(monkeypatch, tmp_path, {None: {}})
+    with pytest.raises(DataError, match=r"no route to the hub\. Check the name and the connection"):
+        read_records(DataSource("no/connection"))
+
+    def refuse(*_: object, **__: object) -> list[str]:
+        raise HfHubHTTPError.__new__(HfHubHTTPError)
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_files", refuse)
+    with pytest.raises(DataError, match="private dataset needs `hf auth login`"):
+        read_records(DataSource("someone/data"))
+
+
+@pytest.mark.parametrize(
+    ("files", "split", "configuration", "chosen"),
+    [
+        (["data/train-1-of-2.parquet", "data/train-0-of-2.parquet", "data/test-0.parquet"], "train", "",
+         ["data/train-0-of-2.parquet", "data/train-1-of-2.parquet"]),
+        (["some-dataset-15k.jsonl", "README.md"], "train", "", ["some-dataset-15k.jsonl"]),
+        (["train.jsonl", "train.parquet"], "train", "", ["train.parquet"]),
+        (["main/test-0.parquet", "other/test-0.parquet"], "test", "main", ["main/test-0.parquet"]),
+        (["train/0.jsonl", "train/1.jsonl"], "train", "", ["train/0.jsonl", "train/1.jsonl"]),
+        (["constrained.jsonl", "test.jsonl"], "train", "", ["constrained.jsonl"]),
+        (["test.jsonl"], "train", "", []),
+        (["train.csv"], "train", "", []),
+    ],
+)  # fmt: skip
+def test_choice_of_files(files: list[str], split: str, configuration: str, chosen: list[str]) -> None:
+    assert choose(files, split, configuration, "someone/data") == chosen
+
+
+def test_several_configurations_must_be_told_apart() -> None:
+    files = ["main/train-0.parquet", "socratic/train-0.parquet"]
+    with pytest.raises(DataError, match="configurations main, socratic; name one: someone/data:main"):
+        choose(files, "train", "", "someone/data")
