@@ -86,11 +86,18 @@ function checkEvaluation(stage: StageConfig, path: Path, findings: Findings): vo
   if (every === 0) findings.warn([...at, 'best'], 'no effect: `evaluation.every` is 0');
 }
 
-function checkBatch(stage: StageConfig, path: Path, findings: Findings): void {
+function checkTraining(stage: StageConfig, path: Path, findings: Findings): void {
   for (const [part, rows] of partRows(stage.method.sources, stage.training.batch_size)) {
     if (rows > 0) continue;
     const message = `a batch of ${stage.training.batch_size} rows leaves none for part "${part}"; enlarge it`;
     findings.error([...path, 'training', 'batch_size'], message);
+  }
+  const { steps, lr } = stage.training;
+  if (steps !== null && lr.warmup >= steps) {
+    findings.warn(
+      [...path, 'training', 'lr', 'warmup'],
+      `${lr.warmup} steps of warm-up are as many as the ${steps} of training; the learning rate never arrives`,
+    );
   }
   const { train } = stage.data;
   const used = Object.values(stage.method.sources).some(({ data }) => data === null || data === train);
@@ -133,6 +140,6 @@ export function checkStage(
   checkData(stage, path, config, findings);
   checkTeacher(stage, path, findings);
   checkEvaluation(stage, path, findings);
-  checkBatch(stage, path, findings);
+  checkTraining(stage, path, findings);
   checkLengths(name, stage, config, findings);
 }

@@ -37,7 +37,8 @@ export function planStage(config: RunConfig, name: string, stage: StageConfig, i
     index,
     method: stage.method.name,
     student: planModel(config, stage.student, { stage: name, role: 'student' }),
-    teacher: stage.teacher === null ? null : planModel(config, stage.teacher, { stage: name, role: 'teacher' }),
+    teacher:
+      stage.teacher === null ? null : planModel(config, stage.teacher, { stage: name, role: 'teacher' }),
     parts,
     onPolicyWeight: stage.method.on_policy_weight,
     terms: Object.entries(stage.method.terms).map(([term, rest]) => ({ ...rest, name: term })),

@@ -150,6 +150,7 @@ describe('warnings', () => {
     ['stages.teacher.teacher=tiny', 'stages.teacher.teacher: nothing uses the teacher'],
     ['stages.student.evaluation.best={metric: exact_match}', 'evaluation.best: no effect'],
     ['stages.teacher.method.iteration.epochs=4', 'method.iteration: no effect: the method generates nothing'],
+    ['stages.student.training.lr.warmup=20', '20 steps of warm-up are as many as the 20 of training'],
     ['data.more={source: "builtin:microtasks"}', 'data.more: no stage uses it'],
     [
       'models.tiny.arch.max_positions=64',
