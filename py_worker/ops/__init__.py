@@ -12,11 +12,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from py_worker.server.completion import Late
+from py_worker.server.completion import Eventually, Late
 from py_worker.server.context import OperationContext
 from py_worker.server.session import Session
 
-Run = Callable[[Session, Any, OperationContext], Struct | Late]
+Run = Callable[[Session, Any, OperationContext], Struct | Late | Eventually]
 
 
 @cache
@@ -26,6 +26,6 @@ def find(op: str) -> Run:
     return run
 
 
-def run(op: str, session: Session, args: Struct, context: OperationContext) -> Struct | Late:
+def run(op: str, session: Session, args: Struct, context: OperationContext) -> Struct | Late | Eventually:
     """Runs one operation on the session."""
     return find(op)(session, args, context)

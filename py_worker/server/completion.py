@@ -7,6 +7,7 @@ in order; so the loop prepares the next operation meanwhile, and a reply's time 
 import queue
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,6 +27,17 @@ class Late:
     """
 
     finish: Callable[[], Struct]
+
+
+@dataclass(frozen=True)
+class Eventually:
+    """What an operation returns whose result comes from another thread; later operations do not wait for it.
+
+    Attributes:
+        result: of that thread.
+    """
+
+    result: "Future[Struct]"
 
 
 class Completion(Protocol):

@@ -114,6 +114,11 @@ class HandleTable:
         for name in [name for name in self._entries if scope_of(name) == "step" and step_of(name) <= step]:
             del self._entries[name]
 
+    def clear_scope(self, scope: Scope) -> None:
+        """Frees all handles of a scope."""
+        for name in self.items(scope):
+            del self._entries[name]
+
     def items(self, scope: Scope) -> dict[str, Any]:
         """Names and values of a scope, in the order they were added."""
         return {name: entry.value for name, entry in self._entries.items() if scope_of(name) == scope}

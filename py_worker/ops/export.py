@@ -1,0 +1,41 @@
+"""Writes a role in Hugging Face format."""
+
+import shutil
+from pathlib import Path
+from tempfile import mkdtemp
+
+from py_worker.models.errors import ModelError
+from py_worker.models.policy import save_policy
+from py_worker.server.checkpoint_files import flush_and_hash, flush_folder
+from py_worker.server.context import OperationContext
+from py_worker.server.protocol_gen import ExportArgs, ExportResult, FileHash
+from py_worker.server.session import Session
+
+
+def run(session: Session, args: ExportArgs, context: OperationContext) -> ExportResult:
+    """Written beside the folder and moved into it file by file, so that no file there is ever half a file."""
+    policy = session.role(args.role).policy
+    folder = Path(args.dir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        fresh = Path(mkdtemp(prefix=".export-", dir=folder))
+    except OSError as error:
+        raise ModelError(f"{folder}: cannot be written: {error}") from error
+    try:
+        save_policy(policy, fresh)
+        hashes = [flush_and_hash(path, fresh) for path in sorted(fresh.rglob("*")) if path.is_file()]
+        context.commit()
+        _move(fresh, folder, hashes)
+    except OSError as error:
+        raise ModelError(f"{folder}: cannot be written: {error}; free some space there") from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return ExportResult(files=hashes)
+
+
+def _move(fresh: Path, folder: Path, hashes: list[FileHash]) -> None:
+    for written in hashes:
+        target = folder / written.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (fresh / written.name).replace(target)
+    flush_folder(folder)

@@ -1,0 +1,30 @@
+"""Makes a critic with its optimizer."""
+
+import re
+from typing import Final
+
+from py_worker.models.critic import build_critic
+from py_worker.models.optimizer import Optimizer
+from py_worker.ops.specs import argument_errors, critic_spec, optimizer_spec
+from py_worker.server.context import OperationContext
+from py_worker.server.errors import ArgumentError
+from py_worker.server.protocol_gen import LoadCriticArgs, LoadCriticResult
+from py_worker.server.session import Session, TrainedCritic
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
+"""It becomes part of a file's name in checkpoints."""
+
+
+def run(session: Session, args: LoadCriticArgs, context: OperationContext) -> LoadCriticResult:
+    """Needs both roles: its values are over the vocabulary that they share."""
+    if not _NAME.fullmatch(args.critic):
+        raise ArgumentError(f"critic: {args.critic!r} is no name; use letters, digits, _ and -")
+    if args.critic in session.critics:
+        raise ArgumentError(f"critic: {args.critic!r} is loaded already; send reset first")
+    roles = {name: session.role(name).policy for name in ("teacher", "student")}
+    with argument_errors():
+        critic = build_critic(critic_spec(args.spec), roles[args.spec.features])
+        optimizer = Optimizer(critic.named_parameters(), optimizer_spec(args.optimizer))
+    context.commit()
+    session.critics[args.critic] = TrainedCritic(critic, optimizer)
+    return LoadCriticResult(parameters=sum(parameter.numel() for parameter in critic.parameters()))

@@ -1,0 +1,73 @@
+"""Loads the teacher or the student."""
+
+from py_worker.models.errors import ModelError
+from py_worker.models.load import load_policy
+from py_worker.models.optimizer import Optimizer
+from py_worker.models.policy import Policy
+from py_worker.models.vocabulary import tokenizer_hash
+from py_worker.ops.specs import given, model_spec, optimizer_spec
+from py_worker.rollout.engine import select_engine
+from py_worker.server.context import OperationContext
+from py_worker.server.errors import ArgumentError
+from py_worker.server.protocol_gen import LoadRoleArgs, LoadRoleResult
+from py_worker.server.session import Role, Session
+
+
+def run(session: Session, args: LoadRoleArgs, context: OperationContext) -> LoadRoleResult:
+    """Teacher first, so that the student is checked against it; `reset` before anything is loaded anew."""
+    settings = session.configured()
+    _check_order(session, args)
+    teacher = session.roles.get("teacher")
+    limit = None if teacher is None else teacher.policy.head.vocab_size
+    try:
+        policy = load_policy(
+            model_spec(args), device=settings.device, teacher=None if teacher is None else teacher.policy
+        )
+        selection = select_engine(policy)
+        role = Role(policy, selection.engine, _prepare(policy, args))
+        context.commit()
+    except Exception:
+        if teacher is not None and limit is not None:
+            teacher.policy.head.vocab_size = limit  # Loading a student cuts it to the shared vocabulary.
+        raise
+    session.roles[args.role] = role
+    return _describe(role, notes=[] if selection.note is None else [selection.note])
+
+
+def _check_order(session: Session, args: LoadRoleArgs) -> None:
+    if args.role in session.roles:
+        raise ArgumentError(f"role: a {args.role} is loaded already; send reset first")
+    if args.role == "teacher" and "student" in session.roles:
+        raise ArgumentError(
+            "role: load the teacher before the student, whose vocabulary is checked against it"
+        )
+    if args.role == "teacher" and given(args.optimizer) is not None:
+        raise ArgumentError(
+            "optimizer: only the student is trained; load the model as the student to train it"
+        )
+
+
+def _prepare(policy: Policy, args: LoadRoleArgs) -> Optimizer | None:
+    spec = given(args.optimizer)
+    if spec is None:
+        policy.freeze()
+        return None
+    try:
+        return Optimizer(policy.trainable(), optimizer_spec(spec))
+    except ValueError as error:
+        raise ModelError(f"{args.model.source}: {error}") from error
+
+
+def _describe(role: Role, notes: list[str]) -> LoadRoleResult:
+    policy = role.policy
+    return LoadRoleResult(
+        parameters=sum(parameter.numel() for parameter in policy.module.parameters()),
+        vocabulary=policy.vocab_size,
+        hidden_size=policy.hidden_size,
+        layers=policy.module.config.get_text_config().num_hidden_layers,
+        architecture=type(policy.module).__name__,
+        tokenizer_hash=tokenizer_hash(policy.tokenizer),
+        eos_ids=list(policy.eos_ids),
+        engine=role.engine.name,
+        notes=notes,
+    )

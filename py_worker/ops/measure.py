@@ -1,0 +1,90 @@
+"""Means of objectives over the dataset's own responses, row by row, with teacher forcing."""
+
+import torch
+from torch import Tensor
+
+from py_worker.data.batch import TokenBatch, collate
+from py_worker.losses.driver import default_chunk_size
+from py_worker.losses.objectives import Chunk, Objective, find_objective
+from py_worker.losses.scored import ScoredBatch, score_batch
+from py_worker.models.policy import Policy
+from py_worker.ops.specs import argument_errors
+from py_worker.server.context import OperationContext
+from py_worker.server.errors import ArgumentError
+from py_worker.server.protocol_gen import MeasureArgs, MeasureResult
+from py_worker.server.session import Session
+
+
+def run(session: Session, args: MeasureArgs, context: OperationContext) -> MeasureResult:
+    """A row without response tokens has the value 0 and counts 0 tokens."""
+    objectives = _objectives(args.metrics)
+    policy = session.role(args.role).policy
+    needs_teacher = any(objective.needs_teacher for objective in objectives)
+    teacher = session.role("teacher").policy if needs_teacher else None
+    chunk_size = session.configured().position_chunk or default_chunk_size(policy.vocab_size)
+    values: dict[str, dict[int, float]] = {objective.name: {} for objective in objectives}
+    counts: dict[int, int] = {}
+    for batch in _batches(session, args):
+        scored = score_batch(batch, teacher=teacher, student=policy, tick=context.check)
+        counts |= dict(zip(batch.sample_ids, batch.positions().counts, strict=True))
+        means = _row_means(scored, policy, teacher, objectives, chunk_size).tolist()
+        for objective, row_means in zip(objectives, means, strict=True):
+            values[objective.name] |= dict(zip(batch.sample_ids, row_means, strict=True))
+    order = range(len(args.rows))
+    return MeasureResult(
+        values={name: [by_index[index] for index in order] for name, by_index in values.items()},
+        tokens=[counts[index] for index in order],
+    )
+
+
+def _objectives(names: list[str]) -> list[Objective]:
+    with argument_errors():
+        objectives = [find_objective(name) for name in dict.fromkeys(names)]
+    for objective in objectives:
+        if objective.needs_critic:
+            raise ArgumentError(f"metrics: {objective.name!r} needs a critic and cannot be measured")
+    return objectives
+
+
+def _batches(session: Session, args: MeasureArgs) -> list[TokenBatch]:
+    """Rows of like length together, which pads least; the sample id is the place in `args.rows`."""
+    if not args.rows:
+        return []
+    dataset = session.rows_of(args.dataset, args.rows)
+    rows = [dataset.row(row) for row in args.rows]
+    order = sorted(range(len(rows)), key=lambda index: len(rows[index].prompt) + len(rows[index].response))
+    batch = collate(
+        rows=[[*rows[index].prompt, *rows[index].response] for index in order],
+        prompt_lengths=[len(rows[index].prompt) for index in order],
+        parts=["all"] * len(order),
+        sample_ids=order,
+        pad_id=session.role(args.role).policy.pad_id,
+        device=session.configured().device,
+    )
+    return batch.split(args.micro_batch or len(order))
+
+
+@torch.no_grad()
+def _row_means(
+    scored: ScoredBatch, policy: Policy, teacher: Policy | None, objectives: list[Objective], chunk_size: int
+) -> Tensor:
+    """[objectives, B] on the device."""
+    positions = scored.batch.positions()
+    hidden = scored.student_hidden
+    sums = torch.zeros(len(objectives), len(scored.batch), dtype=torch.float64, device=policy.device)
+    for piece in scored.pieces(chunk_size):
+        where = slice(piece.start, piece.stop)
+        student_logits = policy.logits(_slice(hidden, where))
+        teacher_logits = None if teacher is None else teacher.logits(_slice(scored.teacher_hidden, where))
+        chunk = Chunk(student_logits, teacher_logits, positions.target[where], None, positions.step[where])
+        for index, objective in enumerate(objectives):
+            loss = objective.loss(chunk, objective.parameters({}))
+            sums[index].index_add_(0, positions.row[where], loss.to(torch.float64))
+    counts = torch.tensor(positions.counts, dtype=torch.float64, device=policy.device)
+    return sums / counts.clamp(min=1.0)
+
+
+def _slice(hidden: Tensor | None, where: slice) -> Tensor:
+    if hidden is None:
+        raise AssertionError("the batch was scored with every policy that is measured")
+    return hidden[where]

@@ -1,0 +1,45 @@
+"""Checks the identities that must hold on the models and data that are loaded."""
+
+import math
+
+from py_worker.data.batch import collate
+from py_worker.ops import identities
+from py_worker.server.context import OperationContext
+from py_worker.server.errors import ArgumentError
+from py_worker.server.protocol_gen import PreflightArgs, PreflightResult
+from py_worker.server.session import Session
+
+
+def run(session: Session, args: PreflightArgs, context: OperationContext) -> PreflightResult:
+    """A check that does not hold is a result, not an error."""
+    dataset = session.rows_of(args.dataset, args.rows)
+    rows = [row for row in map(dataset.row, args.rows) if len(row.response) > 0]
+    if not rows:
+        raise ArgumentError(
+            f"rows: none of them has a response in {args.dataset!r}; there is nothing to check"
+        )
+    policy = session.any_role().policy
+    batch = collate(
+        rows=[[*row.prompt, *row.response] for row in rows],
+        prompt_lengths=[len(row.prompt) for row in rows],
+        parts=["all"] * len(rows),
+        sample_ids=range(len(rows)),
+        pad_id=policy.pad_id,
+        device=session.configured().device,
+    )
+    checks = identities.labels(rows, batch, policy.eos_ids)
+    policies = {name: role.policy for name, role in session.roles.items()}
+    checks += identities.finite_losses(policies, batch)
+    critics = {name: trained.critic for name, trained in session.critics.items()}
+    for name, role in session.roles.items():
+        context.check()
+        hidden = identities.response_hidden(role.policy, batch)
+        checks += identities.divergence_from_itself(name, role.policy, hidden)
+        checks.append(identities.gap_from_itself(name, role.policy, hidden, critics))
+        room = (role.policy.max_positions or math.inf) - identities.DRAWN_TOKENS
+        prompts = [row.prompt for row in rows if len(row.prompt) <= room]
+        if prompts:
+            checks.append(
+                identities.generation_agrees(name, role.policy, role.engine, prompts, context.check)
+            )
+    return PreflightResult(checks=checks)

@@ -1,0 +1,38 @@
+"""Reads, tokenizes and names a dataset."""
+
+from pathlib import Path
+
+from py_worker.data.dataset import tokenize_dataset
+from py_worker.data.encoding import Limits
+from py_worker.data.sources import read_records
+from py_worker.ops.specs import data_source
+from py_worker.server.context import OperationContext
+from py_worker.server.errors import ArgumentError
+from py_worker.server.protocol_gen import RegisterDataArgs, RegisterDataResult
+from py_worker.server.session import Session
+
+
+def run(session: Session, args: RegisterDataArgs, context: OperationContext) -> RegisterDataResult:
+    """The student's tokenizer makes the tokens, or the teacher's where there is no student."""
+    if args.dataset in session.datasets:
+        raise ArgumentError(f"dataset: {args.dataset!r} is registered already; send reset first")
+    settings, policy = session.configured(), session.any_role().policy
+    source = args.source
+    limits = Limits(source.max_prompt_tokens, source.max_tokens)
+    records = read_records(data_source(source))
+    context.check()
+    dataset = tokenize_dataset(
+        records, policy.tokenizer, source.template, limits, Path(settings.cache_dir).expanduser()
+    )
+    context.commit()
+    session.datasets[args.dataset] = dataset
+    return RegisterDataResult(
+        rows=len(dataset),
+        content_hash=dataset.content_hash,
+        prompt_tokens=dataset.prompt_tokens,
+        response_tokens=dataset.response_tokens,
+        bad_lines=dataset.bad_lines,
+        cut_prompts=dataset.cut_prompts,
+        cut_responses=dataset.cut_responses,
+        groups=dataset.groups(),
+    )

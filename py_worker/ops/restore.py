@@ -1,0 +1,19 @@
+"""Puts a checkpoint's state into what is loaded."""
+
+from pathlib import Path
+
+from py_worker.server.checkpoint_files import read_snapshot
+from py_worker.server.context import OperationContext
+from py_worker.server.protocol_gen import RestoreArgs, RestoreResult
+from py_worker.server.session import Session
+from py_worker.server.session_state import plan_restore
+
+
+def run(session: Session, args: RestoreArgs, context: OperationContext) -> RestoreResult:
+    """Hashes, names, shapes and dtypes are checked before anything changes; handles of steps are freed."""
+    snapshot = read_snapshot(Path(args.dir), args.files)
+    context.check()
+    apply = plan_restore(session, snapshot)
+    context.commit()
+    apply()
+    return RestoreResult(policy_version=snapshot.state["policy_version"])

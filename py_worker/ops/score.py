@@ -1,0 +1,64 @@
+"""Runs the policies once over a batch and keeps their hidden states with it."""
+
+import dataclasses
+
+from py_worker.losses.scored import ScoredBatch, score_batch
+from py_worker.models.policy import Policy
+from py_worker.ops.specs import argument_errors
+from py_worker.server.completion import Late
+from py_worker.server.context import OperationContext
+from py_worker.server.held import scored_bytes
+from py_worker.server.protocol_gen import ScoreArgs, ScoreResult
+from py_worker.server.session import Session
+from py_worker.server.stopwatch import stopwatch_for
+
+
+def run(session: Session, args: ScoreArgs, context: OperationContext) -> Late:
+    """Replaces the hidden states asked for; those of an earlier score that are not asked for stay."""
+    scored = session.handles.get(args.batch, ScoredBatch)
+    teacher = session.role("teacher").policy if args.teacher else None
+    student = session.role("student").policy if args.student != "none" else None
+    size = _size(scored, teacher, student)
+    session.handles.require_room(args.batch, size - session.handles.size_of(args.batch))
+    watch = stopwatch_for(session.device)
+    with argument_errors():
+        if teacher is not None:
+            by_teacher = score_batch(
+                scored.batch, teacher=teacher, micro_batch=args.micro_batch, tick=context.check
+            )
+            scored = dataclasses.replace(scored, teacher_hidden=by_teacher.teacher_hidden)
+        watch.lap("teacher")
+        if student is not None:
+            by_student = score_batch(
+                scored.batch,
+                student=student,
+                student_graph=args.student == "graph",
+                micro_batch=args.micro_batch,
+                tick=context.check,
+            )
+            scored = dataclasses.replace(scored, student_hidden=by_student.student_hidden)
+        watch.lap("student")
+    context.commit()
+    session.handles.replace(args.batch, scored, size)
+
+    def finish() -> ScoreResult:
+        laps = watch.laps_ms()
+        return ScoreResult(teacher_ms=laps["teacher"], student_ms=laps["student"])
+
+    return Late(finish)
+
+
+def _size(scored: ScoredBatch, teacher: Policy | None, student: Policy | None) -> int:
+    """Bytes that the batch will have, known before anything runs."""
+    positions = sum(scored.batch.positions().counts)
+    kept = ScoredBatch(
+        scored.batch,
+        scored.teacher_hidden if teacher is None else None,
+        scored.student_hidden if student is None else None,
+    )
+    new = sum(
+        positions * policy.hidden_size * policy.dtype.itemsize
+        for policy in (teacher, student)
+        if policy is not None
+    )
+    return scored_bytes(kept) + new

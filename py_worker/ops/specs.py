@@ -1,0 +1,93 @@
+"""From the contract's types to those of the packages, which know nothing of the wire."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import msgspec
+from msgspec import UnsetType
+
+from py_worker.data.sources import DataSource
+from py_worker.losses.driver import Term
+from py_worker.models.spec import ArchSpec, CriticSpec, ModelSpec, OptimizerSpec
+from py_worker.rollout.sampling import Sampling
+from py_worker.server import protocol_gen as wire
+from py_worker.server.errors import ArgumentError
+
+Value = TypeVar("Value")
+
+
+def given(value: Value | UnsetType) -> Value | None:
+    """The value of an optional field, or None."""
+    return None if isinstance(value, UnsetType) else value
+
+
+def model_spec(args: wire.LoadRoleArgs) -> ModelSpec:
+    """What a role is loaded from."""
+    model = args.model
+    arch = given(model.arch)
+    return ModelSpec(
+        source=model.source,
+        init=model.init,
+        layers=tuple(given(model.layers) or ()),
+        arch=None if arch is None else ArchSpec(**msgspec.structs.asdict(arch)),
+        seed=model.seed,
+        dtype=model.dtype,
+        trust_remote_code=model.trust_remote_code,
+        gradient_checkpointing=args.gradient_checkpointing,
+    )
+
+
+def optimizer_spec(optimizer: wire.Optimizer) -> OptimizerSpec:
+    """AdamW's settings."""
+    return OptimizerSpec(**msgspec.structs.asdict(optimizer))
+
+
+def critic_spec(spec: wire.CriticSpec) -> CriticSpec:
+    """A critic's shape."""
+    return CriticSpec(**msgspec.structs.asdict(spec))
+
+
+def data_source(source: wire.DataSource) -> DataSource:
+    """What a dataset is read from."""
+    return DataSource(
+        source=source.source,
+        split=source.split,
+        fields=source.fields,
+        limit=given(source.limit),
+        validation_fraction=source.validation_fraction,
+        seed=source.seed,
+        skip_bad_lines=source.skip_bad_lines,
+    )
+
+
+def sampling_of(sampling: wire.Sampling) -> Sampling:
+    """How tokens are drawn."""
+    return Sampling(**msgspec.structs.asdict(sampling))
+
+
+def term_of(term: wire.Term) -> Term:
+    """A term of the student's objective."""
+    return Term(
+        name=term.name,
+        objective=term.objective,
+        part=term.part,
+        weight=term.weight,
+        critic=given(term.critic),
+        params=term.params,
+    )
+
+
+@contextmanager
+def argument_errors() -> Iterator[None]:
+    """Around calls whose ValueError means that an argument of the request cannot be used.
+
+    Raises:
+        ArgumentError: with the message of the ValueError.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if hasattr(error, "code"):
+            raise
+        raise ArgumentError(str(error)) from error

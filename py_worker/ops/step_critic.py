@@ -1,0 +1,67 @@
+"""One ascent step of each named critic on its part of a scored batch."""
+
+from torch import Tensor
+
+from py_worker.losses.ascent import critic_backward
+from py_worker.losses.scored import ScoredBatch
+from py_worker.ops.specs import argument_errors
+from py_worker.server.context import OperationContext
+from py_worker.server.errors import ArgumentError
+from py_worker.server.protocol_gen import StepCriticArgs, StepCriticResult
+from py_worker.server.session import Session, TrainedCritic
+
+
+def run(session: Session, args: StepCriticArgs, context: OperationContext) -> StepCriticResult:
+    """All gradients first, then all updates: a failure leaves every critic as it was."""
+    scored = session.handles.get(args.batch, ScoredBatch)
+    names = [update.critic for update in args.updates]
+    if len(set(names)) != len(names):
+        raise ArgumentError(f"updates: a critic is named twice in {', '.join(names)}; one step each")
+    critics = {name: session.critic(name) for name in names}
+    try:
+        metrics = _gradients(session, args, context, scored, critics)
+        context.commit()
+    except Exception:
+        for trained in critics.values():
+            trained.optimizer.discard_gradients()
+        raise
+    for name, trained in critics.items():
+        metrics[name] |= trained.optimizer.step(lr=args.lr, clip_norm=args.clip_norm)
+    _record(session, args.turn, metrics)
+    return StepCriticResult()
+
+
+def _gradients(
+    session: Session,
+    args: StepCriticArgs,
+    context: OperationContext,
+    scored: ScoredBatch,
+    critics: dict[str, TrainedCritic],
+) -> dict[str, dict[str, Tensor]]:
+    student, teacher = session.role("student").policy, session.role("teacher").policy
+    with argument_errors():
+        return {
+            update.critic: critic_backward(
+                critics[update.critic].critic,
+                scored,
+                update.part,
+                student=student,
+                teacher=teacher,
+                chunk_size=session.configured().position_chunk,
+                diagnostics=args.diagnostics and args.turn == 0,
+                tick=context.check,
+            )
+            for update in args.updates
+        }
+
+
+def _record(session: Session, turn: int, metrics: dict[str, dict[str, Tensor]]) -> None:
+    """`critic/NAME/...`: as it was before the step's first update, and `..._last` before its last."""
+    for name, values in metrics.items():
+        for metric, value in values.items():
+            first = f"critic/{name}/{metric}"
+            session.metrics.record(first if turn == 0 or metric in _LATEST else f"{first}_last", value)
+
+
+_LATEST = ("gradient_norm", "skipped")
+"""Of the last turn, under their plain names."""

@@ -1,0 +1,70 @@
+"""One descent step of the student on the weighted sum of terms."""
+
+import dataclasses
+
+from torch import Tensor
+
+from py_worker.losses.driver import student_backward
+from py_worker.losses.scored import ScoredBatch
+from py_worker.ops.specs import argument_errors, given, term_of
+from py_worker.server.context import OperationContext
+from py_worker.server.held import scored_bytes
+from py_worker.server.protocol_gen import StepStudentArgs, StepStudentResult
+from py_worker.server.session import Session
+
+
+def run(session: Session, args: StepStudentArgs, context: OperationContext) -> StepStudentResult:
+    """The update is the commit point; one that is not finite is skipped on the device."""
+    scored = session.handles.get(args.batch, ScoredBatch)
+    student, optimizer = session.trained("student")
+    try:
+        metrics = _gradient(session, args, context, scored)
+        context.commit()
+    except Exception:
+        optimizer.discard_gradients()
+        # A graph may be half used up; its values are still right, and a repetition runs the student again.
+        _keep_hidden(session, args.batch, scored, detached=True)
+        raise
+    metrics |= optimizer.step(lr=args.lr, clip_norm=args.clip_norm)
+    student.version += 1
+    _keep_hidden(session, args.batch, scored, detached=False)
+    session.metrics.record_all(metrics)
+    session.metrics.record_all(_lengths(scored))
+    return StepStudentResult(policy_version=student.version)
+
+
+def _gradient(
+    session: Session, args: StepStudentArgs, context: OperationContext, scored: ScoredBatch
+) -> dict[str, Tensor]:
+    teacher = session.roles.get("teacher")
+    whole = args.micro_batch == 0 or args.micro_batch >= len(scored.batch)
+    hidden = scored.student_hidden
+    critics = {name: session.critic(name).critic for term in args.terms if (name := given(term.critic))}
+    with argument_errors():
+        return student_backward(
+            session.role("student").policy,
+            scored,
+            [term_of(term) for term in args.terms],
+            teacher=None if teacher is None else teacher.policy,
+            critics=critics,
+            micro_batch=args.micro_batch,
+            reuse_graph=whole and hidden is not None and hidden.requires_grad,
+            chunk_size=session.configured().position_chunk,
+            diagnostics=args.diagnostics,
+            tick=context.check,
+        )
+
+
+def _keep_hidden(session: Session, name: str, scored: ScoredBatch, *, detached: bool) -> None:
+    """After an update the student's hidden states are those of older weights: they go."""
+    hidden = scored.student_hidden
+    if hidden is not None:
+        kept = dataclasses.replace(scored, student_hidden=hidden.detach() if detached else None)
+        session.handles.replace(name, kept, scored_bytes(kept))
+
+
+def _lengths(scored: ScoredBatch) -> dict[str, float]:
+    """`length_PART`: mean response tokens of a row."""
+    tokens = scored.token_counts()
+    parts = scored.batch.parts
+    return {f"length_{part}": tokens[part] / parts.count(part) for part in sorted(set(parts))}

@@ -1,0 +1,185 @@
+"""What of a session goes into a checkpoint, and how it comes back: all of it or nothing.
+
+The teacher is not in it: it does not change and is loaded from where it came from.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from py_worker.server.checkpoint_files import Snapshot
+from py_worker.server.errors import CheckpointError
+from py_worker.server.held import Rollout
+from py_worker.server.session import Session
+
+if TYPE_CHECKING:
+    from py_worker.models.optimizer import Optimizer
+
+FORMAT: Final = 1
+_MOMENTS: Final = ("exp_avg", "exp_avg_sq")
+_ROWS: Final = ("prompts", "tokens", "log_probs")
+"""Fields of a rollout that have one array per row."""
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A module with the optimizer that trains it."""
+
+    module: nn.Module
+    optimizer: "Optimizer | None"
+
+
+def take_snapshot(session: Session) -> Snapshot:
+    """Copies to host memory: student, critics, their optimizers, policy version and buffer rollouts."""
+    tensors: dict[str, dict[str, Tensor]] = {"rollouts": {}}
+    for name, trained in _trained(session).items():
+        tensors[name] = _copies(_module_tensors(trained.module))
+        if trained.optimizer is not None:
+            tensors[f"{name}.optimizer"] = _copies(trained.optimizer.state_tensors())
+    versions = {}
+    for handle, rollout in session.handles.items("buffer").items():
+        versions[handle] = rollout.policy_version
+        tensors["rollouts"] |= _pack(handle, rollout)
+    student = session.roles.get("student")
+    state = {
+        "format": FORMAT,
+        "policy_version": 0 if student is None else student.version,
+        "rollouts": versions,
+    }
+    return Snapshot(state, tensors)
+
+
+def plan_restore(session: Session, snapshot: Snapshot) -> Callable[[], None]:
+    """Checks a snapshot against what is loaded, changing nothing.
+
+    Returns:
+        Puts it into the session; cannot fail halfway.
+
+    Raises:
+        CheckpointError: another format, or names, shapes or dtypes that do not fit what is loaded.
+    """
+    found = snapshot.state.get("format")
+    if found != FORMAT:
+        raise CheckpointError(f"the checkpoint has format {found}; this worker reads {FORMAT}")
+    trained, tensors = _trained(session), snapshot.tensors
+    optimizers = {f"{name}.optimizer": t.optimizer for name, t in trained.items() if t.optimizer is not None}
+    _require_names("the checkpoint", set(tensors), {"rollouts", *trained, *optimizers})
+    for name, part in trained.items():
+        _check_module(name, tensors[name], _module_tensors(part.module))
+    for name, optimizer in optimizers.items():
+        _check_moments(name, tensors[name], optimizer)
+    rollouts = {
+        handle: _unpack(handle, version, tensors["rollouts"])
+        for handle, version in snapshot.state["rollouts"].items()
+    }
+
+    def apply() -> None:
+        for name, part in trained.items():
+            _overwrite(_module_tensors(part.module), tensors[name])
+        for name, optimizer in optimizers.items():
+            optimizer.load_state_tensors(tensors[name])
+        if "student" in session.roles:
+            session.roles["student"].version = snapshot.state["policy_version"]
+        session.metrics.clear()
+        session.handles.clear_scope("step")
+        session.handles.clear_scope("buffer")
+        for handle, rollout in rollouts.items():
+            session.handles.add(handle, rollout, rollout.bytes)
+
+    return apply
+
+
+def _trained(session: Session) -> dict[str, _Trained]:
+    parts = {}
+    if "student" in session.roles:
+        student = session.roles["student"]
+        parts["student"] = _Trained(student.policy.module, student.optimizer)
+    for name, critic in session.critics.items():
+        parts[f"critic.{name}"] = _Trained(critic.critic, critic.optimizer)
+    return parts
+
+
+def _module_tensors(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters, tied ones once, and the buffers that the module counts as its state."""
+    persistent = module.state_dict().keys()
+    buffers = {name: buffer for name, buffer in module.named_buffers() if name in persistent}
+    return {**dict(module.named_parameters()), **buffers}
+
+
+def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
+
+
+@torch.no_grad()
+def _overwrite(tensors: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
+    for name, tensor in tensors.items():
+        tensor.copy_(values[name])
+
+
+def _require_names(what: str, found: set[str], expected: set[str]) -> None:
+    if found != expected:
+        missing, extra = sorted(expected - found)[:5], sorted(found - expected)[:5]
+        raise CheckpointError(
+            f"{what} does not fit what is loaded: missing {', '.join(missing) or 'nothing'}, "
+            f"unexpected {', '.join(extra) or 'nothing'}; load the models and critics it was made with"
+        )
+
+
+def _check_module(what: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    _require_names(what, set(found), set(expected))
+    for name, tensor in expected.items():
+        saved = found[name]
+        if (saved.shape, saved.dtype) != (tensor.shape, tensor.dtype):
+            raise CheckpointError(
+                f"{what}: {name} is {saved.dtype} {list(saved.shape)} in the checkpoint and {tensor.dtype} "
+                f"{list(tensor.shape)} in the model; load the model it was made with"
+            )
+
+
+def _check_moments(what: str, found: Mapping[str, Tensor], optimizer: "Optimizer") -> None:
+    """An optimizer has state for those parameters only that were stepped."""
+    stepped = {key.rpartition(".")[0] for key in found}
+    unknown = stepped - set(optimizer.parameters)
+    expected = {f"{name}.{moment}" for name in stepped for moment in (*_MOMENTS, "step")}
+    _require_names(what, set(found) | unknown, expected - unknown)
+    for name in stepped:
+        shapes = {tuple(found[f"{name}.{moment}"].shape) for moment in _MOMENTS}
+        if shapes != {tuple(optimizer.parameters[name].shape)}:
+            raise CheckpointError(f"{what}: the moments of {name} have another shape than the parameter")
+
+
+def _pack(handle: str, rollout: Rollout) -> dict[str, Tensor]:
+    """Rows end to end, with their lengths."""
+    packed = {
+        f"{handle}:sample_ids": torch.tensor(rollout.sample_ids, dtype=torch.int64),
+        f"{handle}:ended": torch.tensor(rollout.ended, dtype=torch.bool),
+    }
+    for name in _ROWS:
+        rows = getattr(rollout, name)
+        flat = np.concatenate(rows) if rows else np.empty(0, dtype=np.int32)
+        packed[f"{handle}:{name}"] = torch.from_numpy(flat)
+        packed[f"{handle}:{name}.lengths"] = torch.tensor([len(row) for row in rows], dtype=torch.int64)
+    return packed
+
+
+def _unpack(handle: str, version: int, tensors: Mapping[str, Tensor]) -> Rollout:
+    def rows(name: str) -> tuple[Any, ...]:
+        ends = tensors[f"{handle}:{name}.lengths"].cumsum(0).tolist()
+        flat = tensors[f"{handle}:{name}"].numpy()
+        return tuple(flat[start:end] for start, end in zip([0, *ends], ends, strict=False))
+
+    try:
+        return Rollout(
+            sample_ids=tuple(tensors[f"{handle}:sample_ids"].tolist()),
+            prompts=rows("prompts"),
+            tokens=rows("tokens"),
+            ended=tuple(tensors[f"{handle}:ended"].tolist()),
+            log_probs=rows("log_probs"),
+            policy_version=version,
+        )
+    except KeyError as error:
+        raise CheckpointError(f"rollout {handle} is incomplete in the checkpoint: {error}") from error
