@@ -46,7 +46,9 @@ export function seeded(seed: number, stream: number): Generator {
   ]);
 }
 
-/** A uniform integer in [0, bound), without modulo bias: the few draws past the last multiple are repeated. */
+/**
+ * A uniform integer in [0, bound), without modulo bias: the few draws past the last multiple are repeated.
+ */
 function below(bound: number, next: Generator): number {
   const limit = 2 ** 32 - (2 ** 32 % bound);
   for (;;) {

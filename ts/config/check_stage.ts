@@ -106,7 +106,9 @@ function checkTraining(stage: StageConfig, path: Path, findings: Findings): void
   }
 }
 
-/** A builtin model has positions for so many tokens; longer sequences would be outside what it was made for. */
+/**
+ * A builtin model has positions for so many tokens; longer sequences would be outside what it was made for.
+ */
 function checkLengths(name: string, stage: StageConfig, config: RunConfig, findings: Findings): void {
   const model = typeof stage.student === 'string' ? config.models[stage.student] : stage.student;
   const limit = model && 'arch' in model ? model.arch?.max_positions : undefined;

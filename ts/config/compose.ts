@@ -34,7 +34,9 @@ const expandMethods = (run: Tree): Tree =>
     expandMethod,
   );
 
-/** Folder that ./ and ../ of a value are relative to: that of its file, or the working directory for --set. */
+/**
+ * Folder that ./ and ../ of a value are relative to: that of its file, or the working directory for --set.
+ */
 export function folderOf(at: Location, cwd: string): string {
   return at.line === null ? cwd : dirname(resolve(cwd, at.file));
 }
@@ -95,8 +97,8 @@ function inlineMethod(stage: Tree, reader: Reader): Tree {
 }
 
 /**
- * Reads a run configuration and everything it extends, and lays in this order: base files, the file, overrides,
- * then stage and dataset defaults and method files underneath. The result is not checked yet.
+ * Reads a run configuration and everything it extends, and lays in this order: base files, the file,
+ * overrides, then stage and dataset defaults and method files underneath. The result is not checked yet.
  */
 export function composeRun(file: string, overrides: readonly string[], cwd: string): Composed {
   const reader: Reader = { cwd, files: [] };

@@ -39,7 +39,7 @@ const looksLikePath = (reference: string) => /[\\/]|\.ya?ml$/.test(reference);
 /**
  * File of a configuration given by the name of a shipped one or by path.
  *
- * @param beside - folder that a path beginning with ./ or ../ is relative to; other paths are relative to `cwd`
+ * @param beside - folder that paths beginning with ./ or ../ are relative to; others are relative to `cwd`
  * @throws ConfigError with the nearest shipped name
  */
 export function findConfig(

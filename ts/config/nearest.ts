@@ -1,4 +1,6 @@
-/** Edit distance with insertions, deletions, substitutions and swaps of neighbours (optimal string alignment). */
+/**
+ * Edit distance with insertions, deletions, substitutions and swaps of neighbours (optimal string alignment).
+ */
 export function editDistance(a: string, b: string): number {
   const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, j) => j)];
   const cell = (i: number, j: number) => rows[i]?.[j] ?? Number.POSITIVE_INFINITY;

@@ -1,8 +1,8 @@
 import type { MethodConfig } from './schema.js';
 
 /**
- * Rows of each part in a batch: the shares times the batch size, rounded by largest remainder so that they sum
- * to it. Ties go to the part named first.
+ * Rows of each part in a batch: the shares times the batch size, rounded by largest remainder so that they
+ * sum to it. Ties go to the part named first.
  */
 export function partRows(sources: MethodConfig['sources'], batchSize: number): ReadonlyMap<string, number> {
   const exact = Object.entries(sources).map(([part, { share }]) => ({ part, rows: share * batchSize }));

@@ -14,9 +14,9 @@ interface Located {
 }
 
 /**
- * Finds the file or folder that a source names. ./ and ../ are looked for beside the config file first, then in
- * the working directory; other relative paths in the working directory only. What is no file there and does
- * not end like one is left as it is: the name of a model or dataset on the hub.
+ * Finds the file or folder that a source names. ./ and ../ are looked for beside the config file first, then
+ * in the working directory; other relative paths in the working directory only. What is no file there and
+ * does not end like one is left as it is: the name of a model or dataset on the hub.
  */
 export function locateSource(source: string, beside: string, cwd: string): Located {
   if (/^(builtin|package):/.test(source)) return { source, missing: [] };

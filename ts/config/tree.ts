@@ -105,8 +105,9 @@ const hasText = (tree: MapTree, key: string): boolean => {
 };
 
 /**
- * Whether a mapping is another alternative than the one below it, so that keys of the two must not mix: it says
- * what it extends (null for nothing), has another `kind` (of schedule), or names a stage in place of a model or the reverse.
+ * Whether a mapping is another alternative than the one below it, so that keys of the two must not mix: it
+ * says what it extends (null for nothing), has another `kind` (of schedule), or names a stage in place of a
+ * model or the reverse.
  */
 function startsAfresh(base: MapTree, over: MapTree): boolean {
   if (child(over, 'extends')?.kind === 'scalar') return true;
@@ -118,7 +119,9 @@ function startsAfresh(base: MapTree, over: MapTree): boolean {
   );
 }
 
-/** `over` laid over `base`: mappings are merged key by key unless they are alternatives; the rest is replaced. */
+/**
+ * `over` laid over `base`: mappings are merged key by key unless they are alternatives; the rest is replaced.
+ */
 export function merge(base: Tree, over: Tree): Tree {
   if (base.kind !== 'map' || over.kind !== 'map' || startsAfresh(base, over)) return over;
   const entries = new Map(base.entries);

@@ -65,8 +65,8 @@ function trainingRowsPerStep(plan: StagePlan): number {
 }
 
 /**
- * Completes a stage plan with the rows of its datasets, known once they are registered. `epochs` become steps:
- * as many as it takes to use every row of the training set that often, all parts together.
+ * Completes a stage plan with the rows of its datasets, known once they are registered. `epochs` become
+ * steps: as many as it takes to use every row of the training set that often, all parts together.
  *
  * @throws RangeError when a dataset that batches draw from has no rows
  */

@@ -25,8 +25,8 @@ function epochOrder(n: number, seed: number, epoch: number): Uint32Array {
 }
 
 /**
- * Draws `count` rows from position `start` of an endless sequence in which every row comes once an epoch, in a
- * new order each epoch. There is no cursor to save: the position is computed from the step.
+ * Draws `count` rows from position `start` of an endless sequence in which every row comes once an epoch, in
+ * a new order each epoch. There is no cursor to save: the position is computed from the step.
  *
  * @param n - rows of the dataset, at least 1
  */

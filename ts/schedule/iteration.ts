@@ -4,8 +4,8 @@ import type { PartPlan, SizedStagePlan } from '../plan/types.js';
 import { type DrawnRows, drawRows } from './cursor.js';
 
 /**
- * Where a step lies in its iteration. An iteration draws the responses for `minibatches` batches at its start,
- * from one policy, and passes over them `epochs` times; each minibatch is one optimizer step.
+ * Where a step lies in its iteration. An iteration draws the responses for `minibatches` batches at its
+ * start, from one policy, and passes over them `epochs` times; each minibatch is one optimizer step.
  */
 export interface IterationPlace {
   readonly iteration: number;
@@ -35,9 +35,9 @@ function rowsPerIteration(part: PartPlan, { minibatches, epochs }: IterationConf
 }
 
 /**
- * Rows for the `block`-th use of a part in an iteration: `block` counts minibatches for generated parts and steps
- * for dataset parts. Parts that draw from one dataset take turns in one sequence, so that together they use
- * every row once an epoch.
+ * Rows for the `block`-th use of a part in an iteration: `block` counts minibatches for generated parts and
+ * steps for dataset parts. Parts that draw from one dataset take turns in one sequence, so that together they
+ * use every row once an epoch.
  */
 export function partDraw(plan: SizedStagePlan, part: PartPlan, iteration: number, block: number): DrawnRows {
   const sharing = plan.parts.filter(({ dataset }) => dataset === part.dataset);

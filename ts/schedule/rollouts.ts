@@ -2,7 +2,9 @@ import type { PartPlan, SizedStagePlan } from '../plan/types.js';
 import { type IterationPlace, minibatchAt, partDraw, placeOf } from './iteration.js';
 import type { BatchPartPlan, RolloutPlan } from './types.js';
 
-/** A rollout used in one step is freed with it; one used again lives in the buffer, also through a checkpoint. */
+/**
+ * A rollout used in one step is freed with it; one used again lives in the buffer, also through a checkpoint.
+ */
 function rolloutHandle(part: PartPlan, step: number, place: IterationPlace, minibatch: number): string {
   if (place.length === 1) return `step:${step}/rollout.${part.part}`;
   return `buffer/${part.part}.${place.iteration}.${minibatch}`;

@@ -28,7 +28,10 @@ export interface RolloutPlan {
   readonly seed: number;
 }
 
-/** Rows that enter the batch: of a dataset, or a rollout drawn in this step or an earlier one of the iteration. */
+/**
+ * Rows that enter the batch: of a dataset, or a rollout drawn in this step or an earlier one of the
+ * iteration.
+ */
 export type BatchPartPlan =
   | {
       readonly from: 'dataset';

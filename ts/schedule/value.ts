@@ -17,8 +17,8 @@ function shapeAt(schedule: Schedule, step: number, steps: number): number {
  * Value of a schedule at a step of the student.
  *
  * In warm-up the value rises linearly and is above 0 from the first step on: (step + 1) / (warmup + 1) of the
- * start. After it, linear and cosine go from `from` (exactly, at the first step) towards `to`, which they would
- * reach one step after the last: no step is spent at a learning rate of 0.
+ * start. After it, linear and cosine go from `from` (exactly, at the first step) towards `to`, which they
+ * would reach one step after the last: no step is spent at a learning rate of 0.
  *
  * @param step - 0-based step of the student
  * @param steps - steps of the student in the stage
