@@ -61,7 +61,7 @@ class LocalWorker:
         return msgspec.msgpack.decode(body), frames
 
     def call(self, op: str, **args: Any) -> Any:
-        """The result, with tensors in the place of their references; after an error the next epoch is open."""
+        """The result with its tensors; after an error the next epoch is open."""
         reply, frames = self.reply(self.request(op, **args))
         if "error" in reply:
             self.epoch += 1

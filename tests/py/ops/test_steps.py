@@ -3,8 +3,6 @@
 import math
 from pathlib import Path
 
-import pytest
-
 from tests.py.ops.local_worker import LocalWorker
 from tests.py.ops.scene import load_everything, run_step
 

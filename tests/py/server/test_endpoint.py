@@ -1,0 +1,105 @@
+"""Keys for TCP, and a conversation under them."""
+
+import pytest
+import zmq
+from zmq.auth.thread import ThreadAuthenticator
+
+from py_worker.server.context import Progress
+from py_worker.server.endpoint import KEY_VARIABLES, take_curve_keys
+from py_worker.server.errors import ArgumentError
+from py_worker.server.hello import make_hello
+from py_worker.server.replies import Outbox
+from py_worker.server.request_queue import RequestQueue
+from py_worker.server.socket_thread import EXIT_NO_CONTROLLER, Connection, SocketThread
+
+
+def environment() -> tuple[dict[str, str], bytes]:
+    """The worker's variables and the controller's secret key."""
+    server_public, server_secret = zmq.curve_keypair()
+    public, secret = zmq.curve_keypair()
+    values = [key.decode() for key in (server_public, public, secret)]
+    return dict(zip(KEY_VARIABLES, values, strict=True)), server_secret
+
+
+def test_an_endpoint_on_this_machine_needs_no_keys() -> None:
+    variables, _ = environment()
+    assert take_curve_keys("ipc:///tmp/x", variables) is None
+    assert variables == {}, "they do not stay in the environment"
+
+
+def test_tcp_without_keys_is_refused() -> None:
+    variables, _ = environment()
+    del variables[KEY_VARIABLES[2]]
+    with pytest.raises(ArgumentError, match=KEY_VARIABLES[2]):
+        take_curve_keys("tcp://127.0.0.1:5555", variables)
+
+
+@pytest.mark.parametrize("bad", ["short", "x" * 41, " " * 40, "é" * 40])
+def test_a_key_that_is_none_is_refused(bad: str) -> None:
+    variables, _ = environment()
+    with pytest.raises(ArgumentError, match=KEY_VARIABLES[0]):
+        take_curve_keys("tcp://127.0.0.1:5555", {**variables, KEY_VARIABLES[0]: bad})
+
+
+def test_keys_that_are_no_pair_are_refused() -> None:
+    variables, _ = environment()
+    other, _ = environment()
+    with pytest.raises(ArgumentError, match="pair"):
+        take_curve_keys("tcp://127.0.0.1:5555", {**variables, KEY_VARIABLES[1]: other[KEY_VARIABLES[1]]})
+
+
+def test_a_worker_speaks_curve() -> None:
+    variables, server_secret = environment()
+    context = zmq.Context()
+    authenticator = ThreadAuthenticator(context)
+    authenticator.start()
+    authenticator.configure_curve(domain="*", location=zmq.auth.CURVE_ALLOW_ANY)
+    router = context.socket(zmq.ROUTER)
+    router.curve_server = True
+    router.curve_secretkey = server_secret
+    router.curve_publickey = variables[KEY_VARIABLES[0]].encode()
+    port = router.bind_to_random_port("tcp://127.0.0.1")
+    endpoint = f"tcp://127.0.0.1:{port}"
+    thread = SocketThread(
+        Connection(endpoint, make_hello("t"), take_curve_keys(endpoint, variables)),
+        RequestQueue(),
+        Outbox(),
+        Progress(),
+    )
+    thread.start()
+    try:
+        assert router.poll(10_000)
+        assert b"hello" in router.recv_multipart()[1]
+    finally:
+        thread.finish()
+        authenticator.stop()
+        context.destroy(linger=0)
+
+
+@pytest.mark.parametrize("welcome", [False, True])
+def test_a_silent_controller_is_given_up(endpoint: str, welcome: bool, capsys) -> None:
+    context = zmq.Context()
+    router = context.socket(zmq.ROUTER)
+    router.bind(endpoint)
+    queue = RequestQueue()
+    connection = Connection(
+        endpoint, make_hello("t"), handshake_s=60.0 if welcome else 0.05, silence_s=0.05 if welcome else 60.0
+    )
+    thread = SocketThread(connection, queue, Outbox(), Progress())
+    thread.start()
+    identity, _ = router.recv_multipart()
+    if welcome:
+        router.send_multipart([identity, b"\x82\xa4kind\xa7welcome\xb0protocol_version\x01"])
+    assert queue.get() is None
+    assert thread.finish() == EXIT_NO_CONTROLLER
+    assert "no word from the controller" in capsys.readouterr().err
+    context.destroy(linger=0)
+
+
+def test_an_endpoint_that_is_none_ends_the_thread(capsys) -> None:
+    queue = RequestQueue()
+    thread = SocketThread(Connection("nonsense", make_hello("t")), queue, Outbox(), Progress())
+    thread.start()
+    assert queue.get() is None
+    assert thread.finish() == 1
+    assert "cannot connect to nonsense" in capsys.readouterr().err

@@ -1,0 +1,83 @@
+"""Names, scopes and budgets of what stays in the worker."""
+
+import pytest
+
+from py_worker.server.errors import (
+    ArgumentError,
+    HandleExistsError,
+    OverBudgetError,
+    UnknownHandleError,
+)
+from py_worker.server.handles import HandleTable, scope_of, step_of
+
+
+def counts(table: HandleTable) -> dict[str, tuple[int, int]]:
+    return {usage.scope: (usage.count, usage.bytes) for usage in table.usage()}
+
+
+def test_the_scope_is_in_the_name() -> None:
+    assert [scope_of(name) for name in ("step:12/a", "buffer/b", "session/c")] == [
+        "step",
+        "buffer",
+        "session",
+    ]
+    assert step_of("step:12/a") == 12
+    with pytest.raises(ArgumentError, match="other/x"):
+        scope_of("other/x")
+
+
+def test_values_are_found_by_name_and_kind() -> None:
+    table = HandleTable()
+    table.add("step:1/text", "hello", 5)
+    assert table.get("step:1/text", str) == "hello"
+    with pytest.raises(ArgumentError, match="holds a str, not a list"):
+        table.get("step:1/text", list)
+    with pytest.raises(UnknownHandleError, match="step:1/text"):
+        table.get("step:1/other", str)
+
+
+def test_a_name_is_given_once() -> None:
+    table = HandleTable()
+    table.add("buffer/a", 1, 1)
+    with pytest.raises(HandleExistsError):
+        table.add("buffer/a", 2, 1)
+    with pytest.raises(HandleExistsError):
+        table.require_free("buffer/a")
+    assert table.get("buffer/a", int) == 1
+
+
+def test_budgets_are_per_scope_and_name_the_figures() -> None:
+    table = HandleTable()
+    table.budgets["step"] = 100
+    table.add("step:1/a", 1, 60)
+    with pytest.raises(OverBudgetError, match=r"41 bytes, and 60 of the 100 bytes of scope step"):
+        table.add("step:1/b", 2, 41)
+    assert counts(table)["step"] == (1, 60)
+    table.add("buffer/b", 2, 10_000)
+    table.replace("step:1/a", 3, 100)
+    with pytest.raises(OverBudgetError):
+        table.replace("step:1/a", 4, 101)
+    assert table.get("step:1/a", int) == 3
+    assert table.size_of("step:1/a") == 100
+
+
+def test_the_end_of_a_step_frees_it_and_steps_before() -> None:
+    table = HandleTable()
+    for name in ("step:1/a", "step:2/a", "step:3/a", "buffer/a", "session/a"):
+        table.add(name, 0, 8)
+    table.end_step(2)
+    assert counts(table) == {"step": (1, 8), "buffer": (1, 8), "session": (1, 8)}
+    table.clear_scope("buffer")
+    assert counts(table)["buffer"] == (0, 0)
+    assert list(table.items("step")) == ["step:3/a"]
+    table.clear()
+    assert counts(table)["session"] == (0, 0)
+
+
+def test_dropping() -> None:
+    table = HandleTable()
+    table.add("buffer/a", 0, 1)
+    with pytest.raises(UnknownHandleError, match="buffer/b"):
+        table.require_alive(["buffer/a", "buffer/b"])
+    table.drop(["buffer/a", "buffer/a"])
+    assert counts(table)["buffer"] == (0, 0)
