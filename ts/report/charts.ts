@@ -6,6 +6,7 @@ import type { PhaseSeconds } from '../metrics/aggregate.js';
 import type { Curve, Point } from './curves.js';
 import { formatFigure, formatSeconds } from './figures.js';
 import { Markup } from './markup.js';
+import { printable } from './table.js';
 
 use([BarChart, LineChart, GridComponent, SVGRenderer]);
 
@@ -26,13 +27,13 @@ export function curveChart(curve: Curve, stages: readonly string[]): Markup {
     const points = curve.lines.get(stage);
     return points === undefined ? [] : [{ stage, points, colour: stageColour(index) }];
   });
-  const alone = lines.every(({ points }) => points.length === 1);
   return draw(WIDTH, 190, {
     grid: { left: 8, right: 12, top: 10, bottom: 4, ...CONTAINED },
     xAxis: {
       type: 'value',
-      min: alone ? null : 0,
+      min: 0,
       max: 'dataMax',
+      minInterval: 1,
       splitNumber: 4,
       ...axis,
       splitLine: { show: false },
@@ -92,7 +93,7 @@ export function scoreChart(
     grid: { left: 8, right: 8, top: 12, bottom: 4, ...CONTAINED },
     xAxis: {
       type: 'category',
-      data: datasets,
+      data: datasets.map(printable),
       ...axis,
       axisTick: { show: false },
       axisLabel: { ...FONT, interval: 0 },
@@ -121,7 +122,7 @@ export function phaseChart(
     yAxis: {
       type: 'category',
       inverse: true,
-      data: stages.map(({ name }) => name),
+      data: stages.map(({ name }) => printable(name)),
       ...axis,
       axisTick: { show: false },
       splitLine: { show: false },
@@ -145,15 +146,20 @@ const axis = {
   splitLine: { lineStyle: { color: RULE, opacity: 0.6 } },
 };
 
+/** Hover rules of elements that do nothing on hover, and what a script would read: there is none. */
+const UNUSED = [
+  /<style\b[^>]*>[\s\S]*?<\/style>/g,
+  / class="zr[^"]*"/g,
+  / ecmeta_[a-z_]+="[^"]*"/g,
+  / pointer-events="visible"/g,
+];
+
 function draw(width: number, height: number, option: EChartsCoreOption): Markup {
   const chart = init(null, null, { renderer: 'svg', ssr: true, width, height });
   try {
     chart.setOption({ animation: false, ...option });
     const svg = chart.renderToSVGString({ useViewBox: true });
-    // Hover rules of elements that do nothing on hover; in a page they would be style elements by the dozen.
-    return new Markup(
-      svg.replaceAll(/<style\b[^>]*>[\s\S]*?<\/style>/g, '').replaceAll(/ class="zr[^"]*"/g, ''),
-    );
+    return new Markup(UNUSED.reduce((text, part) => text.replaceAll(part, ''), svg));
   } finally {
     chart.dispose();
   }

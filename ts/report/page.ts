@@ -2,13 +2,12 @@ import { PHASES } from '../metrics/aggregate.js';
 import { curveChart, phaseChart, phaseColour, scoreChart, stageColour } from './charts.js';
 import { type CurveGroup, curvesOf } from './curves.js';
 import { formatSeconds } from './figures.js';
-import { html, Markup } from './markup.js';
+import { html, Markup, type Section } from './markup.js';
 import { STYLE } from './page_style.js';
 import type { RunData, StageData } from './read_run.js';
 import { comparisonTables, measureTables, metricTitle, scoreTables, trainingTable } from './result_tables.js';
 import type { Results } from './results.js';
 import { sampleSection } from './samples.js';
-import type { Section } from './section.js';
 import { settingsSection } from './settings.js';
 import type { Table } from './table.js';
 

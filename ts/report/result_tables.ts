@@ -48,7 +48,7 @@ function scoreTable(results: Results, metric: string, summaries: readonly Summar
         return scoreCell(score, find(stage.name, dataset, 'greedy'), strong);
       }),
     ]),
-    note: scoreNote(seeds, summaries),
+    note: scoreNote(students.length, seeds, summaries),
   };
 }
 
@@ -65,14 +65,15 @@ function scoreCell(score: Summary | undefined, greedy: Summary | undefined, stro
   return { text, strong, ...detail };
 }
 
-function scoreNote(seeds: number, summaries: readonly Summary[]): string {
+function scoreNote(students: number, seeds: number, summaries: readonly Summary[]): string {
   const greedy = summaries.some((summary) => summary.decoding === 'greedy');
   const rows = unique(summaries.map((summary) => String(summary.rows))).join(', ');
   const sampled =
     seeds > 1 ? `Sampled, mean ± standard deviation over ${seeds} decoding seeds` : 'Sampled, one seed';
+  const best = students > 1 ? ' The best student of each column is marked.' : '';
   const how =
     seeds === 0 ? 'Greedy decoding' : greedy ? `${sampled}; greedy decoding in parentheses` : sampled;
-  return `${how}. ${rows} rows a set. The best student of each column is marked; the spread says nothing about other training seeds.`;
+  return `${how}. ${rows} rows a set.${best} The spread is of decoding seeds, not of training seeds.`;
 }
 
 /** Stages × teacher-forced metrics, one table per dataset. */

@@ -1,8 +1,7 @@
 import { groupBy } from '../metrics/aggregate.js';
 import type { SampleRow } from '../metrics/rows.js';
-import { html, type Markup } from './markup.js';
+import { html, type Markup, type Section } from './markup.js';
 import type { RunData } from './read_run.js';
-import type { Section } from './section.js';
 
 /** Each sampled prompt once, with the reference and the last text of every stage below each other. */
 export function sampleSection(run: RunData): Section | undefined {

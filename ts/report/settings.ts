@@ -1,6 +1,5 @@
-import { html, type Markup } from './markup.js';
+import { html, type Markup, type Section } from './markup.js';
 import type { RunData } from './read_run.js';
-import type { Section } from './section.js';
 
 /** The resolved configuration as it was run, and what the manifest says of machine, versions and data. */
 export function settingsSection(run: RunData): Section | undefined {

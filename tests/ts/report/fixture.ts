@@ -88,7 +88,8 @@ function configText(stages: readonly StageShape[]): string {
     `    method: {name: ${method}}`,
     `    training: {steps: ${steps}}`,
   ]);
-  return ['name: layout-example', 'seed: 7', 'stages:', ...entries, ''].join('\n');
+  const head = stages.length === 0 ? 'stages: {}' : 'stages:';
+  return ['name: layout-example', 'seed: 7', head, ...entries, ''].join('\n');
 }
 
 function stepRows(shape: StageShape, index: number): StepRow[] {
