@@ -1,7 +1,7 @@
 """How the next token is drawn: pure functions of a batch of logits and one uniform number per row.
 
-Order of the transformations (as in transformers, so that settings from the literature mean the same): n-gram ban and
-EOS suppression, temperature, top-k, top-p.
+Order of the transformations (as in transformers, so that settings from the literature mean the same): n-gram
+ban and EOS suppression, temperature, top-k, top-p.
 """
 
 from dataclasses import dataclass
@@ -111,7 +111,7 @@ def keep_top_k(logits: Tensor, k: int) -> Tensor:
 
 
 def keep_top_p(logits: Tensor, p: float) -> Tensor:
-    """[B, V] logits outside the smallest set of most probable tokens with mass >= p at -inf; one always stays."""
+    """[B, V] logits outside the smallest set of most probable tokens with mass >= p at -inf; one stays."""
     ordered, index = logits.sort(dim=-1, descending=True, stable=True)
     mass = ordered.softmax(-1).cumsum(-1, dtype=torch.float64)
     drop = torch.zeros_like(logits, dtype=torch.bool)
@@ -159,16 +159,16 @@ def draw(
     """Draws one token per row.
 
     Args:
-        logits: [B, V] float32, the policy's own.
+        logits: [B, V] float32 or wider, the policy's own.
         uniforms: [B] float64 in [0, 1); not used when greedy.
         sampling: settings.
         eos: [E] int64, ids that end a response, on the device.
         context: tokens so far; needed if `no_repeat_ngram_size` is set.
 
     Returns:
-        Tokens [B] int64, and their log-probabilities [B] float32 under the policy itself: softmax of the logits as
-        given, without temperature, truncation or bans, whatever the token was drawn from. That is what importance
-        weights against a later policy need. They can be -inf only for a token the policy excludes.
+        Tokens [B] int64, and their log-probabilities [B] float32 under the policy itself: softmax of the
+        logits as given, without temperature, truncation or bans, whatever the token was drawn from. That is
+        what importance weights against a later policy need.
     """
     log_policy = logits.log_softmax(-1)
     if not sampling.truncates:
@@ -185,4 +185,4 @@ def draw(
             if sampling.top_p < 1.0:
                 scores = keep_top_p(scores, sampling.top_p)
             tokens = inverse_cdf(scores.softmax(-1), uniforms)
-    return tokens, log_policy.gather(1, tokens[:, None]).squeeze(1)
+    return tokens, log_policy.gather(1, tokens[:, None]).squeeze(1).float()

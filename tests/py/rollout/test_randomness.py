@@ -1,4 +1,4 @@
-"""Counter-based random numbers: known values, independence of the batch, and the shape of their distribution."""
+"""Counter-based random numbers: known values, independence of the batch, distribution."""
 
 import numpy as np
 import pytest

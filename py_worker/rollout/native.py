@@ -1,0 +1,215 @@
+"""The engine of our own for the Llama family: right-padded prefill, then one token per row and step."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from py_worker.rollout import llama
+from py_worker.rollout.kv_cache import CacheShape, make_cache
+from py_worker.rollout.llama import LlamaDecoder
+from py_worker.rollout.randomness import uniforms
+from py_worker.rollout.rollouts import GenerationPolicy, Rollouts, Tick, TokenArray, check_request, collect
+from py_worker.rollout.sampling import Context, Sampling, draw
+from py_worker.rollout.slots import Admission, SlotScheduler
+
+# Steps between looks at which rows have ended. On a CPU looking is free; on a GPU it waits for the device,
+# and a row that has ended costs little for a few steps more.
+_CHECK_EVERY = {"cpu": 1}
+_CHECK_EVERY_ELSEWHERE = 8
+
+# Rows of the per-slot integers.
+_TOKEN, _LENGTH, _OUTPUT = 0, 1, 2
+
+
+class NativeEngine:
+    """Generates with the training weights; finished rows leave, waiting prompts take their slots."""
+
+    name = "native"
+
+    def __init__(self, *, slots: int = 256, cache_bytes: int = 2 << 30, prefill_tokens: int = 16_384) -> None:
+        """
+        Args:
+            slots: rows at work at the same time, at most.
+            cache_bytes: memory for keys and values, at most (one row is always allowed).
+            prefill_tokens: padded prompt tokens computed at once.
+        """
+        self._slots = slots
+        self._cache_bytes = cache_bytes
+        self._prefill_tokens = prefill_tokens
+
+    def refusal(self, policy: GenerationPolicy) -> str | None:
+        """Why this engine cannot serve the policy, or None."""
+        return llama.refusal(policy.module)
+
+    def generate(
+        self,
+        policy: GenerationPolicy,
+        prompts: Sequence[TokenArray],
+        sample_ids: Sequence[int],
+        sampling: Sampling,
+        seed: int,
+        tick: Tick,
+    ) -> Rollouts:
+        """See `Engine`."""
+        check_request(policy, prompts, sample_ids, sampling)
+        if not prompts:
+            return Rollouts([], [], [], 0)
+        with torch.inference_mode():
+            capacity = max(map(len, prompts)) + sampling.max_new_tokens - 1
+            decoder = LlamaDecoder(
+                policy.module,
+                capacity=capacity,
+                max_new_tokens=sampling.max_new_tokens,
+                compute_dtype=policy.compute_dtype,
+            )
+            slots = self._slot_count(decoder, capacity, len(prompts))
+            scheduler = SlotScheduler(
+                [len(p) for p in prompts],
+                max_new_tokens=sampling.max_new_tokens,
+                slots=slots,
+                prefill_tokens=self._prefill_tokens,
+            )
+            drawn = uniforms(seed, sample_ids, sampling.max_new_tokens, policy.module.device)
+            return _Generation(policy, prompts, sampling, drawn, decoder, scheduler, slots, capacity).run(
+                tick
+            )
+
+    def _slot_count(self, decoder: LlamaDecoder, capacity: int, prompts: int) -> int:
+        heads = decoder.layer_count * decoder.kv_heads * decoder.head_dim
+        row = 2 * heads * capacity * decoder.dtype.itemsize
+        return max(1, min(self._slots, prompts, int(self._cache_bytes // row)))
+
+
+class _Generation:
+    """State of one request. Slot-indexed buffers are on the device; who sits where is the scheduler's."""
+
+    def __init__(
+        self,
+        policy: GenerationPolicy,
+        prompts: Sequence[TokenArray],
+        sampling: Sampling,
+        drawn: Tensor,
+        decoder: LlamaDecoder,
+        scheduler: SlotScheduler,
+        slots: int,
+        capacity: int,
+    ) -> None:
+        device = policy.module.device
+        self._policy, self._prompts, self._sampling = policy, prompts, sampling
+        self._decoder, self._scheduler = decoder, scheduler
+        shape = CacheShape(
+            decoder.layer_count, slots, decoder.kv_heads, decoder.queries, capacity, decoder.head_dim
+        )
+        self._cache = make_cache(shape, decoder.dtype, device)
+        self._since_check = 0
+        self._check_every = _CHECK_EVERY.get(device.type, _CHECK_EVERY_ELSEWHERE)
+        self._eos = torch.tensor(policy.eos_ids, dtype=torch.int64, device=device)
+        # Uniforms, drawn tokens and log-probabilities share one flat index: request * max_new_tokens + step.
+        self._uniforms = drawn.view(-1)
+        self._tokens = torch.zeros(len(self._uniforms), dtype=torch.int64, device=device)
+        self._log_probs = torch.zeros(len(self._uniforms), dtype=torch.float32, device=device)
+        self._state = torch.zeros(3, slots, dtype=torch.int64, device=device)
+        self._ended = torch.zeros(slots, dtype=torch.bool, device=device)
+        # Tokens so far, for the n-gram ban only.
+        wants_context = sampling.no_repeat_ngram_size > 0
+        self._history = (
+            torch.zeros(slots, capacity + 1, dtype=torch.int64, device=device) if wants_context else None
+        )
+
+    def run(self, tick: Tick) -> Rollouts:
+        """Runs until no prompt waits and no row is active."""
+        scheduler = self._scheduler
+        while True:
+            while (admission := scheduler.admit()) is not None:
+                self._prefill(admission)
+                self._retire()
+                tick()
+            if scheduler.active == 0:
+                break
+            self._decode()
+            self._retire()
+            tick()
+        shape = (len(self._prompts), self._sampling.max_new_tokens)
+        tokens = self._tokens.view(shape).cpu().numpy()
+        log_probs = self._log_probs.view(shape).cpu().numpy()
+        return collect(tokens, log_probs, self._policy.eos_ids, scheduler.decoded_rows)
+
+    def _prefill(self, admission: Admission) -> None:
+        """Computes the prompts, padded on the right, and draws their first tokens."""
+        device, first = self._state.device, admission.first
+        prompts = [self._prompts[r] for r in admission.requests]
+        rows, width = len(prompts), max(map(len, prompts))
+        padded = np.zeros((rows, width), dtype=np.int64)
+        for row, prompt in enumerate(prompts):
+            padded[row, : len(prompt)] = prompt
+        tokens = torch.from_numpy(padded).to(device)
+        lengths = torch.tensor([len(p) for p in prompts], device=device)
+        slots = slice(first, first + rows)
+        self._state[_LENGTH, slots] = lengths
+        requests = torch.tensor(admission.requests, device=device)
+        self._state[_OUTPUT, slots] = requests * self._sampling.max_new_tokens
+        if self._history is not None:
+            self._history[slots, :width] = tokens
+        self._cache.admit(first, lengths)
+
+        def attention(layer: int, qkv: Tensor) -> Tensor:
+            return self._cache.prefill(layer, first, qkv.view(rows, width, *qkv.shape[1:]))
+
+        decoder = self._decoder
+        positions = torch.arange(width, device=device).repeat(rows)
+        last = torch.arange(rows, device=device) * width + lengths - 1
+        x = decoder.blocks(decoder.embed(tokens.view(-1)), decoder.rotations(positions), attention, keep=last)
+        self._emit(decoder.norm(x), slots)
+
+    def _decode(self) -> None:
+        """Feeds each active row its last token and draws the next."""
+        width = self._scheduler.step()
+        slots = slice(0, self._scheduler.active)
+        token, length, _ = self._state[:, slots]
+        self._cache.begin_step(length, width)
+        decoder = self._decoder
+        x = decoder.blocks(decoder.embed(token), decoder.rotations(length), self._cache.attend)
+        self._state[_LENGTH:, slots] += 1
+        self._emit(decoder.norm(x), slots)
+
+    def _emit(self, hidden: Tensor, slots: slice) -> None:
+        """Draws and keeps one token per row of `slots` from its hidden state [B, H]."""
+        state = self._state[:, slots]
+        output = state[_OUTPUT]
+        context = None
+        if self._history is not None:
+            ends = state[_LENGTH]
+            context = Context(self._history[slots], torch.zeros_like(ends), ends)
+        logits = self._policy.logits(hidden)
+        drawn = self._uniforms.index_select(0, output)
+        tokens, log_probs = draw(logits, drawn, self._sampling, self._eos, context)
+        self._tokens.index_copy_(0, output, tokens)
+        self._log_probs.index_copy_(0, output, log_probs)
+        state[_TOKEN] = tokens
+        for eos in self._policy.eos_ids:
+            self._ended[slots] |= tokens == eos
+        if self._history is not None:
+            self._history[slots].scatter_(1, state[_LENGTH, :, None], tokens[:, None])
+
+    def _retire(self) -> None:
+        """Where it is time, frees the slots of finished rows and closes the gaps."""
+        self._since_check += 1
+        if not self._scheduler.exhausted() and self._since_check < self._check_every:
+            return
+        self._since_check = 0
+        active = self._scheduler.active
+        ended = self._ended[:active].tolist()
+        if not self._scheduler.exhausted() and True not in ended:
+            return
+        moves = self._scheduler.retire(ended)
+        self._ended[:active] = False
+        if not moves.source:
+            return
+        source = torch.tensor(moves.source, device=self._state.device)
+        target = torch.tensor(moves.target, device=self._state.device)
+        self._cache.move(source, target)
+        self._state.index_copy_(1, target, self._state.index_select(1, source))
+        if self._history is not None:
+            self._history.index_copy_(0, target, self._history.index_select(0, source))

@@ -1,0 +1,73 @@
+"""The choice of an engine, and what every engine refuses."""
+
+import numpy as np
+import pytest
+from transformers import GPT2Config, GPT2LMHeadModel, T5Config, T5ForConditionalGeneration
+
+from py_worker.rollout.engine import ENGINES, select_engine
+from py_worker.rollout.errors import RolloutError, UnsupportedModelError
+from py_worker.rollout.forward import ForwardEngine
+from py_worker.rollout.native import NativeEngine
+from tests.py.rollout.doubles import VOCAB, ModulePolicy
+
+
+@pytest.fixture(scope="module")
+def gpt2() -> ModulePolicy:
+    return ModulePolicy(GPT2LMHeadModel(GPT2Config(vocab_size=VOCAB, n_embd=8, n_layer=1, n_head=2)))
+
+
+@pytest.fixture(scope="module")
+def t5() -> ModulePolicy:
+    config = T5Config(vocab_size=VOCAB, d_model=16, d_kv=4, d_ff=16, num_layers=1, num_heads=2)
+    return ModulePolicy(T5ForConditionalGeneration(config))
+
+
+def test_names_agree_with_the_registry() -> None:
+    assert {make().name for make in ENGINES.values()} == set(ENGINES)
+
+
+@pytest.mark.parametrize("name", ["auto", "native"])
+def test_a_llama_gets_the_native_engine_without_a_word(llama: ModulePolicy, name: str) -> None:
+    selection = select_engine(llama, name)
+    assert isinstance(selection.engine, NativeEngine)
+    assert selection.note is None
+
+
+def test_forward_can_be_asked_for(llama: ModulePolicy) -> None:
+    selection = select_engine(llama, "forward")
+    assert isinstance(selection.engine, ForwardEngine)
+    assert selection.note is None
+
+
+def test_auto_falls_back_and_says_why(gpt2: ModulePolicy) -> None:
+    selection = select_engine(gpt2)
+    assert isinstance(selection.engine, ForwardEngine)
+    assert selection.note is not None
+    assert "'forward'" in selection.note and "GPT2LMHeadModel" in selection.note
+
+
+def test_an_engine_asked_for_by_name_is_not_replaced(gpt2: ModulePolicy) -> None:
+    with pytest.raises(UnsupportedModelError, match=r"'native'.*GPT2LMHeadModel.*Use 'auto'"):
+        select_engine(gpt2, "native")
+
+
+def test_a_model_that_nothing_serves(t5: ModulePolicy) -> None:
+    with pytest.raises(UnsupportedModelError, match="encoder-decoder") as caught:
+        select_engine(t5)
+    assert caught.value.code == "unsupported"
+
+
+def test_an_unknown_name_lists_the_known(llama: ModulePolicy) -> None:
+    with pytest.raises(RolloutError, match="'vllm'; there are auto, native, forward"):
+        select_engine(llama, "vllm")
+
+
+def test_numpy_prompts_are_not_changed(llama: ModulePolicy) -> None:
+    from py_worker.rollout.sampling import Sampling
+
+    prompt = np.array([3, 4, 5], dtype=np.int32)
+    prompt.setflags(write=False)
+    for name in ENGINES:
+        engine = select_engine(llama, name).engine
+        rollouts = engine.generate(llama, [prompt], [1], Sampling(max_new_tokens=4), 1, lambda: None)
+        assert rollouts.tokens[0].dtype == np.int32

@@ -1,0 +1,148 @@
+"""The fallback engine on architectures that need it, against `generate` on one unpadded prompt at a time."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    BloomConfig,
+    BloomForCausalLM,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    GenerationConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
+    GPT2Model,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
+    LlamaForCausalLM,
+    Phi3Config,
+    Phi3ForCausalLM,
+    T5Config,
+    T5ForConditionalGeneration,
+)
+
+from py_worker.rollout.forward import ForwardEngine
+from py_worker.rollout.sampling import Sampling
+from tests.py.rollout.doubles import (
+    VOCAB,
+    ModulePolicy,
+    as_lists,
+    hugging_face_greedy,
+    llama_config,
+    seeded,
+    silent,
+    teacher_forced_log_probs,
+)
+
+SPECIAL = {"eos_token_id": 2, "bos_token_id": 1, "pad_token_id": 0}
+SHAPE = {
+    "vocab_size": VOCAB,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "initializer_range": 0.25,
+    **SPECIAL,
+}
+
+
+def gpt2() -> Any:
+    config = GPT2Config(
+        vocab_size=VOCAB, n_embd=32, n_layer=2, n_head=4, n_positions=64, initializer_range=0.25, **SPECIAL
+    )
+    return GPT2LMHeadModel(config)
+
+
+ARCHITECTURES = {
+    "gpt2": gpt2,
+    "bloom": lambda: BloomForCausalLM(
+        BloomConfig(vocab_size=VOCAB, hidden_size=32, n_layer=2, n_head=4, initializer_range=0.25, **SPECIAL)
+    ),
+    "gpt_neox": lambda: GPTNeoXForCausalLM(GPTNeoXConfig(**SHAPE)),
+    "phi3": lambda: Phi3ForCausalLM(Phi3Config(**SHAPE, num_key_value_heads=2)),
+    # Soft-capped logits and, in every other layer, a window shorter than the sequences.
+    "gemma2": lambda: Gemma2ForCausalLM(
+        Gemma2Config(
+            **SHAPE, num_key_value_heads=2, head_dim=8, sliding_window=6, final_logit_softcapping=3.0
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_greedy_with_left_padding_equals_generate_without(name: str, prompts: list[np.ndarray]) -> None:
+    # Not float64: transformers' eager attention (Bloom, Gemma 2) rounds float64's mask to -inf in float32, and a
+    # padded position, which then sees nothing, becomes NaN.
+    policy = ModulePolicy(seeded(ARCHITECTURES[name], torch.float32), eos_ids=(2, 5))
+    engine = ForwardEngine(rows=5)
+    assert engine.refusal(policy) is None
+    rollouts = engine.generate(
+        policy, prompts, range(12), Sampling(temperature=0.0, max_new_tokens=15), 1, silent
+    )
+    assert as_lists(rollouts.tokens) == hugging_face_greedy(policy, prompts, 15)
+    expected = teacher_forced_log_probs(policy, prompts, rollouts.tokens)
+    np.testing.assert_allclose(np.concatenate(rollouts.log_probs), np.concatenate(expected), atol=1e-4)
+
+
+@pytest.mark.parametrize("rows", [1, 4, 64])
+def test_a_sample_does_not_depend_on_its_batch(rows: int, prompts: list[np.ndarray]) -> None:
+    policy = ModulePolicy(seeded(gpt2))
+    sampling = Sampling(max_new_tokens=15)
+    together = ForwardEngine(rows=64).generate(policy, prompts, range(12), sampling, 9, silent)
+    order = [7, 0, 3, 11, 5, 2]
+    few = ForwardEngine(rows=rows).generate(policy, [prompts[i] for i in order], order, sampling, 9, silent)
+    assert as_lists(few.tokens) == [together.tokens[i].tolist() for i in order]
+
+
+def test_settings_that_the_model_brings_along_do_not_count(prompts: list[np.ndarray]) -> None:
+    policy = ModulePolicy(seeded(gpt2))
+    sampling = Sampling(temperature=0.0, max_new_tokens=15)
+    plain = ForwardEngine().generate(policy, prompts, range(12), sampling, 1, silent)
+    brought = GenerationConfig(
+        repetition_penalty=5.0, min_new_tokens=9, temperature=0.1, do_sample=True, bad_words_ids=[[4]]
+    )
+    policy.module.generation_config = brought
+    again = ForwardEngine().generate(policy, prompts, range(12), sampling, 1, silent)
+    assert as_lists(again.tokens) == as_lists(plain.tokens)
+    assert policy.module.generation_config is brought
+
+
+def test_global_random_state_is_left_alone(prompts: list[np.ndarray]) -> None:
+    policy = ModulePolicy(seeded(gpt2))
+    before = torch.random.get_rng_state()
+    ForwardEngine().generate(policy, prompts, range(12), Sampling(max_new_tokens=5), 1, silent)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_training_flags_come_back_part_by_part(prompts: list[np.ndarray]) -> None:
+    """Gradient checkpointing marks layers as training in a module that is not; dropout is off meanwhile."""
+    policy = ModulePolicy(seeded(gpt2))
+    reference = ForwardEngine().generate(policy, prompts, range(12), Sampling(max_new_tokens=9), 1, silent)
+    for block in policy.module.transformer.h:
+        block.train()
+    flags = [part.training for part in policy.module.modules()]
+    rollouts = ForwardEngine().generate(policy, prompts, range(12), Sampling(max_new_tokens=9), 1, silent)
+    assert as_lists(rollouts.tokens) == as_lists(reference.tokens)
+    assert [part.training for part in policy.module.modules()] == flags
+    assert any(flags) and not all(flags)
+
+
+def test_checkpointed_layers_generate_the_same(prompts: list[np.ndarray]) -> None:
+    policy = ModulePolicy(seeded(lambda: LlamaForCausalLM(llama_config())))
+    sampling = Sampling(max_new_tokens=9)
+    reference = ForwardEngine().generate(policy, prompts, range(12), sampling, 1, silent)
+    policy.module.gradient_checkpointing_enable()
+    policy.module.train()
+    rollouts = ForwardEngine().generate(policy, prompts, range(12), sampling, 1, silent)
+    assert as_lists(rollouts.tokens) == as_lists(reference.tokens)
+
+
+def test_refusals_name_the_reason() -> None:
+    t5 = T5ForConditionalGeneration(
+        T5Config(vocab_size=VOCAB, d_model=16, d_kv=4, d_ff=16, num_layers=1, num_heads=2)
+    )
+    assert ForwardEngine().refusal(ModulePolicy(t5)) == "it is an encoder-decoder"
+    headless = GPT2Model(GPT2Config(vocab_size=VOCAB, n_embd=8, n_layer=1, n_head=2))
+    assert "GPT2Model" in (ForwardEngine().refusal(ModulePolicy(headless)) or "")
