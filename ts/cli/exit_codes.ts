@@ -37,7 +37,8 @@ const BY_CODE: Readonly<Record<string, ExitCode>> = {
   checkpoint_invalid: EXIT.input,
   journal_row: EXIT.input,
   journal_offset: EXIT.input,
-  report: EXIT.input,
+  report_run: EXIT.usage,
+  report_file: EXIT.input,
   state: EXIT.input,
 };
 

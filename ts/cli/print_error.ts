@@ -1,5 +1,5 @@
 import { AmmdError } from '../common/errors.js';
-import { WireError, WorkerFailure } from '../wire/errors.js';
+import { WireError } from '../wire/errors.js';
 
 /** The causes of an error of ours that say more than the error itself, outermost first. */
 function causes(error: AmmdError): readonly string[] {
@@ -9,7 +9,6 @@ function causes(error: AmmdError): readonly string[] {
 }
 
 function details(error: unknown): readonly string[] {
-  if (error instanceof WorkerFailure && error.logTail) return ['  end of the worker’s log:', error.logTail];
   if (error instanceof WireError && error.code === 'internal' && error.detail) return [error.detail];
   return error instanceof AmmdError ? details(error.cause) : [];
 }

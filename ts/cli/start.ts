@@ -1,4 +1,5 @@
 import type { CommandModule } from 'yargs';
+import { TRACE } from './run_output.js';
 import { type TrainArguments, train } from './train.js';
 
 type StartArguments = Omit<TrainArguments, 'config'>;
@@ -17,6 +18,7 @@ export const startCommand: CommandModule<object, StartArguments> = {
       })
       .option('out', { type: 'string', describe: 'Run folder to make; default runs/quickstart-TIME' })
       .option('json', { type: 'boolean', default: false, describe: 'Events as JSON lines on stdout' })
+      .option('trace', { type: 'string', describe: TRACE })
       .example('$0 start', 'everything, then the table and the place of the report'),
   handler: (args) => train({ ...args, config: 'quickstart' }),
 };

@@ -1,19 +1,20 @@
 import type { CommandModule } from 'yargs';
 import { resolveConfig } from '../config/resolve.js';
 import { startRun } from '../run/run.js';
-import { showRun } from './run_output.js';
+import { showRun, TRACE } from './run_output.js';
 
 export interface TrainArguments {
   readonly config: string;
   readonly set: readonly string[];
   readonly out: string | undefined;
   readonly json: boolean;
+  readonly trace: string | undefined;
 }
 
 /** Resolves the configuration, runs it, and prints the results. Nothing is written when the config is wrong. */
-export async function train({ config, set, out, json }: TrainArguments): Promise<void> {
+export async function train({ config, set, out, json, trace }: TrainArguments): Promise<void> {
   const resolved = resolveConfig(config, set);
-  await showRun(json, (options) => startRun(resolved, out, options));
+  await showRun({ json, trace }, (options) => startRun(resolved, out, options));
 }
 
 export const trainCommand: CommandModule<object, TrainArguments> = {
@@ -35,6 +36,7 @@ export const trainCommand: CommandModule<object, TrainArguments> = {
       })
       .option('out', { type: 'string', describe: 'Run folder to make; default runs/NAME-TIME' })
       .option('json', { type: 'boolean', default: false, describe: 'Events as JSON lines on stdout' })
+      .option('trace', { type: 'string', describe: TRACE })
       .example(
         '$0 train configs/runs/quickstart.yaml --set stages.ammd.training.steps=100',
         'the main job with a shorter last stage',

@@ -1,7 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { cpus, hostname, platform, release, totalmem } from 'node:os';
+import path from 'node:path';
 import { writeJsonAtomic } from '../common/atomic_file.js';
+import { packageRoot } from '../config/files.js';
 import type { RunPlan, StagePlan } from '../plan/types.js';
 import type { LoadedStage } from './stage_setup.js';
 
@@ -16,7 +18,7 @@ export interface RunManifest {
   readonly resumed: readonly string[];
   readonly versions: Readonly<Record<string, string>>;
   readonly hardware: Readonly<Record<string, string | number>>;
-  /** Commit of the working directory's repository, with `+changes` when files differ; null outside one. */
+  /** Commit of this program's clone, with `+changes` when files differ; null for an installed package. */
   readonly git_commit: string | null;
   readonly stages: Readonly<Record<string, StageManifest>>;
 }
@@ -38,13 +40,18 @@ export interface WorkerIdentity {
 
 function git(...args: readonly string[]): string | null {
   try {
-    return execFileSync('git', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+    return execFileSync('git', ['-C', packageRoot(), ...args], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim();
   } catch {
     return null;
   }
 }
 
 function gitCommit(): string | null {
+  // An installed package may lie inside somebody else's repository.
+  if (!existsSync(path.join(packageRoot(), '.git'))) return null;
   const commit = git('rev-parse', 'HEAD');
   if (commit === null) return null;
   return git('status', '--porcelain', '--untracked-files=no') === '' ? commit : `${commit}+changes`;
