@@ -44,7 +44,12 @@ export function best(
   }, undefined);
 }
 
-/** Per-row scores of final rows: the mean over decoding seeds, in dataset order. */
+/** What was evaluated: the stage's exported model by its name, an earlier state of it as `NAME, step N`. */
+export function modelName({ stage, step, final }: Pick<Summary, 'stage' | 'step' | 'final'>): string {
+  return final ? stage : `${stage}, step ${step}`;
+}
+
+/** Per-row scores of one model on one dataset: the mean over decoding seeds, in dataset order. */
 export function rowScores(rows: readonly EvaluationRow[]): readonly number[] | undefined {
   const runs = oncePerSeed(rows).flatMap((row) => (row.scores === undefined ? [] : [row.scores]));
   const first = runs[0];

@@ -1,6 +1,6 @@
 import { mean, quantileSorted } from 'simple-statistics';
 import { seeded } from '../common/random.js';
-import { groupBy, rowScores } from './aggregate.js';
+import { groupBy, modelName, rowScores } from './aggregate.js';
 import type { Decoding, EvaluationRow } from './rows.js';
 
 /** A difference of two means over the same rows, with its percentile bootstrap interval. */
@@ -51,39 +51,40 @@ export function pairedDifference(
   };
 }
 
-/** A stage's final score minus another's, on one dataset and metric, under the same decoding. */
+/** One model's score minus another's, on one dataset and metric, under the same decoding. */
 export interface Comparison extends Interval {
-  readonly stage: string;
+  /** Names as `modelName` gives them. */
+  readonly model: string;
   readonly against: string;
   readonly dataset: string;
   readonly metric: string;
   readonly decoding: Decoding;
 }
 
-/** `stage` against every other stage that has final per-row scores of the same rows. */
-export function compareStages(
+/** `model` against every other model that has per-row scores of the same rows. */
+export function compareModels(
   rows: readonly EvaluationRow[],
-  stage: string,
+  model: string,
   options: BootstrapOptions = {},
 ): Comparison[] {
-  const scored = rows.filter((row) => row.final && row.scores !== undefined);
+  const scored = rows.filter((row) => row.scores !== undefined);
   const tests = groupBy(scored, (row) => JSON.stringify([row.dataset, row.metric, row.decoding]));
-  return [...tests.values()].flatMap((test) => compareOnTest(test, stage, options));
+  return [...tests.values()].flatMap((test) => compareOnTest(test, model, options));
 }
 
 function compareOnTest(
   test: readonly EvaluationRow[],
-  stage: string,
+  model: string,
   options: BootstrapOptions,
 ): Comparison[] {
-  const byStage = groupBy(test, (row) => row.stage);
-  const scores = rowScores(byStage.get(stage) ?? []);
+  const byModel = groupBy(test, modelName);
+  const scores = rowScores(byModel.get(model) ?? []);
   if (scores === undefined) return [];
-  return [...byStage].flatMap(([against, rows]) => {
+  return [...byModel].flatMap(([against, rows]) => {
     const [first] = rows;
     const others = rowScores(rows);
-    if (against === stage || first === undefined || others?.length !== scores.length) return [];
+    if (against === model || first === undefined || others?.length !== scores.length) return [];
     const { dataset, metric, decoding } = first;
-    return [{ stage, against, dataset, metric, decoding, ...pairedDifference(scores, others, options) }];
+    return [{ model, against, dataset, metric, decoding, ...pairedDifference(scores, others, options) }];
   });
 }

@@ -23,49 +23,49 @@ export interface CurveGroup {
   readonly curves: readonly Curve[];
 }
 
-/**
- * Where a metric's curve goes, by name, in the order of the page; the first rule with the smallest rank that
- * fits wins (a critic's gradient norm is a norm, not a critic's figure). What fits none goes to `Other`, so
- * that nothing logged is missing.
- */
-const GROUPS: readonly {
+interface Rule {
   readonly title: string;
   readonly note: string;
   readonly names: RegExp;
+  /** Of several rules that fit, the one with the smallest rank: a critic's gradient norm is a norm. */
   readonly rank: number;
-}[] = [
+}
+
+/** Where a metric's curve goes, by its name, in the order of the page. */
+const GROUPS: readonly Rule[] = [
   {
     title: 'Losses',
     note: 'Each a mean per token of its own part of the batch, before its weight.',
     names: /^loss/,
-    rank: 3,
+    rank: 1,
   },
   {
     title: 'Moment matching',
     note: 'd: sum of moment gaps over a response, mean over responses. tightness: moment gap over its largest possible value, 1 for the perfect critic.',
     names: /(^|[_/])(d|gap|tightness|optimality|objective|value|saturated|critic)([_/]|$)/,
-    rank: 4,
+    rank: 2,
   },
   {
     title: 'Distance to the teacher',
     note: 'Per token, by part of the batch (off: dataset or teacher, on: drawn by the student), in nats; tv between 0 and 1.',
     names: /(^|[_/])(tv|tvd|kl|jsd|divergence)([_/]|$)/,
-    rank: 2,
+    rank: 4,
   },
   {
     title: 'Policy',
     note: 'Entropy in nats per token; length in tokens; eos: share of responses that ended by themselves. Falling length or eos is an alarm.',
     names: /(^|[_/])(entropy|length|eos|ended|rollout)([_/]|$)/,
-    rank: 1,
+    rank: 3,
   },
   {
     title: 'Gradients and schedules',
-    note: 'Norms before clipping.',
-    names: /(grad|(^|[_/])(norm|lr|skipped|clip)([_/]|$))/,
+    note: 'Norms before clipping. skipped: updates left out because a gradient was not finite; drawn where there were any.',
+    names: /(^|[_/])(grad|gradient|norm|lr|skipped|clip)([_/]|$)/,
     rank: 0,
   },
 ];
-const OTHER = { title: 'Other', note: '', names: /^/, rank: 9 };
+/** Nothing that was logged is missing from the page. */
+const OTHER: Rule = { title: 'Other', note: '', names: /^/, rank: 9 };
 
 /** All curves of some stages, overlaid and grouped; groups without a curve are left out. */
 export function curvesOf(stages: readonly StageData[]): CurveGroup[] {
@@ -74,7 +74,7 @@ export function curvesOf(stages: readonly StageData[]): CurveGroup[] {
   ];
   const byGroup = groupBy(
     [...names.map((name) => metricCurve(stages, name)), ...scheduleCurves(stages)].filter(
-      (curve) => curve.lines.size > 0,
+      (curve) => curve.lines.size > 0 && !(/skipped$/.test(curve.title) && isZero(curve)),
     ),
     (curve) => groupOf(curve.title),
   );
@@ -84,6 +84,10 @@ export function curvesOf(stages: readonly StageData[]): CurveGroup[] {
     curves: byGroup.get(title) ?? [],
   }));
   return [validationGroup(stages), ...groups].filter((group) => group.curves.length > 0);
+}
+
+function isZero({ lines }: Curve): boolean {
+  return [...lines.values()].flat().every(({ low, high }) => low === 0 && high === 0);
 }
 
 function groupOf(name: string): string {
@@ -147,6 +151,7 @@ function validationGroup(stages: readonly StageData[]): CurveGroup {
   return {
     title: 'Evaluation during training',
     note: 'Mean over decoding seeds, with one standard deviation where there are several.',
-    curves,
+    // What was evaluated only before the first step is a result, not a curve.
+    curves: curves.filter(({ lines }) => [...lines.values()].flat().some(({ step }) => step > 0)),
   };
 }

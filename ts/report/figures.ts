@@ -9,10 +9,15 @@ export function formatFigure(value: number): string {
   return String(Number(value.toPrecision(4)));
 }
 
-/** With a sign, one decimal: +1.5, −0.3, 0.0. */
-export function formatDifference(value: number): string {
-  const text = Math.abs(value).toFixed(1);
-  if (text === '0.0') return text;
+/** Scores from 0 to 100, one decimal: 34.8. */
+export function formatScore(value: number): string {
+  return value.toFixed(1);
+}
+
+/** A difference with its sign: +1.5, −0.3, and 0.0 without one. */
+export function formatSigned(value: number, format: (size: number) => string): string {
+  const text = format(Math.abs(value));
+  if (Number(text) === 0) return text;
   return value < 0 ? `−${text}` : `+${text}`;
 }
 

@@ -5,7 +5,14 @@ import { formatSeconds } from './figures.js';
 import { html, Markup, type Section } from './markup.js';
 import { STYLE } from './page_style.js';
 import type { RunData, StageData } from './read_run.js';
-import { comparisonTables, measureTables, metricTitle, scoreTables, trainingTable } from './result_tables.js';
+import {
+  comparisonTables,
+  measureTables,
+  metricTitle,
+  scoreTables,
+  testsFirst,
+  trainingTable,
+} from './result_tables.js';
 import type { Results } from './results.js';
 import { sampleSection } from './samples.js';
 import { settingsSection } from './settings.js';
@@ -62,22 +69,23 @@ function resultsSection(run: RunData, results: Results): Section | undefined {
 }
 
 function scoreFigure(run: RunData, results: Results): Markup {
-  const generated = results.evaluations.filter((summary) => summary.decoding !== 'teacher_forced');
-  const metric = generated[0]?.metric ?? '';
-  const decoding = generated.some((summary) => summary.decoding === 'sampled') ? 'sampled' : 'greedy';
-  const shown = generated.filter((summary) => summary.metric === metric && summary.decoding === decoding);
-  const datasets = [...new Set(shown.map((summary) => summary.dataset))];
+  const final = results.evaluations.filter((it) => it.final && it.decoding !== 'teacher_forced');
+  const metric = final[0]?.metric ?? '';
+  const decoding = final.some((summary) => summary.decoding === 'sampled') ? 'sampled' : 'greedy';
+  const shown = final.filter((summary) => summary.metric === metric && summary.decoding === decoding);
+  const datasets = testsFirst(results, shown);
   const bars = run.stages.flatMap(({ name }, stage) => {
-    const means = datasets.map(
-      (dataset) => shown.find((it) => it.stage === name && it.dataset === dataset)?.mean ?? null,
-    );
-    return means.every((mean) => mean === null) ? [] : [{ stage, means }];
+    const own = shown.filter((summary) => summary.stage === name);
+    const means = datasets.map((dataset) => own.find((it) => it.dataset === dataset)?.mean ?? null);
+    return own.length === 0 ? [] : [{ stage, means }];
   });
-  return html`<figure class="wide" role="img" aria-label="${metricTitle(metric)} by test set and stage">
-<figcaption>${metricTitle(metric)}, ${decoding}</figcaption>${stageLegend(
+  const title = metricTitle(metric);
+  const legend = legendItems(
     run,
     bars.map((bar) => bar.stage),
-  )}${scoreChart(datasets, bars)}</figure>`;
+  );
+  return html`<figure class="wide" role="img" aria-label="${title} by dataset and stage">
+<figcaption>${title}, ${decoding}</figcaption><div class="legend">${legend}</div>${scoreChart(datasets, bars)}</figure>`;
 }
 
 function curvesSection(run: RunData): Section | undefined {
@@ -134,10 +142,6 @@ const PHASE_TITLES: Readonly<Record<(typeof PHASES)[number] | 'other', string>> 
   idle: 'worker idle',
   other: 'other',
 };
-
-function stageLegend(run: RunData, stages: readonly number[]): Markup {
-  return html`<div class="legend">${legendItems(run, stages)}</div>`;
-}
 
 function legendItems(run: RunData, stages: readonly number[]): Markup[] {
   return stages.map((index) => legendItem(stageColour(index), run.stages[index]?.name ?? ''));

@@ -20,6 +20,8 @@ export interface StageData {
   readonly method: string | null;
   /** Whether another stage learns from this one: such a stage is no competitor in the tables. */
   readonly teaches: boolean;
+  /** Dataset that checkpoints are chosen on. */
+  readonly validation: string | null;
   readonly done: boolean;
   readonly steps: readonly StepRow[];
   readonly evaluations: readonly EvaluationRow[];
@@ -46,6 +48,7 @@ const configNames = z.looseObject({
     z.looseObject({
       method: z.union([z.string(), z.looseObject({ name: z.string() })]),
       teacher: modelReference.optional(),
+      data: z.looseObject({ validation: z.string().nullish() }).optional(),
     }),
   ),
 });
@@ -113,6 +116,7 @@ function readStage(path: string, name: string, names: ConfigNames | undefined): 
     name,
     method: (typeof method === 'string' ? method : method?.name) ?? null,
     teaches: Object.values(names?.stages ?? {}).some(({ teacher }) => refersTo(teacher, name)),
+    validation: names?.stages[name]?.data?.validation ?? null,
     done: existsSync(join(folder, 'done.json')),
     steps: readJournal(join(folder, JOURNAL_FILES.metrics), stepRowSchema),
     evaluations: readJournal(join(folder, JOURNAL_FILES.evaluations), evaluationRowSchema),

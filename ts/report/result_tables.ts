@@ -1,6 +1,6 @@
-import { groupBy, type Summary } from '../metrics/aggregate.js';
+import { groupBy, modelName, type Summary } from '../metrics/aggregate.js';
 import type { Comparison } from '../metrics/paired.js';
-import { formatCount, formatDifference, formatFigure, formatSeconds } from './figures.js';
+import { formatCount, formatFigure, formatScore, formatSeconds, formatSigned } from './figures.js';
 import type { Results, StageResults } from './results.js';
 import { type Cell, cell, type Table } from './table.js';
 
@@ -20,7 +20,7 @@ export function metricTitle(metric: string): string {
   return METRIC_TITLES[metric] ?? metric.replaceAll('_', ' ');
 }
 
-/** Stages × test sets, one table per metric of generated responses. */
+/** Models × datasets, one table per metric of generated responses. */
 export function scoreTables(results: Results): Table[] {
   const generated = results.evaluations.filter((summary) => summary.decoding !== 'teacher_forced');
   return [...groupBy(generated, (summary) => summary.metric)].map(([metric, summaries]) =>
@@ -29,69 +29,79 @@ export function scoreTables(results: Results): Table[] {
 }
 
 function scoreTable(results: Results, metric: string, summaries: readonly Summary[]): Table {
-  const datasets = unique(summaries.map((summary) => summary.dataset));
-  const find = (stage: string, dataset: string, decoding: Summary['decoding']): Summary | undefined =>
-    summaries.find((it) => it.stage === stage && it.dataset === dataset && it.decoding === decoding);
-  const students = results.stages.filter((stage) => !stage.teaches);
+  const datasets = testsFirst(results, summaries);
+  const models = [...groupBy(summaries, modelName)];
+  const students = models.filter(([name]) =>
+    results.stages.some((stage) => stage.name === name && !stage.teaches),
+  );
   const bestOf = (dataset: string): number =>
-    Math.max(...students.map((stage) => main(find, stage.name, dataset)?.mean ?? Number.NEGATIVE_INFINITY));
-  const rows = results.stages.filter((stage) => summaries.some((summary) => summary.stage === stage.name));
-  const seeds = Math.max(...summaries.map((summary) => (summary.decoding === 'sampled' ? summary.seeds : 0)));
+    Math.max(...students.map(([, rows]) => mainScore(rows, dataset)?.mean ?? Number.NEGATIVE_INFINITY));
   return {
     title: metricTitle(metric),
-    columns: [...stageColumns, ...datasets.map((label) => ({ label, align: 'right' as const }))],
-    rows: rows.map((stage) => [
-      ...stageCells(stage),
+    columns: [...modelColumns, ...datasets.map((dataset) => right(datasetTitle(results, dataset)))],
+    rows: models.map(([name, rows]) => [
+      ...modelCells(results, name, rows),
       ...datasets.map((dataset) => {
-        const score = main(find, stage.name, dataset);
-        const strong = !stage.teaches && students.length > 1 && score?.mean === bestOf(dataset);
-        return scoreCell(score, find(stage.name, dataset, 'greedy'), strong);
+        const score = mainScore(rows, dataset);
+        const competes = students.length > 1 && students.some(([student]) => student === name);
+        const greedy = rows.find((row) => row.dataset === dataset && row.decoding === 'greedy');
+        return scoreCell(score, greedy, competes && score?.mean === bestOf(dataset));
       }),
     ]),
-    note: scoreNote(students.length, seeds, summaries),
+    note: scoreNote(students.length, summaries),
   };
 }
 
-type Find = (stage: string, dataset: string, decoding: Summary['decoding']) => Summary | undefined;
+function mainScore(rows: readonly Summary[], dataset: string): Summary | undefined {
+  const here = rows.filter((row) => row.dataset === dataset);
+  return here.find((row) => row.decoding === 'sampled') ?? here.find((row) => row.decoding === 'greedy');
+}
 
-function main(find: Find, stage: string, dataset: string): Summary | undefined {
-  return find(stage, dataset, 'sampled') ?? find(stage, dataset, 'greedy');
+/** Datasets in the order of the config, those that checkpoints are chosen on last. */
+export function testsFirst(results: Results, summaries: readonly Summary[]): string[] {
+  const datasets = unique(summaries.map((summary) => summary.dataset));
+  const chosenOn = (dataset: string): boolean => results.validation.includes(dataset);
+  return [...datasets.filter((dataset) => !chosenOn(dataset)), ...datasets.filter(chosenOn)];
+}
+
+function datasetTitle({ validation }: Results, dataset: string): string {
+  return validation.includes(dataset) && dataset !== 'validation' ? `${dataset} (validation)` : dataset;
 }
 
 function scoreCell(score: Summary | undefined, greedy: Summary | undefined, strong: boolean): Cell {
   if (score === undefined) return NONE;
-  const text = score.mean.toFixed(1) + (score.sd === null ? '' : ` ± ${score.sd.toFixed(1)}`);
-  const detail = greedy === undefined || greedy === score ? {} : { detail: greedy.mean.toFixed(1) };
+  const text = formatScore(score.mean) + (score.sd === null ? '' : ` ± ${formatScore(score.sd)}`);
+  const detail = greedy === undefined || greedy === score ? {} : { detail: formatScore(greedy.mean) };
   return { text, strong, ...detail };
 }
 
-function scoreNote(students: number, seeds: number, summaries: readonly Summary[]): string {
+function scoreNote(students: number, summaries: readonly Summary[]): string {
+  const seeds = Math.max(
+    0,
+    ...summaries.filter(({ decoding }) => decoding === 'sampled').map((it) => it.seeds),
+  );
   const greedy = summaries.some((summary) => summary.decoding === 'greedy');
   const rows = unique(summaries.map((summary) => String(summary.rows))).join(', ');
   const sampled =
     seeds > 1 ? `Sampled, mean ± standard deviation over ${seeds} decoding seeds` : 'Sampled, one seed';
-  const best = students > 1 ? ' The best student of each column is marked.' : '';
   const how =
     seeds === 0 ? 'Greedy decoding' : greedy ? `${sampled}; greedy decoding in parentheses` : sampled;
+  const best = students > 1 ? ' The best student of each column is marked.' : '';
   return `${how}. ${rows} rows a set.${best} The spread is of decoding seeds, not of training seeds.`;
 }
 
-/** Stages × teacher-forced metrics, one table per dataset. */
+/** Models × teacher-forced metrics, one table per dataset. */
 export function measureTables(results: Results): Table[] {
   const measured = results.evaluations.filter((summary) => summary.decoding === 'teacher_forced');
   return [...groupBy(measured, (summary) => summary.dataset)].map(([dataset, summaries]) => {
     const metrics = unique(summaries.map((summary) => summary.metric));
-    const rows = results.stages.filter((stage) => summaries.some((summary) => summary.stage === stage.name));
     return {
       title: `On the responses of ${dataset}`,
-      columns: [
-        ...stageColumns,
-        ...metrics.map((it) => ({ label: metricTitle(it), align: 'right' as const })),
-      ],
-      rows: rows.map((stage) => [
-        ...stageCells(stage),
+      columns: [...modelColumns, ...metrics.map((metric) => right(metricTitle(metric)))],
+      rows: [...groupBy(summaries, modelName)].map(([name, rows]) => [
+        ...modelCells(results, name, rows),
         ...metrics.map((metric) => {
-          const found = summaries.find((it) => it.stage === stage.name && it.metric === metric);
+          const found = rows.find((row) => row.metric === metric);
           return found === undefined ? NONE : cell(formatFigure(found.mean));
         }),
       ]),
@@ -100,30 +110,31 @@ export function measureTables(results: Results): Table[] {
   });
 }
 
-/** The last stage minus each other one, one table per metric and decoding. */
+/** The last exported model minus each other one, one table per metric and decoding. */
 export function comparisonTables(results: Results): Table[] {
   const groups = groupBy(results.comparisons, (it) => JSON.stringify([it.metric, it.decoding]));
   return [...groups.values()].flatMap((comparisons) => {
     const [first] = comparisons;
-    return first === undefined ? [] : [comparisonTable(first, comparisons)];
+    return first === undefined ? [] : [comparisonTable(results, first, comparisons)];
   });
 }
 
-function comparisonTable({ stage, metric, decoding }: Comparison, comparisons: readonly Comparison[]): Table {
+function comparisonTable(
+  results: Results,
+  { model, metric, decoding }: Comparison,
+  comparisons: readonly Comparison[],
+): Table {
   const datasets = unique(comparisons.map((comparison) => comparison.dataset));
   const forced = decoding === 'teacher_forced';
   return {
-    title: `${stage} minus the others: ${metricTitle(metric)}, ${decoding.replace('_', ' ')}`,
-    columns: [
-      { label: 'against', align: 'left' },
-      ...datasets.map((label) => ({ label, align: 'right' as const })),
-    ],
+    title: `${model} minus the others: ${metricTitle(metric)}, ${decoding.replace('_', ' ')}`,
+    columns: [left('against'), ...datasets.map((dataset) => right(datasetTitle(results, dataset)))],
     rows: unique(comparisons.map((comparison) => comparison.against)).map((against) => [
       cell(against),
       ...datasets.map((dataset) =>
         differenceCell(
           comparisons.find((it) => it.against === against && it.dataset === dataset),
-          forced ? formatFigure : formatDifference,
+          forced ? (value) => formatSigned(value, formatFigure) : (value) => formatSigned(value, formatScore),
         ),
       ),
     ]),
@@ -143,11 +154,10 @@ function differenceCell(found: Comparison | undefined, format: (value: number) =
 
 /** Steps, time and speed of each stage. */
 export function trainingTable(results: Results): Table {
-  const right = (label: string) => ({ label, align: 'right' as const });
   return {
     title: 'Training',
     columns: [
-      ...stageColumns,
+      ...modelColumns,
       right('steps'),
       right('time'),
       right('tokens/s'),
@@ -155,7 +165,8 @@ export function trainingTable(results: Results): Table {
       right('wire and idle'),
     ],
     rows: results.stages.map((stage) => [
-      ...stageCells(stage),
+      cell(stage.name),
+      methodCell(stage),
       cell(`${stage.steps}${stage.done || stage.steps === 0 ? '' : ' so far'}`),
       stage.steps === 0 ? NONE : cell(formatSeconds(stage.seconds)),
       stage.tokens_per_second === null ? NONE : cell(formatCount(stage.tokens_per_second)),
@@ -170,13 +181,17 @@ function overheadCell({ seconds_by_phase: { wire, idle, total } }: StageResults)
   return total > 0 ? cell(`${((100 * (wire + idle)) / total).toFixed(1)} %`) : NONE;
 }
 
-const stageColumns = [
-  { label: 'stage', align: 'left' },
-  { label: 'method', align: 'left' },
-] as const;
+const left = (label: string) => ({ label, align: 'left' as const });
+const right = (label: string) => ({ label, align: 'right' as const });
+const modelColumns = [left('stage'), left('method')];
 
-function stageCells(stage: StageResults): Cell[] {
-  return [cell(stage.name), cell(`${stage.method ?? '–'}${stage.teaches ? ' (teacher)' : ''}`)];
+function modelCells(results: Results, name: string, rows: readonly Summary[]): Cell[] {
+  const stage = results.stages.find((it) => it.name === rows[0]?.stage);
+  return [cell(name), methodCell(stage)];
+}
+
+function methodCell(stage: StageResults | undefined): Cell {
+  return cell(`${stage?.method ?? '–'}${stage?.teaches === true ? ' (teacher)' : ''}`);
 }
 
 function unique(values: readonly string[]): string[] {

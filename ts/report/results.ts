@@ -5,7 +5,7 @@ import {
   summarise,
   throughput,
 } from '../metrics/aggregate.js';
-import { type Comparison, compareStages } from '../metrics/paired.js';
+import { type Comparison, compareModels } from '../metrics/paired.js';
 import type { RunData } from './read_run.js';
 
 export interface StageResults {
@@ -26,21 +26,27 @@ export interface Results {
   readonly version: 1;
   readonly name: string;
   readonly config_sha256: string | null;
+  /** Datasets that checkpoints were chosen on; the others are test sets. */
+  readonly validation: readonly string[];
   readonly stages: readonly StageResults[];
-  /** Of final models only. */
+  /** Of exported models, and of what a stage started from where that was evaluated as fully. */
   readonly evaluations: readonly Summary[];
-  /** The last stage with final scores against each other one, with 95 % intervals over test rows. */
+  /** The last exported model against each other one, with 95 % intervals over test rows. */
   readonly comparisons: readonly Comparison[];
 }
 
 export function computeResults(run: RunData): Results {
-  const final = run.stages.flatMap((stage) => stage.evaluations.filter((row) => row.final));
-  const last = run.stages.findLast((stage) => final.some((row) => row.stage === stage.name));
+  // Evaluations at intervals see fewer rows and keep no scores: they are curves, not results.
+  const tested = run.stages.flatMap((stage) =>
+    stage.evaluations.filter((row) => row.final || row.scores !== undefined),
+  );
+  const last = tested.findLast((row) => row.final);
   return {
     format: 'ammd-results',
     version: 1,
     name: run.name,
     config_sha256: run.config?.sha256 ?? null,
+    validation: [...new Set(run.stages.flatMap((stage) => stage.validation ?? []))],
     stages: run.stages.map(({ name, method, teaches, done, steps }) => ({
       name,
       method,
@@ -49,7 +55,7 @@ export function computeResults(run: RunData): Results {
       ...throughput(steps),
       seconds_by_phase: secondsByPhase(steps),
     })),
-    evaluations: summarise(final),
-    comparisons: last === undefined ? [] : compareStages(final, last.name),
+    evaluations: summarise(tested),
+    comparisons: last === undefined ? [] : compareModels(tested, last.stage),
   };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { compareStages, pairedDifference } from '../../../ts/metrics/paired.js';
+import { compareModels, pairedDifference } from '../../../ts/metrics/paired.js';
 import { makeEvaluation } from './make_rows.js';
 
 const scores = fc.array(fc.integer({ min: 0, max: 100 }), { minLength: 1, maxLength: 30 });
@@ -61,7 +61,7 @@ describe('paired difference', () => {
   });
 });
 
-describe('comparison of stages', () => {
+describe('comparison of models', () => {
   const rows = [
     makeEvaluation({ stage: 'sft', scores: [0, 0, 100] }),
     makeEvaluation({ stage: 'ammd', scores: [100, 0, 100] }),
@@ -71,21 +71,27 @@ describe('comparison of stages', () => {
   ];
 
   test('seeds are averaged within a row; decodings stay apart', () => {
-    const comparisons = compareStages(rows, 'ammd');
+    const comparisons = compareModels(rows, 'ammd');
     expect(comparisons).toMatchObject([
-      { stage: 'ammd', against: 'sft', decoding: 'sampled', difference: 50, rows: 3 },
-      { stage: 'ammd', against: 'sft', decoding: 'greedy', difference: 2, rows: 3 },
+      { model: 'ammd', against: 'sft', decoding: 'sampled', difference: 50, rows: 3 },
+      { model: 'ammd', against: 'sft', decoding: 'greedy', difference: 2, rows: 3 },
     ]);
   });
 
-  test('nothing to say about a stage without scores, of other rows, or not final', () => {
-    expect(compareStages(rows, 'kd')).toEqual([]);
+  test('a stage is compared with what it started from', () => {
+    const before = makeEvaluation({ scores: [0, 0, 0], step: 0, final: false });
+    expect(compareModels([before, ...rows.slice(1, 3)], 'ammd')).toMatchObject([
+      { model: 'ammd', against: 'ammd, step 0' },
+    ]);
+  });
+
+  test('nothing to say about a model without scores, or of other rows', () => {
+    expect(compareModels(rows, 'kd')).toEqual([]);
     const other = [
       makeEvaluation({ scores: [1, 2] }),
       makeEvaluation({ stage: 'a', scores: [1] }),
       makeEvaluation({ stage: 'b' }),
-      makeEvaluation({ stage: 'c', scores: [1, 2], final: false }),
     ];
-    expect(compareStages(other, 'ammd')).toEqual([]);
+    expect(compareModels(other, 'ammd')).toEqual([]);
   });
 });

@@ -64,9 +64,9 @@ describe('the main job', () => {
       'loss_on_gap',
       'd_off_gap',
       'tv_on',
-      'critic_on_tightness',
+      'critic/on/tightness',
       'rollout/eos_rate',
-      'grad_norm',
+      'gradient_norm',
     ]) {
       expect(html).toContain(`<figcaption>${curve}</figcaption>`);
     }
@@ -108,7 +108,7 @@ describe('the main job', () => {
       ['kd', false],
       ['ammd', false],
     ]);
-    expect(new Set(results.comparisons.map((it) => it.stage))).toEqual(new Set(['ammd']));
+    expect(new Set(results.comparisons.map((it) => it.model))).toEqual(new Set(['ammd']));
     expect(markdown).toContain('# layout-example');
   });
 });

@@ -9,6 +9,7 @@ function stage(name: string, change: Partial<StageData>): StageData {
     name,
     method: 'ammd',
     teaches: false,
+    validation: null,
     done: true,
     steps: [],
     evaluations: [],
@@ -72,9 +73,12 @@ describe('groups', () => {
         'loss',
         'loss_on_gap',
         'd_on_gap',
-        'critic_on_tightness',
-        'critic_on_grad_norm',
-        'grad_norm',
+        'critic/on/tightness',
+        'critic/on/gradient_norm',
+        'gradient_norm',
+        'loss_cross_entropy',
+        'loss_forward_kl',
+        'critic/on/tv',
         'tv_off',
         'forward_kl_on',
         'student_entropy_on',
@@ -83,11 +87,11 @@ describe('groups', () => {
         'something_new',
       ),
     ).toEqual({
-      Losses: ['loss', 'loss_on_gap'],
-      'Moment matching': ['d_on_gap', 'critic_on_tightness', 'critic/on/value_rms'],
+      Losses: ['loss', 'loss_on_gap', 'loss_cross_entropy', 'loss_forward_kl'],
+      'Moment matching': ['d_on_gap', 'critic/on/tightness', 'critic/on/tv', 'critic/on/value_rms'],
       'Distance to the teacher': ['tv_off', 'forward_kl_on'],
       Policy: ['student_entropy_on', 'rollout/eos_rate'],
-      'Gradients and schedules': ['critic_on_grad_norm', 'grad_norm', 'lr'],
+      'Gradients and schedules': ['critic/on/gradient_norm', 'gradient_norm', 'lr'],
       Other: ['something_new'],
     });
   });
@@ -122,6 +126,21 @@ describe('groups', () => {
     ]);
     expect(points?.[0]?.low).toBeCloseTo(3 - Math.SQRT2, 12);
     expect(points?.[1]?.low).toBe(5);
+  });
+
+  test('skipped updates are drawn where there were any', () => {
+    const titles = (skipped: number): (string | undefined)[] =>
+      curvesOf([stage('ammd', { steps: [makeStep({ metrics: { skipped, loss: 0 } })] })]).flatMap(
+        ({ curves }) => curves.map(({ title }) => title),
+      );
+    expect(titles(0)).toEqual(['loss', 'lr']);
+    expect(titles(1)).toEqual(['loss', 'skipped', 'lr']);
+  });
+
+  test('a set evaluated only before the first step has no curve', () => {
+    expect(curvesOf([stage('ammd', { evaluations: [makeEvaluation({ step: 0, final: false })] })])).toEqual(
+      [],
+    );
   });
 
   test('a run without rows has no curves', () => {

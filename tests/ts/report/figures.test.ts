@@ -1,5 +1,11 @@
 import { expect, test } from '@jest/globals';
-import { formatCount, formatDifference, formatFigure, formatSeconds } from '../../../ts/report/figures.js';
+import {
+  formatCount,
+  formatFigure,
+  formatScore,
+  formatSeconds,
+  formatSigned,
+} from '../../../ts/report/figures.js';
 
 test.each([
   [0, '0'],
@@ -19,7 +25,7 @@ test.each([
   [-0.31, '−0.3'],
   [0, '0.0'],
   [-0.04, '0.0'],
-])('difference %p', (value, text) => expect(formatDifference(value)).toBe(text));
+])('difference %p', (value, text) => expect(formatSigned(value, formatScore)).toBe(text));
 
 test.each([
   [0, '0 s'],

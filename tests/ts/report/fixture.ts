@@ -86,6 +86,7 @@ function configText(stages: readonly StageShape[]): string {
     `    student: small`,
     `    teacher: ${teacher === undefined ? 'null' : `{stage: ${teacher}}`}`,
     `    method: {name: ${method}}`,
+    `    data: {validation: validation}`,
     `    training: {steps: ${steps}}`,
   ]);
   const head = stages.length === 0 ? 'stages: {}' : 'stages:';
@@ -104,8 +105,8 @@ function stepRow(shape: StageShape, index: number, step: number): StepRow {
   const taught = shape.teacher !== undefined;
   const metrics: Record<string, number | null> = {
     loss: fall(2.4, 0.5 + 0.1 * index, 1),
-    grad_norm: fall(3, 0.8, 2),
-    ...(taught ? { loss_anchor: fall(1.5, 0.4, 3) } : { loss_lm: fall(2.4, 0.5, 4) }),
+    gradient_norm: fall(3, 0.8, 2),
+    ...(taught ? { loss_anchor: fall(1.5, 0.4, 3) } : { loss_cross_entropy: fall(2.4, 0.5, 4) }),
   };
   if (taught && step % 10 === 0) Object.assign(metrics, divergences(shape, fall));
   if (shape.adversarial === true) {
@@ -114,8 +115,8 @@ function stepRow(shape: StageShape, index: number, step: number): StepRow {
       d_on_gap: fall(6, 2.2, 6),
       loss_off_gap: fall(0.5, 0.15, 7),
       d_off_gap: fall(5, 1.4, 8),
-      critic_on_grad_norm: fall(0.2, 0.1, 9),
-      critic_on_tightness: step < 3 ? null : 0.96 - 0.3 * Math.exp(-8 * progress) * jitter(10),
+      'critic/on/gradient_norm': fall(0.2, 0.1, 9),
+      'critic/on/tightness': step < 3 ? null : 0.96 - 0.3 * Math.exp(-8 * progress) * jitter(10),
       'rollout/length': 14 + 3 * noise(step, 11),
       'rollout/eos_rate': Math.min(1, 0.8 + 0.2 * progress * jitter(12)),
     });

@@ -22,6 +22,7 @@ function stage(
     name,
     method: name,
     teaches: false,
+    validation: null,
     done: true,
     steps: [],
     samples: [],
@@ -67,6 +68,28 @@ describe('scores', () => {
       ['ammd', 'ammd', '*28.0', '5.0'],
     ]);
     expect(table?.note).toMatch(/over 2 decoding seeds; greedy decoding in parentheses\. 2 rows/);
+  });
+
+  test('what a stage started from has a row of its own and competes with nobody', () => {
+    const before = makeEvaluation({ mean: 50, step: 0, final: false, scores: [50, 50] });
+    const glance = makeEvaluation({ mean: 77, step: 5, final: false, dataset: 'validation' });
+    const [table] = scoreTables(
+      results(
+        stage('sft', [makeEvaluation({ mean: 20 })]),
+        stage('ammd', [before, glance, makeEvaluation({ mean: 30, scores: [30, 30] })]),
+      ),
+    );
+    expect(cells(table)).toEqual([
+      ['sft', 'sft', '20.0'],
+      ['ammd, step 0', 'ammd', '50.0'],
+      ['ammd', 'ammd', '*30.0'],
+    ]);
+  });
+
+  test('the set that checkpoints are chosen on comes last and is named as such', () => {
+    const evaluations = [makeEvaluation({ dataset: 'held_out' }), makeEvaluation({ dataset: 'seen' })];
+    const [table] = scoreTables(results(stage('sft', evaluations, { validation: 'held_out' })));
+    expect(table?.columns.map(({ label }) => label).slice(2)).toEqual(['seen', 'held_out (validation)']);
   });
 
   test('greedy alone is named as such, and one student is not the best of anything', () => {

@@ -1,6 +1,6 @@
 import { type Summary, summarise, throughput } from '../../metrics/aggregate.js';
 import type { EvaluationRow, StepRow } from '../../metrics/rows.js';
-import { formatCount, formatFigure } from '../../report/figures.js';
+import { formatCount, formatFigure, formatScore } from '../../report/figures.js';
 import { metricTitle } from '../../report/result_tables.js';
 import type { StageProgress } from './state.js';
 
@@ -38,14 +38,14 @@ export function finalScores(rows: readonly EvaluationRow[]): string[] {
   return [...new Set(shown.map((it) => it.metric))].map((metric) => {
     const sets = shown
       .filter((it) => it.metric === metric)
-      .map((it) => `${it.dataset} ${it.mean.toFixed(1)}`);
+      .map((it) => `${it.dataset} ${formatScore(it.mean)}`);
     return `${metricTitle(metric)}: ${sets.join(', ')}`;
   });
 }
 
 function figure({ mean, sd, decoding }: Summary): string {
   if (decoding === 'teacher_forced') return formatFigure(mean);
-  return mean.toFixed(1) + (sd === null ? '' : ` ± ${sd.toFixed(1)}`);
+  return formatScore(mean) + (sd === null ? '' : ` ± ${formatScore(sd)}`);
 }
 
 function decoding({ decoding }: Summary): string {
