@@ -73,8 +73,8 @@ ARCHITECTURES = {
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_greedy_with_left_padding_equals_generate_without(name: str, prompts: list[np.ndarray]) -> None:
-    # Not float64: transformers' eager attention (Bloom, Gemma 2) rounds float64's mask to -inf in float32, and a
-    # padded position, which then sees nothing, becomes NaN.
+    # Not float64: transformers' eager attention (Bloom, Gemma 2) rounds float64's mask to -inf in float32,
+    # and a padded position, which then sees nothing, becomes NaN.
     policy = ModulePolicy(seeded(ARCHITECTURES[name], torch.float32), eos_ids=(2, 5))
     engine = ForwardEngine(rows=5)
     assert engine.refusal(policy) is None
@@ -133,7 +133,7 @@ def test_checkpointed_layers_generate_the_same(prompts: list[np.ndarray]) -> Non
     policy = ModulePolicy(seeded(lambda: LlamaForCausalLM(llama_config())))
     sampling = Sampling(max_new_tokens=9)
     reference = ForwardEngine().generate(policy, prompts, range(12), sampling, 1, silent)
-    policy.module.gradient_checkpointing_enable()
+    policy.module.activation_checkpointing_enable()
     policy.module.train()
     rollouts = ForwardEngine().generate(policy, prompts, range(12), sampling, 1, silent)
     assert as_lists(rollouts.tokens) == as_lists(reference.tokens)

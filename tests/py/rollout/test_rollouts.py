@@ -15,16 +15,11 @@ def prompt(*ids: int) -> np.ndarray:
 
 def test_rows_are_cut_after_their_first_eos_of_any_kind() -> None:
     tokens = np.array([[4, 2, 9, 2], [4, 5, 6, 7], [7, 7, 7, 3], [3, 0, 0, 0]])
-    log_probs = -np.arange(16, dtype=np.float32).reshape(4, 4)
+    log_probs = np.arange(16, dtype=np.float32).reshape(4, 4)
     rollouts = collect(tokens, log_probs, (2, 3), decoded_rows=11)
     assert [row.tolist() for row in rollouts.tokens] == [[4, 2], [4, 5, 6, 7], [7, 7, 7, 3], [3]]
     assert rollouts.ended == [True, False, True, True]
-    assert [row.tolist() for row in rollouts.log_probs] == [
-        [0, -1],
-        [-4, -5, -6, -7],
-        [-8, -9, -10, -11],
-        [-12],
-    ]
+    assert [row.tolist() for row in rollouts.log_probs] == [[0, 1], [4, 5, 6, 7], [8, 9, 10, 11], [12]]
     assert (rollouts.token_count, rollouts.decoded_rows) == (11, 11)
     assert rollouts.tokens[0].base is None, "a view would keep the whole matrix alive"
 
@@ -51,5 +46,5 @@ def test_the_longest_request_that_fits(llama: ModulePolicy) -> None:
 
 
 def test_one_sample_id_per_prompt(llama: ModulePolicy) -> None:
-    with pytest.raises(RolloutError, match="2 prompts .* 1 sample ids"):
+    with pytest.raises(RolloutError, match=r"2 prompts .* 1 sample ids"):
         check_request(llama, [prompt(3), prompt(4)], [0], Sampling())
