@@ -1,5 +1,7 @@
 """Means of objectives over the dataset's own responses, row by row, with teacher forcing."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -7,6 +9,7 @@ from py_worker.data.batch import TokenBatch, collate
 from py_worker.losses.driver import default_chunk_size
 from py_worker.losses.objectives import Chunk, Objective, find_objective
 from py_worker.losses.scored import ScoredBatch, score_batch
+from py_worker.models.errors import ModelError
 from py_worker.models.policy import Policy
 from py_worker.ops.specs import argument_errors
 from py_worker.server.context import OperationContext
@@ -31,8 +34,10 @@ def run(session: Session, args: MeasureArgs, context: OperationContext) -> Measu
         for objective, row_means in zip(objectives, means, strict=True):
             values[objective.name] |= dict(zip(batch.sample_ids, row_means, strict=True))
     order = range(len(args.rows))
+    in_order = {name: [by_index[index] for index in order] for name, by_index in values.items()}
+    _require_finite(args, in_order)
     return MeasureResult(
-        values={name: [by_index[index] for index in order] for name, by_index in values.items()},
+        values=in_order,
         tokens=[counts[index] for index in order],
     )
 
@@ -82,6 +87,16 @@ def _row_means(
             sums[index].index_add_(0, positions.row[where], loss.to(torch.float64))
     counts = torch.tensor(positions.counts, dtype=torch.float64, device=policy.device)
     return sums / counts.clamp(min=1.0)
+
+
+def _require_finite(args: MeasureArgs, values: dict[str, list[float]]) -> None:
+    """The contract has no infinite figures here, and a diverged model needs to be told plainly."""
+    for name, row_values in values.items():
+        for row, value in zip(args.rows, row_values, strict=True):
+            if not math.isfinite(value):
+                raise ModelError(
+                    f"the {args.role}'s {name} of row {row} is {value}: its weights have diverged"
+                )
 
 
 def _slice(hidden: Tensor | None, where: slice) -> Tensor:

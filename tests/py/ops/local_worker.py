@@ -51,6 +51,10 @@ class LocalWorker:
         assert self._queue.put(Admitted(message, len(raw)))
         return self._ids
 
+    @property
+    def last_id(self) -> int:
+        return self._ids
+
     def cancel(self, request_id: int) -> None:
         self._queue.cancel(request_id)
 

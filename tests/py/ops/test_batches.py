@@ -1,0 +1,195 @@
+"""Rollouts, batches and scores."""
+
+import numpy as np
+import pytest
+import torch
+
+from py_worker.losses.scored import ScoredBatch
+from py_worker.server.held import Rollout
+from tests.py.ops.local_worker import LocalWorker
+from tests.py.ops.scene import (
+    ROWS,
+    SAMPLING,
+    build_args,
+    data_source,
+    generate_args,
+    load_student,
+    rows_of_step,
+)
+
+
+def test_a_rollout_does_not_depend_on_its_company(worker: LocalWorker) -> None:
+    worker.call("generate", **generate_args(0, "step:0/all"))
+    together = worker.call("fetch", rollout="step:0/all")
+    args = generate_args(0, "step:0/one")
+    alone = {**args, "rows": args["rows"][2:3], "sample_ids": args["sample_ids"][2:3]}
+    worker.call("generate", **alone)
+    fetched = worker.call("fetch", rollout="step:0/one")
+    length = fetched["tokens"].shape[1]
+    assert torch.equal(fetched["tokens"][0], together["tokens"][2, :length])
+    assert fetched["texts"][0] == together["texts"][2]
+
+
+def test_fetch_sends_a_rectangle(worker: LocalWorker) -> None:
+    result = worker.call("generate", **generate_args(3, "buffer/kept"))
+    fetched = worker.call("fetch", rollout="buffer/kept")
+    tokens, log_probs = fetched["tokens"], fetched["log_probs"]
+    assert (tokens.dtype, log_probs.dtype) == (torch.int32, torch.float32)
+    assert tokens.shape == log_probs.shape == (4, tokens.shape[1])
+    assert int((tokens >= 0).sum()) == result["tokens"]
+    assert int((tokens == 1).sum()) == result["ended"]
+    assert torch.equal(log_probs == 0, tokens < 0)
+    assert result["policy_version"] == 0
+
+
+def test_generation_and_scoring_agree(worker: LocalWorker) -> None:
+    worker.call("generate", **generate_args(0, "step:0/rollout"))
+    build = build_args(0, "step:0/batch", "step:0/rollout")
+    worker.call("build", out="step:0/batch", parts=build["parts"][1:])
+    worker.call("score", batch="step:0/batch", teacher=False, student="values", micro_batch=0)
+    scored = worker.session.handles.get("step:0/batch", ScoredBatch)
+    rollout = worker.session.handles.get("step:0/rollout", Rollout)
+    policy = worker.session.role("student").policy
+    positions = scored.batch.positions()
+    assert positions.target.tolist() == np.concatenate(rollout.tokens).tolist()
+    log_probs = policy.logits(scored.student_hidden).log_softmax(-1)
+    found = log_probs.gather(1, positions.target[:, None]).squeeze(1).detach().numpy()
+    assert np.abs(found - np.concatenate(rollout.log_probs)).max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "words"),
+    [
+        ({"sample_ids": [1]}, "invalid_argument", "sample_ids"),
+        ({"rows": [0, 1, 2, ROWS]}, "invalid_argument", f"no row {ROWS}"),
+        ({"dataset": "nowhere"}, "not_loaded", "train"),
+        ({"sampling": {**SAMPLING, "max_new_tokens": 4096}}, "invalid_argument", "max_new_tokens"),
+        ({"out": "nonsense"}, "invalid_argument", "$.out"),
+    ],
+)
+def test_what_cannot_be_generated(worker: LocalWorker, changes: dict, code: str, words: str) -> None:
+    error = worker.error("generate", **{**generate_args(0, "step:0/rollout"), **changes})
+    assert (error["code"], error["applied"]) == (code, False)
+    assert words in error["message"]
+    worker.call("generate", **generate_args(0, "step:0/rollout"))
+
+
+def test_a_handle_is_given_once(worker: LocalWorker) -> None:
+    worker.call("generate", **generate_args(0, "step:0/rollout"))
+    assert worker.error("generate", **generate_args(1, "step:0/rollout"))["code"] == "handle_exists"
+    assert (
+        worker.error("build", **build_args(0, "step:0/rollout", "step:0/rollout"))["code"] == "handle_exists"
+    )
+
+
+def test_build_counts_what_it_collates(worker: LocalWorker) -> None:
+    drawn = worker.call("generate", **generate_args(2, "step:2/rollout"))
+    result = worker.call("build", **build_args(2, "step:2/batch", "step:2/rollout"))
+    dataset = worker.session.dataset("train")
+    rows = [dataset.row(row) for row in rows_of_step(2)]
+    assert result["rows"] == 8
+    assert result["response_tokens"] == {
+        "off": sum(len(row.response) for row in rows),
+        "on": drawn["tokens"],
+    }
+    prompts = 2 * sum(len(row.prompt) for row in rows)
+    assert result["tokens"] == prompts + sum(result["response_tokens"].values())
+    batch = worker.session.handles.get("step:2/batch", ScoredBatch).batch
+    assert result["padded_tokens"] == batch.tokens.numel() >= result["tokens"]
+    assert batch.parts == ("off",) * 4 + ("on",) * 4
+    assert batch.sample_ids == (*rows_of_step(2), *generate_args(2, "")["sample_ids"])
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ([], "no rows"),
+        ([{"part": "off", "dataset": "train", "rows": []}], "no rows"),
+        ([{"part": "off", "dataset": "train"}], "dataset and rows"),
+        ([{"part": "off"}], "dataset and rows"),
+        ([{"part": "off", "dataset": "train", "rows": [0], "rollout": "step:0/rollout"}], "not both"),
+        ([{"part": "all", "dataset": "train", "rows": [0]}], "'all'"),
+    ],
+)
+def test_parts_that_say_too_little_or_too_much(worker: LocalWorker, parts: list, words: str) -> None:
+    worker.call("generate", **generate_args(0, "step:0/rollout"))
+    error = worker.error("build", out="step:0/batch", parts=parts)
+    assert error["code"] == "invalid_argument"
+    assert words in error["message"]
+
+
+def test_the_kind_of_a_handle_is_checked(worker: LocalWorker) -> None:
+    worker.call("build", out="step:0/batch", parts=[{"part": "off", "dataset": "train", "rows": [0]}])
+    parts = [{"part": "on", "rollout": "step:0/batch"}]
+    assert "not a Rollout" in worker.error("build", out="step:0/other", parts=parts)["message"]
+    assert worker.error("fetch", rollout="step:0/none")["code"] == "unknown_handle"
+
+
+def test_score_keeps_what_was_asked_for(worker: LocalWorker) -> None:
+    worker.call("build", out="step:0/batch", parts=[{"part": "off", "dataset": "train", "rows": [0, 1, 2]}])
+
+    def held() -> ScoredBatch:
+        return worker.session.handles.get("step:0/batch", ScoredBatch)
+
+    result = worker.call("score", batch="step:0/batch", teacher=True, student="none", micro_batch=0)
+    assert result["teacher_ms"] > 0
+    teacher = held().teacher_hidden
+    assert teacher is not None
+    assert not teacher.requires_grad
+    assert held().student_hidden is None
+    worker.call("score", batch="step:0/batch", teacher=False, student="graph", micro_batch=0)
+    assert held().teacher_hidden is teacher
+    assert held().student_hidden.requires_grad
+    worker.call("score", batch="step:0/batch", teacher=False, student="values", micro_batch=2)
+    assert not held().student_hidden.requires_grad
+
+
+def test_a_graph_needs_one_micro_batch(worker: LocalWorker) -> None:
+    worker.call("build", out="step:0/batch", parts=[{"part": "off", "dataset": "train", "rows": [0, 1, 2]}])
+    error = worker.error("score", batch="step:0/batch", teacher=True, student="graph", micro_batch=2)
+    assert error["code"] == "invalid_argument"
+    assert worker.session.handles.get("step:0/batch", ScoredBatch).teacher_hidden is None, "all or nothing"
+
+
+def test_scoring_needs_the_role(empty: LocalWorker) -> None:
+    empty.call("configure", **empty.settings)
+    load_student(empty)
+    empty.call("register_data", dataset="train", source=data_source())
+    empty.call("build", out="step:0/batch", parts=[{"part": "off", "dataset": "train", "rows": [0]}])
+    error = empty.error("score", batch="step:0/batch", teacher=True, student="none", micro_batch=0)
+    assert error["code"] == "not_loaded"
+
+
+def test_budgets_are_held_before_anything_is_computed(worker: LocalWorker) -> None:
+    worker.call("build", out="step:0/batch", parts=[{"part": "off", "dataset": "train", "rows": [0, 1, 2]}])
+    used = worker.session.handles.size_of("step:0/batch")
+    worker.call(
+        "configure", **{**worker.settings, "step_budget_bytes": used + 100, "buffer_budget_bytes": 50}
+    )
+    error = worker.error("score", batch="step:0/batch", teacher=True, student="none", micro_batch=0)
+    assert error["code"] == "over_budget"
+    assert str(used + 100) in error["message"]
+    assert worker.error("generate", **generate_args(0, "buffer/kept"))["code"] == "over_budget"
+    assert worker.session.handles.size_of("step:0/batch") == used
+
+
+def test_the_size_of_a_scored_batch_is_that_of_its_tensors(worker: LocalWorker) -> None:
+    worker.call("build", out="step:0/batch", parts=[{"part": "off", "dataset": "train", "rows": [0, 1, 2]}])
+    worker.call("score", batch="step:0/batch", teacher=True, student="values", micro_batch=0)
+    scored = worker.session.handles.get("step:0/batch", ScoredBatch)
+    positions = scored.batch.positions()
+    tensors = [scored.batch.tokens, positions.row, positions.time, positions.step, positions.target]
+    tensors += [scored.teacher_hidden, scored.student_hidden]
+    assert worker.session.handles.size_of("step:0/batch") == sum(tensor.nbytes for tensor in tensors)
+
+
+def test_dropping_handles(worker: LocalWorker) -> None:
+    for name in ("buffer/a", "session/b", "step:0/c"):
+        worker.call("generate", **generate_args(0, name))
+    assert "end_step" in worker.error("drop", handles=["step:0/c"])["message"]
+    assert worker.error("drop", handles=["buffer/a", "buffer/none"])["code"] == "unknown_handle"
+    usage = worker.call("report_memory")["handles"]
+    assert [entry["count"] for entry in usage] == [1, 1, 1]
+    worker.call("drop", handles=["buffer/a", "session/b"])
+    usage = worker.call("end_step", step=0)["handles"]
+    assert [(entry["count"], entry["bytes"]) for entry in usage] == [(0, 0)] * 3

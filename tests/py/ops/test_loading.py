@@ -1,0 +1,194 @@
+"""Settings, roles, critics and datasets: what is loaded, in which order, and what a failure leaves behind."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.py.ops.local_worker import LocalWorker
+from tests.py.ops.scene import (
+    ADAMW,
+    ROWS,
+    critic_spec,
+    data_source,
+    load_everything,
+    load_student,
+    load_teacher,
+    model,
+)
+
+
+def configured(worker: LocalWorker, **changes: Any) -> LocalWorker:
+    worker.call("configure", **{**worker.settings, **changes})
+    return worker
+
+
+def load_role(**changes: Any) -> dict[str, Any]:
+    return {"role": "student", "model": model(2), "gradient_checkpointing": False, **changes}
+
+
+def test_configure_says_what_it_set(empty: LocalWorker) -> None:
+    result = empty.call("configure", **empty.settings)
+    assert result == {"device": "cpu", "threads": 1}
+    assert empty.session.configured().position_chunk is None
+    assert configured(empty, position_chunk=7).session.configured().position_chunk == 7
+
+
+def test_auto_takes_the_best_device(empty: LocalWorker) -> None:
+    expected = "cuda" if torch.cuda.is_available() else "cpu"
+    assert empty.call("configure", **{**empty.settings, "device": "auto"})["device"].startswith(expected)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:77", "meta"])
+def test_a_device_that_is_not_there_is_refused(empty: LocalWorker, device: str) -> None:
+    error = empty.error("configure", **{**empty.settings, "device": device})
+    assert error["code"] == "invalid_argument"
+    assert device in error["message"]
+    assert empty.session.settings is None
+
+
+def test_operations_need_settings(empty: LocalWorker) -> None:
+    assert empty.error("load_role", **load_role())["code"] == "not_loaded"
+
+
+def test_a_role_describes_itself(empty: LocalWorker) -> None:
+    configured(empty)
+    teacher, student = load_teacher(empty), load_student(empty)
+    assert (teacher["hidden_size"], student["hidden_size"]) == (24, 16)
+    assert student["layers"] == 2
+    assert student["vocabulary"] == teacher["vocabulary"] == 99
+    assert student["architecture"] == "LlamaForCausalLM"
+    assert student["tokenizer_hash"] == teacher["tokenizer_hash"]
+    assert student["eos_ids"] == [1]
+    assert student["engine"] in ("native", "forward")
+    module = empty.session.role("student").policy.module
+    assert student["parameters"] == sum(p.numel() for p in module.parameters())
+    assert empty.session.role("teacher").optimizer is None
+
+
+def test_a_student_may_start_from_the_teacher_s_layers(empty: LocalWorker) -> None:
+    configured(empty)
+    load_teacher(empty)
+    source = {"source": "teacher", "init": "layers", "layers": [1], "seed": 0, "dtype": "float32"}
+    spec = {**source, "trust_remote_code": False}
+    result = empty.call("load_role", **load_role(model=spec, optimizer=ADAMW))
+    assert (result["layers"], result["hidden_size"]) == (1, 24)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "words"),
+    [
+        ({"model": {**model(2), "source": "builtin:gpt"}}, "model_error", "builtin:llama"),
+        ({"model": {**model(2), "source": "/nowhere/at/all"}}, "model_error", "/nowhere/at/all"),
+        ({"model": {**model(2), "init": "pretrained"}}, "model_error", "random"),
+        ({"role": "teacher", "optimizer": ADAMW}, "invalid_argument", "optimizer"),
+    ],
+)
+def test_a_role_that_cannot_be_loaded(
+    empty: LocalWorker, changes: dict[str, Any], code: str, words: str
+) -> None:
+    configured(empty)
+    error = empty.error("load_role", **load_role(**changes))
+    assert (error["code"], error["applied"]) == (code, False)
+    assert words in error["message"]
+    assert empty.session.roles == {}
+    load_student(empty)
+
+
+def test_the_order_of_loading_is_held(empty: LocalWorker) -> None:
+    configured(empty)
+    load_student(empty)
+    assert "loaded already" in empty.error("load_role", **load_role())["message"]
+    assert "before the student" in empty.error("load_role", **load_role(role="teacher"))["message"]
+
+
+def test_a_student_that_fails_leaves_the_teacher_s_vocabulary(empty: LocalWorker, monkeypatch: Any) -> None:
+    configured(empty)
+    load_teacher(empty)
+    teacher = empty.session.role("teacher").policy
+    size = teacher.vocab_size
+
+    def cut_and_fail(_: Any) -> None:
+        teacher.limit_vocabulary(size - 3)
+        raise MemoryError
+
+    monkeypatch.setattr("py_worker.ops.load_role.select_engine", cut_and_fail)
+    assert empty.error("load_role", **load_role())["code"] == "out_of_memory"
+    assert teacher.vocab_size == size
+
+
+def test_critics_have_their_own_parameters(worker: LocalWorker) -> None:
+    found = worker.call("load_critic", critic="third", spec=critic_spec(head="linear"), optimizer=ADAMW)
+    assert found["parameters"] == 24 * 99 + 99
+
+
+@pytest.mark.parametrize(
+    ("critic", "spec", "words"),
+    [
+        ("third", critic_spec(head="transformer"), "bilinear"),
+        ("third", critic_spec(bound_value=0), "positive"),
+        ("off", critic_spec(), "loaded already"),
+        ("../third", critic_spec(), "letters"),
+    ],
+)
+def test_a_critic_that_cannot_be_made(worker: LocalWorker, critic: str, spec: Any, words: str) -> None:
+    error = worker.error("load_critic", critic=critic, spec=spec, optimizer=ADAMW)
+    assert error["code"] == "invalid_argument"
+    assert words in error["message"]
+    assert set(worker.session.critics) == {"off", "on"}
+
+
+def test_a_critic_needs_both_roles(empty: LocalWorker) -> None:
+    configured(empty)
+    load_teacher(empty)
+    error = empty.error("load_critic", critic="off", spec=critic_spec(), optimizer=ADAMW)
+    assert error["code"] == "not_loaded"
+    assert "student" in error["message"]
+
+
+def test_data_describes_itself(worker: LocalWorker) -> None:
+    first = worker.call("register_data", dataset="again", source=data_source())
+    assert first["rows"] == ROWS
+    assert sum(first["groups"].values()) == ROWS
+    assert first["bad_lines"] == 0
+    dataset = worker.session.dataset("again")
+    assert first["prompt_tokens"] == sum(len(dataset.row(i).prompt) for i in range(ROWS))
+    assert first["response_tokens"] == sum(len(dataset.row(i).response) for i in range(ROWS))
+    second = worker.call("register_data", dataset="other seed", source=data_source(seed=6))
+    assert second["content_hash"] != first["content_hash"]
+
+
+def test_data_that_cannot_be_read(worker: LocalWorker, tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text('{"instruction": "a", "output": "b"}\n{"instruction": 3}\n')
+    error = worker.error("register_data", dataset="bad", source=data_source(source=str(path)))
+    assert error["code"] == "data_error"
+    assert f"{path}, line 2" in error["message"]
+    good = worker.call(
+        "register_data", dataset="bad", source=data_source(source=str(path), skip_bad_lines=True)
+    )
+    assert (good["rows"], good["bad_lines"]) == (1, 1)
+    assert (
+        "registered already" in worker.error("register_data", dataset="bad", source=data_source())["message"]
+    )
+
+
+def test_data_needs_a_tokenizer(empty: LocalWorker) -> None:
+    configured(empty)
+    assert empty.error("register_data", dataset="x", source=data_source())["code"] == "not_loaded"
+
+
+def test_reset_frees_everything_but_the_settings(worker: LocalWorker) -> None:
+    worker.call("reset")
+    session = worker.session
+    assert not (session.roles or session.critics or session.datasets)
+    assert session.settings is not None
+    load_everything(worker)
+
+
+def test_the_device_is_fixed_while_models_are_loaded(worker: LocalWorker, monkeypatch: Any) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    error = worker.error("configure", **{**worker.settings, "device": "cuda:0"})
+    assert "reset" in error["message"]
+    worker.call("configure", **{**worker.settings, "position_chunk": 3})

@@ -1,0 +1,96 @@
+"""A worker's process ends with its controller's, and says what it was doing."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from py_worker.server.parent_watch import EXIT_ORPHANED, EXIT_TERMINATED
+
+ROOT = Path(__file__).parents[3]
+WATCHED = """
+import os, sys, time
+sys.path.insert(0, {root!r})
+from py_worker.server import parent_watch
+parent_watch.claim_signals()
+if {ask}:
+    parent_watch.ask_for_death_signal()
+parent_watch.watch({pid}, lambda: "running was score")
+print(os.getpid(), flush=True)
+{busy}
+"""
+ASLEEP = "time.sleep(60)"
+COMPUTING = "while True: sum(range(10_000_000))"
+PARENT = """
+import os, subprocess, sys, time
+program = sys.argv[1].replace("PARENT", str(os.getpid()))
+child = subprocess.Popen([sys.executable, "-c", program], stderr=open(sys.argv[2], "w"))
+time.sleep(60)
+"""
+
+
+def program(pid: str, *, ask: bool = False, busy: str = ASLEEP) -> str:
+    return WATCHED.format(root=str(ROOT), pid=pid, ask=ask, busy=busy)
+
+
+def gone_within(pid: int, seconds: float) -> bool:
+    give_up = time.monotonic() + seconds
+    while time.monotonic() < give_up:
+        try:
+            os.kill(pid, 0)
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+            if state == "Z":
+                return True
+        except (ProcessLookupError, FileNotFoundError):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+@pytest.mark.parametrize("ask", [False, True], ids=["poll", "death signal"])
+@pytest.mark.parametrize("busy", [ASLEEP, COMPUTING], ids=["asleep", "computing"])
+def test_a_worker_ends_with_its_parent(tmp_path: Path, ask: bool, busy: str) -> None:
+    log = tmp_path / "worker.log"
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, program("PARENT", ask=ask, busy=busy), str(log)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    assert gone_within(child, 10.0)
+    assert "its controller is gone; running was score" in log.read_text()
+    parent.stdout.close()
+
+
+def run_alone(pid: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", program(pid)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_a_parent_that_was_gone_before_is_noticed() -> None:
+    process = run_alone("1")
+    _, error = process.communicate(timeout=20)
+    assert process.returncode == EXIT_ORPHANED
+    assert "its controller is gone" in error
+
+
+@pytest.mark.parametrize("pid", [str(os.getpid()), "None"])
+def test_sigterm_ends_it_and_ctrl_c_does_not(pid: str) -> None:
+    process = run_alone(pid)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=20)
+    assert process.returncode == EXIT_TERMINATED
+    assert "terminated by SIGTERM; running was score" in error
