@@ -43,8 +43,8 @@ describe('names that refer to something', () => {
     ],
     [`${METHOD}.critics.on.part=onn`, `${METHOD}.critics.on.part: unknown part "onn"; did you mean "on"?`],
     [
-      `${METHOD}.terms.on_gap.critic=om`,
-      `${METHOD}.terms.on_gap.critic: unknown critic "om"; did you mean "on"?`,
+      `${METHOD}.terms.on.critic=om`,
+      `${METHOD}.terms.on.critic: unknown critic "om"; did you mean "on"?`,
     ],
     [
       'stages.student.evaluation={every: 5, best: {metric: exactmatch}}',
@@ -64,7 +64,7 @@ describe('names that refer to something', () => {
 describe('methods', () => {
   test.each([
     [`${METHOD}.sources.on.share=0.4`, `${METHOD}.sources: the shares must sum to 1; they sum to 0.9`],
-    [`${METHOD}.terms.on_gap.critic=null`, `${METHOD}.terms.on_gap: moment needs a critic`],
+    [`${METHOD}.terms.on.critic=null`, `${METHOD}.terms.on: moment needs a critic`],
     [
       `${METHOD}.terms.anchor.critic=on`,
       `${METHOD}.terms.anchor.critic: forward_kl takes no critic; leave it out`,
@@ -99,7 +99,7 @@ describe('methods', () => {
   });
 
   test.each([
-    ['a teacher objective', 'stages.student.teacher=null', 'method.terms.on_gap.objective: needs a teacher'],
+    ['a teacher objective', 'stages.student.teacher=null', 'method.terms.on.objective: needs a teacher'],
     [
       'teacher-generated rows',
       'stages.teacher.method.sources.off.from=teacher',
@@ -145,8 +145,8 @@ describe('evaluation and length', () => {
 
 describe('warnings', () => {
   test.each([
-    [`${METHOD}.terms.on_gap=null`, `run.yaml:15:5: ${METHOD}.critics.on: no term uses this critic`],
-    [`${METHOD}.terms.on_gap.part=all`, 'critic "on" learns on part "on", the term is on "all"'],
+    [`${METHOD}.terms.on=null`, `run.yaml:15:5: ${METHOD}.critics.on: no term uses this critic`],
+    [`${METHOD}.terms.on.part=all`, 'critic "on" learns on part "on", the term is on "all"'],
     ['stages.teacher.teacher=tiny', 'stages.teacher.teacher: nothing uses the teacher'],
     ['stages.student.evaluation.best={metric: exact_match}', 'evaluation.best: no effect'],
     ['stages.teacher.method.iteration.epochs=4', 'method.iteration: no effect: the method generates nothing'],

@@ -83,7 +83,7 @@ describe('layers of configuration', () => {
       'stages.student.method={extends: ammd, name: bare, terms: {anchor: null}, on_policy_weight: 0.25}',
     );
     const method = config.stages.student?.method;
-    expect(Object.keys(method?.terms ?? {})).toEqual(['on_gap', 'off_gap']);
+    expect(Object.keys(method?.terms ?? {})).toEqual(['on', 'off']);
     expect(method?.on_policy_weight).toMatchObject({ value: 0.25 });
     expect(method?.name).toBe('bare');
   });

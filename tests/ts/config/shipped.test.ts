@@ -46,12 +46,12 @@ test('the sides of the game keep only their own part, critic and gap', () => {
   const on = resolveMethod('ammd-on');
   expect([Object.keys(off.sources), Object.keys(off.terms), Object.keys(off.critics)]).toEqual([
     ['off'],
-    ['off_gap', 'anchor'],
+    ['off', 'anchor'],
     ['off'],
   ]);
   expect([Object.keys(on.sources), Object.keys(on.terms), Object.keys(on.critics)]).toEqual([
     ['on'],
-    ['on_gap', 'anchor'],
+    ['on', 'anchor'],
     ['on'],
   ]);
   expect(off.on_policy_weight).toMatchObject({ value: 0 });

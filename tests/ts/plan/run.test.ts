@@ -35,8 +35,8 @@ describe('parts, terms and critics', () => {
   test('terms and critics carry their names', () => {
     const { terms, critics } = stageOf('student');
     expect(terms.map(({ name, objective, critic, scale }) => [name, objective, critic, scale])).toEqual([
-      ['on_gap', 'moment', 'on', 'on_policy_weight'],
-      ['off_gap', 'moment', 'off', 'off_policy_weight'],
+      ['on', 'moment', 'on', 'on_policy_weight'],
+      ['off', 'moment', 'off', 'off_policy_weight'],
       ['anchor', 'forward_kl', null, 'none'],
     ]);
     expect(critics.map(({ name, part, bound }) => [name, part, bound])).toEqual([

@@ -1,0 +1,102 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { MessageLogEntry } from '../../ts/dispatch/client.js';
+import { isAlive, outcomeOf, startCommand, TINY, trace, until, workersOf } from './tiny_run.js';
+
+type Victim = 'worker' | 'controller';
+type Moment = (entry: MessageLogEntry) => boolean;
+
+const sent = (op: string, nth: number): Moment => {
+  let seen = 0;
+  return (entry) => entry.direction === 'sent' && entry.op === op && ++seen === nth;
+};
+const answered = (op: string, nth: number): Moment => {
+  let seen = 0;
+  return (entry) => entry.direction === 'received' && entry.op === op && ++seen === nth;
+};
+
+/** Every phase of a stage, for both victims. The checkpoint's manifest is renamed right after the commit's reply. */
+const KILLS: readonly { readonly phase: string; readonly victim: Victim; readonly moment: () => Moment }[] = [
+  { phase: 'loading', victim: 'worker', moment: () => sent('load_role', 1) },
+  { phase: 'student', victim: 'controller', moment: () => sent('step_student', 3) },
+  { phase: 'evaluation', victim: 'worker', moment: () => sent('evaluate', 1) },
+  { phase: 'checkpoint rename', victim: 'controller', moment: () => answered('commit_checkpoint', 1) },
+  { phase: 'generation', victim: 'worker', moment: () => sent('generate', 1) },
+  { phase: 'critic', victim: 'controller', moment: () => sent('step_critic', 5) },
+  { phase: 'checkpoint', victim: 'worker', moment: () => sent('stage_checkpoint', 2) },
+  { phase: 'evaluation', victim: 'controller', moment: () => sent('evaluate', 2) },
+];
+
+const STAGES = ['teacher', 'ammd'];
+const folder = mkdtempSync(path.join(tmpdir(), 'ammd-kill-'));
+const undisturbed = path.join(folder, 'undisturbed');
+const disturbed = path.join(folder, 'disturbed');
+
+beforeAll(async () => {
+  const { exit, stderr } = startCommand(['train', TINY, '--out', undisturbed, '--json']);
+  expect({ ...(await exit), stderr: stderr() }).toEqual({ code: 0, signal: null, stderr: expect.anything() });
+}, 120_000);
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Starts or continues the run, kills the victim at the moment, and checks what the survivor does. */
+async function disturb(victim: Victim, moment: Moment, traceFile: string): Promise<string> {
+  const args = ['--json', '--trace', traceFile];
+  const controller = startCommand(
+    trace(traceFile).length === 0 || !canResume()
+      ? ['train', TINY, '--out', disturbed, ...args]
+      : ['resume', disturbed, ...args],
+  );
+  const pid = controller.process.pid ?? 0;
+  let read = trace(traceFile).length;
+  let done = false;
+  void controller.exit.then(() => {
+    done = true;
+  });
+  await until(() => {
+    const entries = trace(traceFile);
+    const hit = entries.slice(read).some(moment);
+    read = entries.length;
+    return hit || done;
+  }, 'the moment to kill');
+  if (done) return 'finished before';
+  const [worker] = workersOf(pid);
+  if (worker === undefined) throw new Error('the controller has no worker');
+  const started = Date.now();
+  process.kill(victim === 'worker' ? worker : pid, 'SIGKILL');
+  if (victim === 'worker') {
+    const { code } = await controller.exit;
+    expect(code).toBe(3);
+    const message = controller.stderr();
+    expect(message).toContain('SIGKILL');
+    return message;
+  }
+  await until(() => !isAlive(worker), 'the worker to follow its controller', 10);
+  expect(Date.now() - started).toBeLessThan(5000);
+  return readFileSync(path.join(disturbed, 'worker.log'), 'utf8');
+}
+
+function canResume(): boolean {
+  try {
+    readFileSync(path.join(disturbed, 'manifest.json'));
+    return true;
+  } catch {
+    rmSync(disturbed, { recursive: true, force: true });
+    return false;
+  }
+}
+
+test('a run killed in every phase ends with the same rows and weights, bit for bit', async () => {
+  const traceFile = path.join(folder, 'trace.jsonl');
+  for (const { phase, victim, moment } of KILLS) {
+    const said = await disturb(victim, moment(), traceFile);
+    // What a user sees: what was running, and how to go on once there is something to go on from.
+    if (phase !== 'loading') expect(said).toContain('ammd resume');
+    process.stdout.write(`killed the ${victim} during ${phase}: ${said.split('\n')[0]}\n`);
+  }
+  const last = startCommand(['resume', disturbed, '--json']);
+  expect((await last.exit).code).toBe(0);
+  for (const stage of STAGES) expect(outcomeOf(disturbed, stage)).toEqual(outcomeOf(undisturbed, stage));
+}, 300_000);
