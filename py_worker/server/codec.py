@@ -22,7 +22,6 @@ from py_worker.server.protocol_gen import (
     MAX_FRAMES,
     OPERATIONS,
     ControllerMessage,
-    RequestMessage,
     TensorRef,
     WorkerMessage,
 )
@@ -54,16 +53,7 @@ class UnknownOperationError(WorkerError):
     code = "unknown_operation"
 
 
-class _Glimpse(Struct):
-    """What a malformed message may still tell: which request it was meant to be."""
-
-    kind: str = ""
-    id: int = 0
-    epoch: int = -1
-
-
 _message_decoder: Final = msgspec.msgpack.Decoder(ControllerMessage)
-_glimpse_decoder: Final = msgspec.msgpack.Decoder(_Glimpse)
 _args_decoders: Final = {name: msgspec.msgpack.Decoder(entry.args) for name, entry in OPERATIONS.items()}
 
 
@@ -95,20 +85,6 @@ def decode_message(body: Frame) -> ControllerMessage:
         raise MalformedError(f"the body nests deeper than the limit of {MAX_DEPTH}") from error
     except msgspec.MsgspecError as error:
         raise MalformedError(f"the message is malformed: {error}") from error
-
-
-def glimpse_request(body: Frame) -> RequestMessage | None:
-    """The request that a malformed message was meant to be; None when it tells no id and epoch.
-
-    With it the error finds its request, takes its turn, and fails the epoch as any other error does.
-    """
-    try:
-        seen = _glimpse_decoder.decode(body)
-    except (msgspec.MsgspecError, RecursionError):
-        return None
-    if seen.kind != "request" or seen.id < 1 or seen.epoch < 0:
-        return None
-    return RequestMessage(id=seen.id, epoch=seen.epoch, op="", args=Raw(b"\x80"))
 
 
 def decode_args(op: str, raw: Raw | bytes) -> Struct:

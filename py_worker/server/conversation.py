@@ -16,7 +16,6 @@ from py_worker.server.codec import (
     check_sizes,
     decode_message,
     encode_message,
-    glimpse_request,
 )
 from py_worker.server.context import Progress
 from py_worker.server.errors import OversizeError, WorkerError, error_info, make_error
@@ -70,14 +69,8 @@ class Conversation:
         try:
             check_sizes(len(body), [])
             message = decode_message(body)
-        except OversizeError as error:
+        except (MalformedError, OversizeError) as error:
             self._not_understood(error)
-        except MalformedError as error:
-            request = glimpse_request(body)
-            if request is None:
-                self._not_understood(error)
-            else:
-                self._request(request, size, error)
         else:
             self._dispatch(message, size, _frames_defect(sizes))
 

@@ -17,6 +17,8 @@ from typing import Final
 EXIT_ORPHANED: Final = 4
 EXIT_TERMINATED: Final = 128 + signal.SIGTERM
 POLL_S: Final = 0.2
+RESUME_HINT_VARIABLE: Final = "AMMD_RESUME_HINT"
+"""Command by which the controller that started this worker can be continued."""
 _PR_SET_PDEATHSIG: Final = 1
 
 Describe = Callable[[], str]
@@ -74,4 +76,6 @@ def _orphaned(controller_pid: int | None) -> bool:
 
 
 def _last_words(reason: str, describe: Describe) -> None:
-    print(f"py_worker: ending, {reason}; {describe()}", file=sys.stderr, flush=True)
+    hint = os.environ.get(RESUME_HINT_VARIABLE)
+    remedy = f"; continue with: {hint}" if hint else ""
+    print(f"py_worker: ending, {reason}; {describe()}{remedy}", file=sys.stderr, flush=True)
