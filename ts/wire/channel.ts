@@ -68,6 +68,7 @@ export class Channel {
     const socket = new Router({
       context,
       mandatory: true, // otherwise what is sent to a lost peer vanishes silently
+      sendTimeout: 0, // with `mandatory` and no peer left, a send would otherwise wait for ever
       sendHighWaterMark: 0, // the bound is the pipeline's credits; ROUTER drops or blocks at a high-water mark
       receiveHighWaterMark: 0,
       maxMessageSize: TRANSPORT_MAX_BYTES,

@@ -37,7 +37,11 @@ export interface Requester {
 
 export interface ConnectionOptions {
   readonly liveness?: LivenessLimits;
+  /** Last lines of the worker's log, for the messages of failures. */
+  readonly logTail?: () => string;
 }
+
+type FailureDetails = Omit<WorkerFailureOptions, 'running' | 'logTail'> & { readonly detail?: string };
 
 const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
 
@@ -47,6 +51,10 @@ function whileRunning(running: RunningRequest | undefined): string {
   return ` while it ran ${running.op} (${step}request ${running.id})`;
 }
 
+export function withLogTail(sentence: string, logTail: string): string {
+  return logTail === '' ? sentence : `${sentence}\nLast lines of its log:\n${logTail}`;
+}
+
 /** One worker that has been welcomed: passes replies on, watches its health, and ends once, with a reason. */
 export class Connection {
   readonly hello: HelloMessage;
@@ -54,17 +62,20 @@ export class Connection {
   readonly failed: Promise<WorkerFailure>;
   readonly #link: Link;
   readonly #limits: LivenessLimits;
+  readonly #logTail: () => string;
   readonly #timer: NodeJS.Timeout;
   #resolveFailed: (failure: WorkerFailure) => void = () => {};
   #requester: Requester | undefined;
   #failure: WorkerFailure | undefined;
   #liveness: Liveness = newLiveness(performance.now());
   #nonce = 0;
+  #leaving = false;
 
   constructor(link: Link, hello: HelloMessage, options: ConnectionOptions = {}) {
     this.hello = hello;
     this.#link = link;
     this.#limits = options.liveness ?? DEFAULT_LIVENESS;
+    this.#logTail = options.logTail ?? (() => '');
     this.failed = new Promise((resolve) => {
       this.#resolveFailed = resolve;
     });
@@ -100,6 +111,7 @@ export class Connection {
 
   /** Asks the worker to finish what it runs and to exit. */
   leave(): void {
+    this.#leaving = true;
     this.send(encodeMessage({ kind: 'bye' }));
   }
 
@@ -121,20 +133,18 @@ export class Connection {
    *
    * @param what the sentence's beginning, without a full stop: what ran is added.
    */
-  fail(
-    code: WorkerFailureCode,
-    what: string,
-    { detail, ...options }: WorkerFailureOptions & { readonly detail?: string } = {},
-  ): WorkerFailure {
+  fail(code: WorkerFailureCode, what: string, { detail, ...options }: FailureDetails = {}): WorkerFailure {
     if (this.#failure !== undefined) return this.#failure;
+    if (this.#leaving && code !== 'worker_closed')
+      return this.fail('worker_closed', 'The worker was asked to leave');
     const running = this.#requester?.running();
-    const tail = options.logTail ? `\nLast lines of its log:\n${options.logTail}` : '';
-    const message = `${what}${whileRunning(running)}${detail === undefined ? '.' : `: ${detail}`}${tail}`;
-    const failure = new WorkerFailure(
-      code,
-      message,
-      running === undefined ? options : { ...options, running },
-    );
+    const logTail = this.#logTail();
+    const sentence = `${what}${whileRunning(running)}${detail === undefined ? '.' : `: ${detail}`}`;
+    const failure = new WorkerFailure(code, withLogTail(sentence, logTail), {
+      ...options,
+      ...(running === undefined ? {} : { running }),
+      ...(logTail === '' ? {} : { logTail }),
+    });
     this.#failure = failure;
     clearInterval(this.#timer);
     this.#requester?.onFailure(failure);

@@ -13,6 +13,9 @@ export interface ReceptionOptions extends ConnectionOptions {
   readonly curve?: CurveServer;
 }
 
+// A lost connection mostly means that the process ended; who started it learns why within this time.
+const EXIT_NOTICE_MS = 500;
+
 /** One endpoint that admits one worker. */
 export class Reception implements ChannelEvents {
   readonly #options: ReceptionOptions;
@@ -65,10 +68,12 @@ export class Reception implements ChannelEvents {
 
   onError(peer: Buffer | undefined, error: Error): void {
     if (peer !== undefined && this.#peer?.equals(peer) !== true) return; // a stranger who left
-    this.#connection?.fail('worker_lost', 'The connection to the worker was lost', {
-      cause: error,
-      detail: error.message,
-    });
+    const lost = () =>
+      this.#connection?.fail('worker_lost', 'The connection to the worker was lost', {
+        cause: error,
+        detail: error.message,
+      });
+    setTimeout(lost, EXIT_NOTICE_MS).unref();
   }
 
   onDisconnect(): void {

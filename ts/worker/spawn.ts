@@ -1,0 +1,81 @@
+import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
+import path from 'node:path';
+import { execa } from 'execa';
+
+export interface SpawnOptions {
+  /** Program and first arguments, for example `['/env/bin/python', '-m', 'py_worker']`. */
+  readonly command: readonly [string, ...string[]];
+  /** Address to connect to. */
+  readonly endpoint: string;
+  /** Folder with the package `py_worker`. */
+  readonly packageRoot: string;
+  /** Its standard output and error are appended here. */
+  readonly logFile: string;
+  /** Threads of tensor operations; 0 leaves the library's choice. */
+  readonly threads: number;
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/** How a process ended. */
+export interface Exit {
+  readonly exitCode: number | undefined;
+  readonly signal: string | undefined;
+  /** Why it never began. */
+  readonly startError: string | undefined;
+}
+
+export interface WorkerProcess {
+  readonly pid: number | undefined;
+  readonly exited: Promise<Exit>;
+  kill(signal: 'SIGTERM' | 'SIGKILL'): void;
+}
+
+function environmentOf({ packageRoot, threads, environment }: SpawnOptions): Record<string, string> {
+  const inherited = process.env.PYTHONPATH;
+  return {
+    PYTHONPATH: inherited ? `${packageRoot}${path.delimiter}${inherited}` : packageRoot,
+    PYTHONUNBUFFERED: '1', // the log's last lines are there when it crashes
+    PYTHONFAULTHANDLER: '1', // a traceback even of a segmentation fault
+    ...(threads > 0 ? { OMP_NUM_THREADS: `${threads}` } : {}),
+    AMMD_CONTROLLER_PID: `${process.pid}`,
+    ...environment,
+  };
+}
+
+/**
+ * Starts the worker's process; a program that cannot be started shows in `exited`.
+ *
+ * @throws Error of the file system, when the log cannot be opened.
+ */
+export async function spawnWorker(options: SpawnOptions): Promise<WorkerProcess> {
+  const [program, ...args] = options.command;
+  // The file itself, not a pipe: the log is whole however either process ends, and costs this one nothing.
+  const log = createWriteStream(options.logFile, { flags: 'a' });
+  await once(log, 'open');
+  const child = execa(program, [...args, '--connect', options.endpoint], {
+    stdin: 'ignore',
+    stdout: log,
+    stderr: log,
+    env: environmentOf(options),
+    reject: false,
+    buffer: false,
+    forceKillAfterDelay: false,
+  });
+  log.destroy(); // the child has its own descriptor
+  return {
+    pid: child.pid,
+    exited: child.then(({ exitCode, signal, originalMessage }) => ({
+      exitCode,
+      signal,
+      startError: exitCode === undefined && signal === undefined ? originalMessage : undefined,
+    })),
+    kill: (signal) => void child.kill(signal),
+  };
+}
+
+/** For people: `exit status 1`, `killed by SIGKILL`. */
+export function exitInWords({ exitCode, signal, startError }: Exit): string {
+  if (startError !== undefined) return `it could not be started: ${startError}`;
+  return signal === undefined ? `exit status ${exitCode}` : `killed by ${signal}`;
+}

@@ -1,0 +1,193 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Connection, withLogTail } from '../wire/connection.js';
+import { WireError, WorkerFailure } from '../wire/errors.js';
+import type { LivenessLimits } from '../wire/liveness.js';
+import { type HelloMessage, LIMITS } from '../wire/protocol.gen.js';
+import { Reception } from '../wire/reception.js';
+import { type Endpoint, newEndpoint, type Transport } from './endpoint.js';
+import { logTail } from './log_tail.js';
+import { type Exit, exitInWords, spawnWorker, type WorkerProcess } from './spawn.js';
+
+export interface WorkerOptions {
+  /** Python with the worker's packages. */
+  readonly python: string;
+  /** Folder with the package `py_worker`. */
+  readonly packageRoot: string;
+  /** The worker's standard output and error are appended here. */
+  readonly logFile: string;
+  readonly transport?: Transport;
+  /** Threads of tensor operations; 0 leaves the library's choice. */
+  readonly threads?: number;
+  /** Started instead of `python -m py_worker`. */
+  readonly command?: readonly [string, ...string[]];
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly handshakeMs?: number;
+  readonly liveness?: LivenessLimits;
+  readonly patience?: Patience;
+}
+
+/** How long a worker that is asked to leave may take. */
+export interface Patience {
+  /** After `bye`, until SIGTERM: the running operation finishes first. */
+  readonly byeMs: number;
+  /** After SIGTERM, until SIGKILL. */
+  readonly termMs: number;
+}
+
+const DEFAULT_PATIENCE: Patience = { byeMs: 10_000, termMs: 5_000 };
+
+// Replies that the process sent just before it ended may still lie in the socket.
+const DRAIN_MS = 50;
+
+/** A running worker. It is never restarted: its state is gone, and the run resumes from a checkpoint. */
+export interface Worker {
+  readonly connection: Connection;
+  readonly hello: HelloMessage;
+  readonly pid: number;
+  /** Resolves with the reason when the worker is gone, one way or another. */
+  readonly failed: Promise<WorkerFailure>;
+  /** Lets the running operation finish, ends the process and frees the endpoint. May be called twice. */
+  stop(): Promise<void>;
+  /** Ends the process now. */
+  kill(): Promise<void>;
+}
+
+function startFailure(options: WorkerOptions, exit: Exit, refusal: WireError | undefined): WorkerFailure {
+  const details = {
+    ...(exit.exitCode === undefined ? {} : { exitCode: exit.exitCode }),
+    ...(exit.signal === undefined ? {} : { signal: exit.signal }),
+    logTail: logTail(options.logFile),
+  };
+  if (refusal !== undefined) return refusedFailure(refusal);
+  const sentence = `The worker ended before it said hello (${exitInWords(exit)}).`;
+  return new WorkerFailure('worker_start', withLogTail(sentence, details.logTail), {
+    ...details,
+    hint: `\`ammd doctor\` tells what ${options.python} lacks; the worker's log is ${options.logFile}.`,
+  });
+}
+
+function refusedFailure(refusal: WireError): WorkerFailure {
+  return new WorkerFailure('worker_refused', `The worker was refused: ${refusal.message}`, {
+    cause: refusal,
+    ...(refusal.hint === undefined ? {} : { hint: refusal.hint }),
+  });
+}
+
+async function introduction(
+  options: WorkerOptions,
+  reception: Reception,
+  child: WorkerProcess,
+): Promise<Connection> {
+  const handshakeMs = options.handshakeMs ?? LIMITS.handshakeMs;
+  const timer = new AbortController();
+  const late = sleep(handshakeMs, undefined, { signal: timer.signal }).then(() => {
+    throw new WorkerFailure('worker_start', `The worker said no hello within ${handshakeMs} ms.`, {
+      logTail: logTail(options.logFile),
+    });
+  });
+  const gone = child.exited.then((exit) => {
+    throw startFailure(options, exit, reception.refusal);
+  });
+  try {
+    return await Promise.race([reception.connection, gone, late]);
+  } catch (error) {
+    throw error instanceof WireError ? refusedFailure(error) : error;
+  } finally {
+    timer.abort();
+    for (const loser of [gone, late]) loser.catch(() => {});
+  }
+}
+
+/** Fails the connection when the process ends, and ends the process when the connection fails. */
+function bindFates(connection: Connection, child: WorkerProcess, isStopping: () => boolean): void {
+  void child.exited.then(async (exit) => {
+    if (isStopping()) return;
+    await sleep(DRAIN_MS);
+    connection.fail('worker_exited', `The worker ended (${exitInWords(exit)})`, {
+      ...(exit.exitCode === undefined ? {} : { exitCode: exit.exitCode }),
+      ...(exit.signal === undefined ? {} : { signal: exit.signal }),
+    });
+  });
+  void connection.failed.then(() => {
+    // Silent, stuck or off the contract: it would not listen to anything milder.
+    if (!isStopping()) child.kill('SIGKILL');
+  });
+}
+
+async function endProcess(child: WorkerProcess, { byeMs, termMs }: Patience): Promise<void> {
+  const endsWithin = (ms: number) =>
+    Promise.race([child.exited.then(() => true), sleep(ms, false, { ref: false })]);
+  if (await endsWithin(byeMs)) return;
+  child.kill('SIGTERM');
+  if (await endsWithin(termMs)) return;
+  child.kill('SIGKILL');
+  await child.exited;
+}
+
+async function cleanUp(reception: Reception, endpoint: Endpoint): Promise<void> {
+  await reception.close();
+  await endpoint.remove();
+}
+
+/**
+ * Starts a worker and waits for its hello.
+ *
+ * @throws WorkerFailure `worker_start`: it could not be started, ended, or said nothing in time (with the last lines
+ * of its log); `worker_refused`: version or token did not agree.
+ */
+export async function startWorker(options: WorkerOptions): Promise<Worker> {
+  const endpoint = await newEndpoint(options.transport ?? 'ipc');
+  const reception = await Reception.open(endpoint.address, {
+    token: endpoint.token,
+    logTail: () => logTail(options.logFile),
+    ...(endpoint.curve === undefined ? {} : { curve: endpoint.curve }),
+    ...(options.liveness === undefined ? {} : { liveness: options.liveness }),
+  });
+  let child: WorkerProcess | undefined;
+  try {
+    child = await spawnWorker({
+      command: options.command ?? [options.python, '-m', 'py_worker'],
+      endpoint: reception.endpoint,
+      packageRoot: options.packageRoot,
+      logFile: options.logFile,
+      threads: options.threads ?? 0,
+      environment: { ...options.environment, ...endpoint.environment },
+    });
+    const connection = await introduction(options, reception, child);
+    return superviseWorker(connection, child, options.patience ?? DEFAULT_PATIENCE, () =>
+      cleanUp(reception, endpoint),
+    );
+  } catch (error) {
+    child?.kill('SIGKILL');
+    await child?.exited;
+    await cleanUp(reception, endpoint);
+    throw error;
+  }
+}
+
+function superviseWorker(
+  connection: Connection,
+  child: WorkerProcess,
+  patience: Patience,
+  release: () => Promise<void>,
+): Worker {
+  let stopped: Promise<void> | undefined;
+  bindFates(connection, child, () => stopped !== undefined);
+  const stop = (allowed: Patience) => {
+    stopped ??= (async () => {
+      connection.leave();
+      await endProcess(child, allowed);
+      await connection.close();
+      await release();
+    })();
+    return stopped;
+  };
+  return {
+    connection,
+    hello: connection.hello,
+    pid: child.pid ?? connection.hello.pid,
+    failed: connection.failed,
+    stop: () => stop(patience),
+    kill: () => stop({ byeMs: 0, termMs: 0 }),
+  };
+}
