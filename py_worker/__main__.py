@@ -19,6 +19,8 @@ def main(arguments: list[str]) -> int:
     endpoint: str = parser.parse_args(arguments).connect
 
     claim_signals()
+    # Progress bars of libraries would fill the log; the controller shows progress.
+    os.environ.setdefault("TQDM_DISABLE", "1")
     controller = os.environ.get("AMMD_CONTROLLER_PID")
     if controller is not None:
         ask_for_death_signal()

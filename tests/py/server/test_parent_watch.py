@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from py_worker.server.parent_watch import EXIT_ORPHANED, EXIT_TERMINATED
+from tests.py.server.processes import gone_within
 
 ROOT = Path(__file__).parents[3]
 WATCHED = """
@@ -35,20 +36,6 @@ time.sleep(60)
 
 def program(pid: str, *, ask: bool = False, busy: str = ASLEEP) -> str:
     return WATCHED.format(root=str(ROOT), pid=pid, ask=ask, busy=busy)
-
-
-def gone_within(pid: int, seconds: float) -> bool:
-    give_up = time.monotonic() + seconds
-    while time.monotonic() < give_up:
-        try:
-            os.kill(pid, 0)
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-            if state == "Z":
-                return True
-        except (ProcessLookupError, FileNotFoundError):
-            return True
-        time.sleep(0.01)
-    return False
 
 
 @pytest.mark.parametrize("ask", [False, True], ids=["poll", "death signal"])
