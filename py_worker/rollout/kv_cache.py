@@ -33,6 +33,10 @@ class CacheShape:
     capacity: int
     head_dim: int
 
+    def bytes(self, dtype: torch.dtype) -> int:
+        """Memory of keys and values."""
+        return 2 * self.layers * self.slots * self.kv_heads * self.capacity * self.head_dim * dtype.itemsize
+
 
 class KeyValueCache(ABC):
     """Cache of all layers.
@@ -158,13 +162,14 @@ class GemmCache(KeyValueCache):
     def attend(self, layer: int, qkv: Tensor) -> Tensor:
         rows, heads, _, head_dim = qkv.shape
         batch, queries, width = self._bias.shape
+        # `narrow` and `select` cost half of what indexing does.
         qkv = qkv.view(batch, queries + 2, head_dim)
-        self._keys_flat[layer].put_(self._key_index, qkv[:, queries])
-        self._values_2d[layer].index_copy_(0, self._value_index, qkv[:, queries + 1])
-        keys = self._keys_3d[layer][:batch, :, :width]
-        scores = torch.baddbmm(self._bias, qkv[:, :queries], keys, alpha=self._scale)
-        heads_out = torch.bmm(scores.softmax(-1), self._values_3d[layer][:batch, :width])
-        return heads_out.view(rows, heads * queries * head_dim)
+        self._keys_flat[layer].put_(self._key_index, qkv.select(1, queries))
+        self._values_2d[layer].index_copy_(0, self._value_index, qkv.select(1, queries + 1))
+        keys = self._keys_3d[layer].narrow(0, 0, batch).narrow(2, 0, width)
+        values = self._values_3d[layer].narrow(0, 0, batch).narrow(1, 0, width)
+        scores = torch.baddbmm(self._bias, qkv.narrow(1, 0, queries), keys, alpha=self._scale)
+        return torch.bmm(scores.softmax(-1), values).view(rows, heads * queries * head_dim)
 
 
 class SdpaCache(KeyValueCache):

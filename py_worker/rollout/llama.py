@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM
 
-from py_worker.rollout.llama_weights import Arrangement, pays_to_transpose
+from py_worker.rollout.kv_cache import CacheShape
+from py_worker.rollout.llama_weights import Arrangement, pays_to_transpose, rope_pairs
 
 _FAMILY = (LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM)
 # These recompute their frequencies from the length of the sequence seen last.
@@ -73,8 +74,14 @@ class LlamaDecoder:
         self.head_dim: int = model.layers[0].self_attn.head_dim
         self.dtype: torch.dtype = compute_dtype or module.dtype
         self._embedding: Tensor = model.embed_tokens.weight
-        transpose = pays_to_transpose(module, max_new_tokens)
-        arrangement = Arrangement(self.kv_heads, self.queries, self.head_dim, self.dtype, transpose)
+        arrangement = Arrangement(
+            self.kv_heads,
+            self.queries,
+            self.head_dim,
+            self.dtype,
+            pays_to_transpose(module, max_new_tokens),
+            rope_pairs(self.head_dim, module.device),
+        )
         self._layers = [arrangement.layer(layer) for layer in model.layers]
         self.norm = arrangement.norm(model.norm)
         self._rotation = self._rotations(model.rotary_emb, capacity)
@@ -83,6 +90,10 @@ class LlamaDecoder:
     def layer_count(self) -> int:
         """Blocks."""
         return len(self._layers)
+
+    def cache_shape(self, slots: int, capacity: int) -> CacheShape:
+        """Of a cache for these blocks."""
+        return CacheShape(self.layer_count, slots, self.kv_heads, self.queries, capacity, self.head_dim)
 
     def rotations(self, positions: Tensor) -> Tensor:
         """[B] int64 positions to [B, 1, 1, D / 2] complex rotations."""
@@ -114,7 +125,7 @@ class LlamaDecoder:
                 queries, keys = qkv[:, :, : self.queries], qkv[:, :, self.queries]
                 queries.copy_(layer.query_norm(queries))
                 keys.copy_(layer.key_norm(keys))
-            _rotate(qkv[:, :, : self.queries + 1], rotations)
+            _rotate(qkv.narrow(2, 0, self.queries + 1), rotations)
             seen = attention(index, qkv)
             if keep is not None and index == self.layer_count - 1:
                 x, seen = x[keep], seen[keep]

@@ -32,6 +32,11 @@ def pays_to_transpose(module: Any, max_new_tokens: int) -> bool:
     return on_cpu and max_new_tokens >= _TRANSPOSE_STEPS and size <= _TRANSPOSE_BYTES
 
 
+def rope_pairs(head_dim: int, device: torch.device) -> Tensor:
+    """[D] int64: 0, D/2, 1, D/2 + 1, ...: RoPE rotates number i of a head together with number i + D/2."""
+    return torch.arange(head_dim, device=device).view(2, head_dim // 2).t().reshape(-1)
+
+
 @dataclass(frozen=True)
 class Linear:
     """y = x @ weight + bias; weight [in, out], in the dtype of the products."""
@@ -101,6 +106,7 @@ class Arrangement:
         head_dim: `D`.
         dtype: of the matrix products.
         transpose: whether matrices are copied as [in, out].
+        pairs: [D] int64, see `rope_pairs`.
     """
 
     kv_heads: int
@@ -108,11 +114,7 @@ class Arrangement:
     head_dim: int
     dtype: torch.dtype
     transpose: bool
-
-    @property
-    def pairs(self) -> Tensor:
-        """[D] int64: 0, D/2, 1, D/2 + 1, ...: RoPE rotates number i of a head together with i + D/2."""
-        return torch.arange(self.head_dim).view(2, self.head_dim // 2).t().reshape(-1)
+    pairs: Tensor
 
     def layer(self, layer: Any) -> LayerWeights:
         """The weights of one decoder layer of transformers."""
@@ -160,5 +162,4 @@ class Arrangement:
             part.view(self.kv_heads, heads, self.head_dim, -1)
             for part, heads in ((query, self.queries), (key, 1), (value, 1))
         )
-        pairs = self.pairs
-        return torch.cat((queries[:, :, pairs], keys[:, :, pairs], values), dim=1).flatten(0, 2)
+        return torch.cat((queries[:, :, self.pairs], keys[:, :, self.pairs], values), dim=1).flatten(0, 2)

@@ -1,7 +1,7 @@
 """Tiny random models behind the interface that generation needs."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,16 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import LlamaConfig
 
+from py_worker.rollout import native
+from py_worker.rollout.engine import Engine, Rollouts
+from py_worker.rollout.native import NativeEngine
+from py_worker.rollout.sampling import Sampling
+
 torch.set_num_threads(1)
 
 VOCAB = 23
+# The norms of transformers are computed in float32 whatever the model.
+TOLERANCE = 1e-5
 
 
 @dataclass
@@ -96,3 +103,13 @@ def teacher_forced_log_probs(
         scores = logits[len(prompt) - 1 : -1].double().log_softmax(-1)
         rows.append(scores.gather(1, ids[0, len(prompt) :, None]).squeeze(1).numpy())
     return rows
+
+
+def limited(**changes: int) -> NativeEngine:
+    return NativeEngine(replace(native._LIMITS["cpu"], **changes))
+
+
+def generate(
+    engine: Engine, policy: ModulePolicy, prompts: list[np.ndarray], sampling: Sampling, ids: Any = None
+) -> Rollouts:
+    return engine.generate(policy, prompts, ids or range(len(prompts)), sampling, 17, silent)
