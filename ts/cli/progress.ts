@@ -42,6 +42,7 @@ const LIVE_EVERY = 200;
 function plainView(stream: NodeJS.WriteStream, clock: Clock): Progress {
   let state = initialState(clock.now());
   let next = Number.NEGATIVE_INFINITY;
+  let last = '';
   const write = (line: string): void => void stream.write(`${line}\n`);
   return {
     show: (event) => {
@@ -51,8 +52,9 @@ function plainView(stream: NodeJS.WriteStream, clock: Clock): Progress {
       if (event.kind === 'stage_started' || event.kind === 'stage_finished') next = now;
       const line =
         now >= next && (event.kind === 'step' || event.kind === 'phase') ? plainLine(state, now) : undefined;
-      if (line === undefined) return;
+      if (line === undefined || line === last) return;
       write(line);
+      last = line;
       next = now + PLAIN_EVERY;
     },
     close: () => undefined,

@@ -81,9 +81,32 @@ export function curvesOf(stages: readonly StageData[]): CurveGroup[] {
   const groups = [...GROUPS, OTHER].map(({ title, note }) => ({
     title,
     note,
-    curves: byGroup.get(title) ?? [],
+    curves: inReadingOrder(byGroup.get(title) ?? []),
   }));
   return [validationGroup(stages), ...groups].filter((group) => group.curves.length > 0);
+}
+
+/** What a reader looks for first; the rest follows by name. */
+const LEADING = [
+  'loss',
+  'd',
+  'tightness',
+  'tv',
+  'forward_kl',
+  'reverse_kl',
+  'student_entropy',
+  'gradient_norm',
+];
+
+/** Curves of one quantity on several parts stand beside each other: critic/off/gap, critic/on/gap. */
+function inReadingOrder(curves: readonly Curve[]): Curve[] {
+  const quantity = (title: string): string =>
+    title.replaceAll(/(^|[/_])(critic|on|off)(?=[/_]|$)/g, '').replace(/^[/_]/, '');
+  const place = (title: string): string => {
+    const leading = LEADING.findIndex((name) => `${quantity(title)}_`.startsWith(`${name}_`));
+    return `${leading < 0 ? LEADING.length : leading} ${quantity(title)} ${title}`;
+  };
+  return [...curves].sort((left, right) => (place(left.title) < place(right.title) ? -1 : 1));
 }
 
 function isZero({ lines }: Curve): boolean {

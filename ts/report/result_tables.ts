@@ -34,8 +34,12 @@ function scoreTable(results: Results, metric: string, summaries: readonly Summar
   const students = models.filter(([name]) =>
     results.stages.some((stage) => stage.name === name && !stage.teaches),
   );
-  const bestOf = (dataset: string): number =>
-    Math.max(...students.map(([, rows]) => mainScore(rows, dataset)?.mean ?? Number.NEGATIVE_INFINITY));
+  const isBest = (name: string, dataset: string): boolean => {
+    const means = students.map(([, rows]) => mainScore(rows, dataset)?.mean ?? Number.NEGATIVE_INFINITY);
+    const best = Math.max(...means);
+    const own = means[students.findIndex(([student]) => student === name)];
+    return own === best && means.some((mean) => mean < best);
+  };
   return {
     title: metricTitle(metric),
     columns: [...modelColumns, ...datasets.map((dataset) => right(datasetTitle(results, dataset)))],
@@ -43,9 +47,8 @@ function scoreTable(results: Results, metric: string, summaries: readonly Summar
       ...modelCells(results, name, rows),
       ...datasets.map((dataset) => {
         const score = mainScore(rows, dataset);
-        const competes = students.length > 1 && students.some(([student]) => student === name);
         const greedy = rows.find((row) => row.dataset === dataset && row.decoding === 'greedy');
-        return scoreCell(score, greedy, competes && score?.mean === bestOf(dataset));
+        return scoreCell(score, greedy, isBest(name, dataset));
       }),
     ]),
     note: scoreNote(students.length, summaries),

@@ -97,6 +97,7 @@ function playFirstStage({ clock, progress }: Pick<ReturnType<typeof open>, 'cloc
   progress.show(RUN);
   progress.show(loading('start'));
   clock.advance(1000);
+  progress.show({ ...loading('start'), done: 1 } as RunEvent);
   progress.show(started('start', 4));
   for (let n = 1; n <= 4; n += 1) {
     clock.advance(2000);

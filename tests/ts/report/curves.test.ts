@@ -85,10 +85,17 @@ describe('groups', () => {
         'rollout/eos_rate',
         'critic/on/value_rms',
         'something_new',
+        'critic/off/value_rms',
       ),
     ).toEqual({
-      Losses: ['loss', 'loss_on_gap', 'loss_cross_entropy', 'loss_forward_kl'],
-      'Moment matching': ['d_on_gap', 'critic/on/tightness', 'critic/on/tv', 'critic/on/value_rms'],
+      Losses: ['loss', 'loss_cross_entropy', 'loss_forward_kl', 'loss_on_gap'],
+      'Moment matching': [
+        'd_on_gap',
+        'critic/on/tightness',
+        'critic/on/tv',
+        'critic/off/value_rms',
+        'critic/on/value_rms',
+      ],
       'Distance to the teacher': ['tv_off', 'forward_kl_on'],
       Policy: ['student_entropy_on', 'rollout/eos_rate'],
       'Gradients and schedules': ['critic/on/gradient_norm', 'gradient_norm', 'lr'],
@@ -134,7 +141,7 @@ describe('groups', () => {
         ({ curves }) => curves.map(({ title }) => title),
       );
     expect(titles(0)).toEqual(['loss', 'lr']);
-    expect(titles(1)).toEqual(['loss', 'skipped', 'lr']);
+    expect(titles(1)).toEqual(['loss', 'lr', 'skipped']);
   });
 
   test('a set evaluated only before the first step has no curve', () => {

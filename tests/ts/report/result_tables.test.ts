@@ -86,6 +86,21 @@ describe('scores', () => {
     ]);
   });
 
+  test('equals share the mark, unless all are equal', () => {
+    const [table] = scoreTables(
+      results(
+        stage('a', [makeEvaluation({ mean: 7 }), makeEvaluation({ mean: 0, dataset: 'longer' })]),
+        stage('b', [makeEvaluation({ mean: 7 }), makeEvaluation({ mean: 0, dataset: 'longer' })]),
+        stage('c', [makeEvaluation({ mean: 6 }), makeEvaluation({ mean: 0, dataset: 'longer' })]),
+      ),
+    );
+    expect(cells(table).map((row) => row.slice(2))).toEqual([
+      ['*7.0', '0.0'],
+      ['*7.0', '0.0'],
+      ['6.0', '0.0'],
+    ]);
+  });
+
   test('the set that checkpoints are chosen on comes last and is named as such', () => {
     const evaluations = [makeEvaluation({ dataset: 'held_out' }), makeEvaluation({ dataset: 'seen' })];
     const [table] = scoreTables(results(stage('sft', evaluations, { validation: 'held_out' })));
