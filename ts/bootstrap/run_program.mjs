@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { SetupError } from './setup_error.mjs';
 
 const TAIL_LINES = 25;
+const SIGNALS = /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP']);
 
 /**
  * Runs one program of the set-up. Its output goes to the terminal, if there is one, as it comes; otherwise into
@@ -34,8 +35,12 @@ export function runProgram(program, args, { cwd, log, what, remedy, env = proces
     };
     child.stdout?.on('data', keep);
     child.stderr?.on('data', keep);
+    // A program that outlived this process would still write while the next set-up runs.
+    const stop = (/** @type {NodeJS.Signals} */ signal) => child.kill(signal);
+    for (const signal of SIGNALS) process.on(signal, stop);
     child.on('error', (error) => reject(new SetupError(`${what} failed: ${error.message}.`, remedy)));
     child.on('close', (code, signal) => {
+      for (const name of SIGNALS) process.off(name, stop);
       if (code === 0) return resolve();
       const lines = tail.trimEnd().split('\n').slice(-TAIL_LINES);
       const shown = live ? '' : `\n${lines.join('\n')}\n(everything it said is in ${log})`;
