@@ -131,9 +131,10 @@ export function scanBody(bytes: Uint8Array): void {
     if (level.isMap && level.left % 2 === 0 && !item.isString)
       throw malformed(offset, 'a map key is no string');
     level.left -= 1;
-    offset += 1 + item.payload;
+    const end = offset + 1 + item.payload;
     // Every value takes a byte at least, so a list cannot hold more values than bytes are left.
-    if (offset + item.children > reader.length) throw malformed(offset, 'it announces more than it holds');
+    if (end + item.children > reader.length) throw malformed(offset, 'it announces more than it holds');
+    offset = end;
     if (item.children > 0) {
       if (open.length > MAX_DEPTH) throw malformed(offset, `it nests deeper than ${MAX_DEPTH}`);
       open.push({ left: item.children, isMap: item.isMap });
