@@ -53,7 +53,7 @@ def watch(controller_pid: int | None, describe: Describe, leave: Callable[[int],
 
     def wait_for_signal() -> None:
         signal.sigwait({signal.SIGTERM})
-        if _orphaned(controller_pid):
+        if _orphaned_soon(controller_pid):
             _last_words("its controller is gone", describe)
             leave(EXIT_ORPHANED)
         else:
@@ -69,6 +69,17 @@ def watch(controller_pid: int | None, describe: Describe, leave: Callable[[int],
     threading.Thread(target=wait_for_signal, name="sigterm", daemon=True).start()
     if controller_pid is not None:
         threading.Thread(target=poll, name="parent", daemon=True).start()
+
+
+def _orphaned_soon(controller_pid: int | None) -> bool:
+    """The signal comes when the controller's thread that started us dies.
+
+    Its other threads, and with them its process id as our parent's, may last a little longer.
+    """
+    deadline = time.monotonic() + POLL_S
+    while not _orphaned(controller_pid) and controller_pid is not None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return _orphaned(controller_pid)
 
 
 def _orphaned(controller_pid: int | None) -> bool:

@@ -36,7 +36,8 @@ const disturbed = path.join(folder, 'disturbed');
 
 beforeAll(async () => {
   const { exit, stderr } = startCommand(['train', TINY, '--out', undisturbed, '--json']);
-  expect({ ...(await exit), stderr: stderr() }).toEqual({ code: 0, signal: null, stderr: expect.anything() });
+  const { code } = await exit;
+  expect(`${code} ${stderr()}`).toMatch(/^0 /);
 }, 120_000);
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -68,9 +69,8 @@ async function disturb(victim: Victim, moment: Moment, traceFile: string): Promi
   process.kill(victim === 'worker' ? worker : pid, 'SIGKILL');
   if (victim === 'worker') {
     const { code } = await controller.exit;
-    expect(code).toBe(3);
     const message = controller.stderr();
-    expect(message).toContain('SIGKILL');
+    expect(`${code} ${message}`).toMatch(/^3 .*SIGKILL/s);
     return message;
   }
   await until(() => !isAlive(worker), 'the worker to follow its controller', 10);

@@ -92,7 +92,10 @@ async function runStages(run: Run): Promise<void> {
     })),
   });
   for (const warning of run.resolved.warnings) options.emit({ kind: 'note', message: warning });
-  const session = await openSession(run.resolved.config.worker, folder.workerLog, options);
+  const session = await openSession(run.resolved.config.worker, folder.workerLog, {
+    ...options,
+    resumeHint: `ammd resume ${shownPath(folder)}`,
+  });
   try {
     await runOpenStages(run, session);
   } finally {
@@ -135,16 +138,21 @@ async function runOpenStages({ folder, resolved, plan, options }: Run, session: 
   }
 }
 
+/** As a person would type it from here. */
+function shownPath(folder: RunFolder): string {
+  const short = path.relative(process.cwd(), folder.path);
+  return short === '' || short.startsWith('..') ? folder.path : short;
+}
+
 /** Says which stage failed and how to go on; what can be gone on from keeps its folder. */
 function stageFailure(cause: unknown, stage: string, folder: RunFolder): unknown {
   if (!(cause instanceof AmmdError) || cause instanceof RunError) return cause;
-  const where = path.relative(process.cwd(), folder.path) || '.';
   const begun = existsSync(folder.manifest);
   return new RunError('stage_failed', `stage ${stage}: ${cause.message}`, {
     cause,
     ...(begun
       ? {
-          hint: `${cause instanceof WorkerFailure ? 'go on' : 'when that is mended, go on'} with: ammd resume ${where}`,
+          hint: `${cause instanceof WorkerFailure ? 'go on' : 'when that is mended, go on'} with: ammd resume ${shownPath(folder)}`,
         }
       : {}),
   });
