@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import masking_utils
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from py_worker.data.batch import TokenBatch
@@ -128,7 +129,7 @@ class Policy:
                 f"{self.name}: a sequence of {tokens.shape[1]} tokens is over the model's limit of "
                 f"{self.max_positions}; lower the prompt and response limits"
             )
-        with self._autocast():
+        with self._autocast(), _one_sequence_a_row():
             hidden: Tensor = self.body(input_ids=tokens, use_cache=False).last_hidden_state
         return hidden
 
@@ -163,6 +164,21 @@ class Policy:
                 f"{self.name}: {type(self.module).__name__} computes its logits in a way that is not "
                 f"supported (its own and ours differ by {difference:.2g} of their size)"
             )
+
+
+@contextlib.contextmanager
+def _one_sequence_a_row() -> Iterator[None]:
+    """Spares the host a wait for the device in each forward pass.
+
+    Without a mask transformers reads back from the device whether the positions restart within a row, which
+    would mean several sequences packed into one. Here they never do.
+    """
+    look = masking_utils.find_packed_sequence_indices
+    masking_utils.find_packed_sequence_indices = lambda _positions: None
+    try:
+        yield
+    finally:
+        masking_utils.find_packed_sequence_indices = look
 
 
 def _eos_ids(module: Any, tokenizer: Any, name: str) -> tuple[int, ...]:
