@@ -22,6 +22,8 @@ def main(arguments: list[str]) -> int:
     # Progress bars of libraries would fill the log; the controller shows progress.
     os.environ.setdefault("TQDM_DISABLE", "1")
     controller = os.environ.get("AMMD_CONTROLLER_PID")
+    if controller is not None and not controller.isdecimal():
+        parser.error(f"AMMD_CONTROLLER_PID is {controller!r}; it must be a process id")
     if controller is not None:
         ask_for_death_signal()
 

@@ -7,6 +7,7 @@ from py_worker.losses.scored import ScoredBatch
 from py_worker.ops.specs import argument_errors
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError
+from py_worker.server.held import require_part
 from py_worker.server.protocol_gen import StepCriticArgs, StepCriticResult
 from py_worker.server.session import Session, TrainedCritic
 
@@ -17,6 +18,8 @@ def run(session: Session, args: StepCriticArgs, context: OperationContext) -> St
     names = [update.critic for update in args.updates]
     if len(set(names)) != len(names):
         raise ArgumentError(f"updates: a critic is named twice in {', '.join(names)}; one step each")
+    for update in args.updates:
+        require_part(scored, update.part, f"updates: critic {update.critic!r}")
     critics = {name: session.critic(name) for name in names}
     try:
         metrics = _gradients(session, args, context, scored, critics)

@@ -8,7 +8,7 @@ from py_worker.losses.driver import student_backward
 from py_worker.losses.scored import ScoredBatch
 from py_worker.ops.specs import argument_errors, given, term_of
 from py_worker.server.context import OperationContext
-from py_worker.server.held import scored_bytes
+from py_worker.server.held import require_part, scored_bytes
 from py_worker.server.protocol_gen import StepStudentArgs, StepStudentResult
 from py_worker.server.session import Session
 
@@ -17,6 +17,8 @@ def run(session: Session, args: StepStudentArgs, context: OperationContext) -> S
     """The update is the commit point; one that is not finite is skipped on the device."""
     scored = session.handles.get(args.batch, ScoredBatch)
     student, optimizer = session.trained("student")
+    for term in args.terms:
+        require_part(scored, term.part, f"terms: {term.name!r}")
     try:
         metrics = _gradient(session, args, context, scored)
         context.commit()

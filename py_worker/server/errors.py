@@ -101,7 +101,8 @@ def code_of(error: BaseException) -> ErrorCode:
     for kind, foreign in FOREIGN_CODES:
         if isinstance(error, kind):
             return foreign
-    return "internal"
+    # torch has a class for a full accelerator only.
+    return "out_of_memory" if "can't allocate memory" in str(error) else "internal"
 
 
 def error_info(error: BaseException, *, applied: bool) -> ErrorInfo:

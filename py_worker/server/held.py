@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from py_worker.data.batch import TokenBatch
 from py_worker.losses.scored import ScoredBatch
+from py_worker.server.errors import ArgumentError
 
 INDEX_VECTORS = 4
 """int64 per response position that a batch computes on first use: row, time, target, step."""
@@ -46,3 +47,14 @@ def scored_bytes(scored: ScoredBatch) -> int:
     """The batch and its hidden states; the activations of a graph are not counted."""
     hidden = (h.nbytes for h in (scored.teacher_hidden, scored.student_hidden) if h is not None)
     return batch_bytes(scored.batch) + sum(hidden)
+
+
+def require_part(scored: ScoredBatch, part: str, what: str) -> None:
+    """Checks that a batch has rows of a part.
+
+    Raises:
+        ArgumentError: it has none, so that `what` would be a mean over nothing.
+    """
+    if part != "all" and part not in scored.batch.parts:
+        parts = ", ".join(dict.fromkeys(scored.batch.parts))
+        raise ArgumentError(f"{what} is over part {part!r}, and the batch has {parts}")

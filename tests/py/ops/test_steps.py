@@ -9,11 +9,15 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from py_worker import ops
 from py_worker.losses.scored import ScoredBatch
 from tests.py.ops.local_worker import LocalWorker
 from tests.py.ops.scene import (
+    ADAMW,
     AMMD_TERMS,
+    critic_spec,
     data_source,
     load_everything,
     load_student,
@@ -180,6 +184,7 @@ def unknown(args: dict[str, Any]) -> dict[str, Any]:
             "invalid_argument",
             "colour",
         ),
+        (lambda a: {**a, "terms": [term("x", "cross_entropy", "onn")]}, "invalid_argument", "'onn'"),
         (lambda a: {**a, "batch": "step:0/none"}, "unknown_handle", "step:0/none"),
         (lambda a: {**a, "lr": -1}, "invalid_argument", "$.lr"),
     ],
@@ -229,6 +234,7 @@ def test_a_failure_in_the_middle_of_backward_leaves_no_trace(
     [
         ({"updates": [{"critic": "third", "part": "off"}]}, "not_loaded"),
         ({"updates": [{"critic": "off", "part": "off"}] * 2}, "invalid_argument"),
+        ({"updates": [{"critic": "off", "part": "onn"}]}, "invalid_argument"),
         ({"batch": "step:0/none"}, "unknown_handle"),
     ],
 )
@@ -307,3 +313,68 @@ def test_an_operation_is_cancelled_between_micro_batches(
     assert same(critic, critic_weights(worker, "off"))
     monkeypatch.undo()
     worker.call(op, **args[op])
+
+
+class NoReadBack(TorchDispatchMode):
+    """Fails where a tensor's value is read by the host, which waits for an accelerator."""
+
+    WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "_unique2", "is_nonzero")
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        assert name not in self.WAITS, f"{name} reads a value back"
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("graph", [False, True])
+def test_nothing_on_the_training_path_waits_for_the_device(
+    worker: LocalWorker, monkeypatch: pytest.MonkeyPatch, graph: bool
+) -> None:
+    find = ops.find
+
+    def watched(op: str) -> ops.Run:
+        run = find(op)
+        if op not in ("build", "score", "step_critic", "step_student", "end_step"):
+            return run
+
+        def under_watch(*args: Any) -> Any:
+            with NoReadBack():
+                return run(*args)
+
+        return under_watch
+
+    monkeypatch.setattr(ops, "find", watched)
+    for step in range(2):
+        run_step(worker, step, graph=graph, micro_batch=0 if graph else 3)
+
+
+def test_the_watch_would_notice() -> None:
+    with pytest.raises(AssertionError, match="_local_scalar_dense"), NoReadBack():
+        torch.ones(()).item()
+
+
+def run_of_variant(cache_dir: Path, dtype: str, checkpointing: bool) -> list[dict[str, float]]:
+    worker = LocalWorker(str(cache_dir))
+    worker.call("configure", **worker.settings)
+    spec = {**model(2), "dtype": dtype}
+    teacher = {**model(1, hidden=24), "dtype": dtype}
+    worker.call("load_role", role="teacher", model=teacher, gradient_checkpointing=False)
+    worker.call(
+        "load_role", role="student", model=spec, optimizer=ADAMW, gradient_checkpointing=checkpointing
+    )
+    worker.call("register_data", dataset="train", source=data_source())
+    for name, seed in (("off", 11), ("on", 12)):
+        worker.call("load_critic", critic=name, spec=critic_spec(seed=seed), optimizer=ADAMW)
+    metrics = [run_step(worker, step) for step in range(2)]
+    worker.close()
+    return metrics
+
+
+def test_recomputed_activations_change_nothing(cache_dir: Path, reference: Any) -> None:
+    assert run_of_variant(cache_dir, "float32", True) == reference[0][:2]
+
+
+def test_half_precision_weights_can_be_trained(cache_dir: Path, reference: Any) -> None:
+    metrics = run_of_variant(cache_dir, "bfloat16", False)
+    assert all(math.isfinite(value) for step in metrics for value in step.values())
+    assert metrics[0]["loss_kd"] == pytest.approx(reference[0][0]["loss_kd"], rel=0.2)

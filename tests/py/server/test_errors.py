@@ -28,6 +28,12 @@ def test_code_of_an_exception(error: Exception, code: str) -> None:
     assert code_of(error) == code
 
 
+def test_a_full_host_is_out_of_memory_too() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**50)
+    assert code_of(caught.value) == "out_of_memory"
+
+
 def test_every_error_of_the_server_has_a_code_of_the_contract() -> None:
     kinds = [
         kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, WorkerError)
