@@ -70,7 +70,7 @@ class SocketThread(threading.Thread):
         self._unsent: deque[list[Frame]] = deque()
         self._conversation = Conversation(queue, progress, self._unsent.append)
         self._loop_ended = threading.Event()
-        self._last_heard = time.monotonic()
+        self._silence_s = 0.0
 
     def run(self) -> None:
         """Serves until `finish`."""
@@ -99,7 +99,10 @@ class SocketThread(threading.Thread):
         self._unsent.append(encode_message(self._connection.hello))
         while not self._loop_ended.is_set():
             poller.register(dealer, self._interest())
+            began = time.monotonic()
             poller.poll(POLL_MS)
+            # Not the clock alone: while both processes were stopped (Ctrl-Z) there was nothing to hear.
+            self._silence_s += min(time.monotonic() - began, POLL_MS / 1000.0)
             self._receive(dealer)
             self._send(dealer)
             self._end_when_over()
@@ -115,7 +118,7 @@ class SocketThread(threading.Thread):
                 frames = dealer.recv_multipart(zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 return
-            self._last_heard = time.monotonic()
+            self._silence_s = 0.0
             self._conversation.receive([frame.buffer for frame in frames])
 
     def _send(self, dealer: Dealer) -> None:
@@ -141,7 +144,7 @@ class SocketThread(threading.Thread):
     def _silent_too_long(self) -> bool:
         welcomed = self._conversation.welcomed
         limit = self._connection.silence_s if welcomed else self._connection.handshake_s
-        return time.monotonic() - self._last_heard > limit
+        return self._silence_s > limit
 
     def _flush(self, dealer: Dealer) -> None:
         give_up = time.monotonic() + FLUSH_S

@@ -10,7 +10,7 @@ from py_worker.server.errors import ArgumentError
 from py_worker.server.hello import make_hello
 from py_worker.server.replies import Outbox
 from py_worker.server.request_queue import RequestQueue
-from py_worker.server.socket_thread import EXIT_NO_CONTROLLER, Connection, SocketThread
+from py_worker.server.socket_thread import Connection, SocketThread
 
 
 def environment() -> tuple[dict[str, str], bytes]:
@@ -74,32 +74,3 @@ def test_a_worker_speaks_curve() -> None:
         thread.finish()
         authenticator.stop()
         context.destroy(linger=0)
-
-
-@pytest.mark.parametrize("welcome", [False, True])
-def test_a_silent_controller_is_given_up(endpoint: str, welcome: bool, capsys) -> None:
-    context = zmq.Context()
-    router = context.socket(zmq.ROUTER)
-    router.bind(endpoint)
-    queue = RequestQueue()
-    connection = Connection(
-        endpoint, make_hello("t"), handshake_s=60.0 if welcome else 0.05, silence_s=0.05 if welcome else 60.0
-    )
-    thread = SocketThread(connection, queue, Outbox(), Progress())
-    thread.start()
-    identity, _ = router.recv_multipart()
-    if welcome:
-        router.send_multipart([identity, b"\x82\xa4kind\xa7welcome\xb0protocol_version\x01"])
-    assert queue.get() is None
-    assert thread.finish() == EXIT_NO_CONTROLLER
-    assert "no word from the controller" in capsys.readouterr().err
-    context.destroy(linger=0)
-
-
-def test_an_endpoint_that_is_none_ends_the_thread(capsys) -> None:
-    queue = RequestQueue()
-    thread = SocketThread(Connection("nonsense", make_hello("t")), queue, Outbox(), Progress())
-    thread.start()
-    assert queue.get() is None
-    assert thread.finish() == 1
-    assert "cannot connect to nonsense" in capsys.readouterr().err
