@@ -62,8 +62,7 @@ def _noun(rng: Random, ending: str, longer: bool) -> str:
 
 
 def _words(rng: Random, _: str, longer: bool) -> str:
-    count = 6 if longer else rng.randint(3, 4)
-    return " ".join(word(rng, 2, 3) for _ in range(count))
+    return " ".join(word(rng, 2, 3) for _ in range(6 if longer else 4))
 
 
 TEXT_TASKS = (
@@ -71,63 +70,63 @@ TEXT_TASKS = (
         name="reverse",
         draw=lambda rng, _, longer: word(rng, 6, 7) if longer else word(rng, 3, 5),
         solve=reverse,
-        phrasings=("reverse", "backwards"),
+        phrasings=("reverse", "backwards", "now reverse"),
         new_phrasings=("reverse it", "go backwards"),
     ),
     Task(
         name="sort",
         draw=lambda rng, _, longer: word(rng, 5, 6) if longer else word(rng, 3, 4),
         solve=sort_letters,
-        phrasings=("sort", "a to z"),
+        phrasings=("sort", "a to z", "now sort"),
         new_phrasings=("sort it", "order a to z"),
     ),
     Task(
         name="upper",
         draw=lambda rng, _, longer: word(rng, 7, 8) if longer else word(rng, 3, 6),
         solve=upper,
-        phrasings=("upper case", "capitals"),
-        new_phrasings=("make upper case", "in capitals"),
+        phrasings=("upper case", "capitals", "in capitals"),
+        new_phrasings=("make upper case", "all capitals"),
     ),
     Task(
         name="twice",
         draw=lambda rng, _, longer: word(rng, 6, 7) if longer else word(rng, 3, 5),
         solve=twice,
-        phrasings=("twice", "repeat"),
+        phrasings=("twice", "repeat", "now twice"),
         new_phrasings=("say twice", "repeat it"),
     ),
     Task(
         name="vowels",
         draw=lambda rng, _, longer: word(rng, 7, 8) if longer else word(rng, 3, 6),
         solve=drop_vowels,
-        phrasings=("no vowels", "drop vowels"),
+        phrasings=("no vowels", "drop vowels", "drop the vowels"),
         new_phrasings=("without vowels", "drop all vowels"),
     ),
     Task(
         name="shift",
         draw=lambda rng, _, longer: word(rng, 4, 5) if longer else word(rng, 2, 3),
         solve=shift,
-        phrasings=("shift {}", "move {}"),
-        new_phrasings=("shift by {}", "move by {}"),
-        parameters=("1", "2"),
-        new_parameters=("3",),
+        phrasings=("shift {}", "move {}", "shift by {}"),
+        new_phrasings=("move by {}", "shift it {}"),
+        parameters=("1", "3"),
+        new_parameters=("2",),
         weight=4,
     ),
     Task(
         name="plural",
         draw=_noun,
         solve=plural,
-        phrasings=("plural", "many"),
-        new_phrasings=("make plural", "many of"),
+        phrasings=("plural", "many", "the plural"),
+        new_phrasings=("make plural", "as plural"),
         parameters=("", "s", "x", "ch", "y"),
-        new_parameters=("z", "sh"),
+        new_parameters=("sh", "ss"),
     ),
     Task(
         name="extract",
         draw=_words,
         solve=pick_word,
-        phrasings=("word {}", "take word {}"),
+        phrasings=("word {}", "take word {}", "get word {}"),
         new_phrasings=("give word {}", "only word {}"),
-        parameters=("1", "2"),
+        parameters=("1", "2", "4"),
         new_parameters=("3",),
     ),
 )
