@@ -64,7 +64,10 @@ export async function trainLoop(options: TrainLoopOptions): Promise<StageState> 
   while (state.step < stage.steps) {
     const plan = planStep(stage, state);
     state = advance(stage, state);
-    inFlight.push({ plan, replies: sendStep(client, plan) });
+    const replies = sendStep(client, plan);
+    // A step may fail while an earlier one is awaited; whoever awaits it later still learns why.
+    replies.catch(() => {});
+    inFlight.push({ plan, replies });
     const stopping = signal?.aborted ?? false;
     const barrier = stopping || plan.evaluate || plan.checkpoint;
     while (inFlight.length >= (barrier ? 1 : LIMITS.maxStepsAhead)) await settleOldest();
