@@ -8,7 +8,7 @@ const TABLE = {
   worker: ['wire'],
   dispatch: ['config', 'plan', 'schedule', 'wire'],
   metrics: [],
-  run: ['config', 'plan', 'schedule', 'dispatch', 'worker', 'metrics'],
+  run: ['config', 'plan', 'schedule', 'dispatch', 'wire', 'worker', 'metrics'],
   report: ['metrics'],
   sweep: ['config', 'plan', 'run', 'report'],
   reproduce: ['config', 'plan', 'run', 'report'],
