@@ -66,7 +66,7 @@ class ImmediateCompletion:
         return
 
 
-class CudaCompletion:  # pragma: no cover (needs a CUDA device)
+class CudaCompletion:
     """Waits for CUDA events in a thread of its own, first in, first out."""
 
     def __init__(self, device: torch.device) -> None:

@@ -1,8 +1,6 @@
 """Steps of critics and student through the loop."""
 
-import importlib
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,34 +14,18 @@ from py_worker.losses.scored import ScoredBatch
 from tests.py.ops.local_worker import LocalWorker
 from tests.py.ops.scene import (
     ADAMW,
-    AMMD_TERMS,
     critic_spec,
     data_source,
     load_everything,
     load_student,
     model,
-    rows_of_step,
     run_step,
     step_requests,
     term,
 )
+from tests.py.ops.stepping import BATCH, critic_step, critic_weights, prepare, same, student_step, weights
 
 STEPS = 5
-BATCH = "step:0/batch"
-
-
-def weights(worker: LocalWorker) -> dict[str, Tensor]:
-    module = worker.session.role("student").policy.module
-    return {name: p.detach().clone() for name, p in module.named_parameters()}
-
-
-def critic_weights(worker: LocalWorker, name: str) -> dict[str, Tensor]:
-    critic = worker.session.critic(name).critic
-    return {name: p.detach().clone() for name, p in critic.named_parameters()}
-
-
-def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 def run_of(cache_dir: Path, **options: Any) -> tuple[list[dict[str, float]], dict[str, Tensor]]:
@@ -53,21 +35,6 @@ def run_of(cache_dir: Path, **options: Any) -> tuple[list[dict[str, float]], dic
         return [run_step(worker, step, **options) for step in range(STEPS)], weights(worker)
     finally:
         worker.close()
-
-
-def prepare(worker: LocalWorker, *, teacher: bool = True, student: str = "values") -> None:
-    part = {"part": "off", "dataset": "train", "rows": rows_of_step(0)}
-    other = {"part": "on", "dataset": "train", "rows": rows_of_step(1)}
-    worker.call("build", out=BATCH, parts=[part, other])
-    worker.call("score", batch=BATCH, teacher=teacher, student=student, micro_batch=0)
-
-
-def student_step(**changes: Any) -> dict[str, Any]:
-    return {**step_requests(0)[-2][1], **changes}
-
-
-def critic_step(**changes: Any) -> dict[str, Any]:
-    return {**step_requests(0)[3][1], **changes}
 
 
 @pytest.fixture(scope="module")
@@ -152,109 +119,6 @@ def test_hidden_states_of_older_weights_go(worker: LocalWorker) -> None:
     assert error["code"] == "invalid_argument"
 
 
-def test_an_update_that_is_not_finite_is_skipped(worker: LocalWorker) -> None:
-    run_step(worker, 0)
-    worker.session.handles.clear()
-    before = weights(worker)
-    moments = {k: v.clone() for k, v in worker.session.trained("student")[1].state_tensors().items()}
-    prepare(worker)
-    scored = worker.session.handles.get(BATCH, ScoredBatch)
-    scored.teacher_hidden.fill_(math.nan)
-    worker.call("step_student", **student_step())
-    metrics = worker.call("end_step", step=0)["metrics"]
-    assert metrics["skipped"] == 1.0
-    assert math.isnan(metrics["gradient_norm"])
-    assert same(before, weights(worker))
-    assert same(moments, worker.session.trained("student")[1].state_tensors())
-    assert run_step(worker, 1)["skipped"] == 0.0
-
-
-def unknown(args: dict[str, Any]) -> dict[str, Any]:
-    return {**args, "terms": [term("x", "nonsense", "off")]}
-
-
-@pytest.mark.parametrize(
-    ("change", "code", "words"),
-    [
-        (unknown, "invalid_argument", "nonsense"),
-        (lambda a: {**a, "terms": [term("x", "moment", "off", critic="third")]}, "not_loaded", "third"),
-        (lambda a: {**a, "terms": [term("x", "moment", "off")]}, "invalid_argument", "critic"),
-        (
-            lambda a: {**a, "terms": [{**AMMD_TERMS[2], "params": {"colour": 1}}]},
-            "invalid_argument",
-            "colour",
-        ),
-        (lambda a: {**a, "terms": [term("x", "cross_entropy", "onn")]}, "invalid_argument", "'onn'"),
-        (lambda a: {**a, "batch": "step:0/none"}, "unknown_handle", "step:0/none"),
-        (lambda a: {**a, "lr": -1}, "invalid_argument", "$.lr"),
-    ],
-)
-@pytest.mark.parametrize("student", ["values", "graph"])
-def test_a_student_s_step_that_fails_changes_nothing(
-    worker: LocalWorker, change: Callable[[Any], Any], code: str, words: str, student: str
-) -> None:
-    prepare(worker, student=student)
-    before = weights(worker)
-    error = worker.error("step_student", **change(student_step()))
-    assert (error["code"], error["applied"]) == (code, False)
-    assert words in error["message"]
-    assert same(before, weights(worker))
-    assert worker.session.role("student").version == 0
-    assert worker.call("step_student", **student_step())["policy_version"] == 1
-
-
-@pytest.mark.parametrize("student", ["values", "graph"])
-def test_a_failure_in_the_middle_of_backward_leaves_no_trace(
-    worker: LocalWorker, cache_dir: Path, student: str
-) -> None:
-    """Compared with a session in which the failure never happened."""
-    untouched = LocalWorker(str(cache_dir))
-    load_everything(untouched)
-    prepare(untouched, student="values")
-    untouched.call("step_student", **student_step(micro_batch=2))
-
-    prepare(worker, student=student)
-    optimizer = worker.session.trained("student")[1]
-
-    def out_of_memory(_: object) -> None:
-        raise torch.OutOfMemoryError("no room")
-
-    hook = next(iter(optimizer.parameters.values())).register_hook(out_of_memory)
-    error = worker.error("step_student", **student_step())
-    hook.remove()
-    assert (error["code"], error["applied"]) == ("out_of_memory", False)
-    assert all(p.grad is None for p in optimizer.parameters.values())
-    worker.call("step_student", **student_step(micro_batch=2))
-    assert same(weights(untouched), weights(worker))
-    untouched.close()
-
-
-@pytest.mark.parametrize(
-    ("changes", "code"),
-    [
-        ({"updates": [{"critic": "third", "part": "off"}]}, "not_loaded"),
-        ({"updates": [{"critic": "off", "part": "off"}] * 2}, "invalid_argument"),
-        ({"updates": [{"critic": "off", "part": "onn"}]}, "invalid_argument"),
-        ({"batch": "step:0/none"}, "unknown_handle"),
-    ],
-)
-def test_a_critic_s_step_that_fails_changes_nothing(worker: LocalWorker, changes: Any, code: str) -> None:
-    prepare(worker)
-    before = critic_weights(worker, "off")
-    assert worker.error("step_critic", **critic_step(**changes))["code"] == code
-    assert same(before, critic_weights(worker, "off"))
-    assert all(p.grad is None for p in worker.session.critic("off").critic.parameters())
-
-
-def test_critics_need_both_policies_scored(worker: LocalWorker) -> None:
-    prepare(worker, teacher=False)
-    before = critic_weights(worker, "off")
-    error = worker.error("step_critic", **critic_step())
-    assert error["code"] == "invalid_argument"
-    assert "both" in error["message"]
-    assert same(before, critic_weights(worker, "off"))
-
-
 def test_each_critic_sees_its_own_part(worker: LocalWorker) -> None:
     prepare(worker)
     off, on = critic_weights(worker, "off"), critic_weights(worker, "on")
@@ -285,34 +149,6 @@ def test_fine_tuning_needs_neither_teacher_nor_score(empty: LocalWorker) -> None
         empty.call("step_student", **args)
         losses.append(empty.call("end_step", step=step)["metrics"]["loss"])
     assert losses[-1] < losses[0] - 0.1
-
-
-@pytest.mark.parametrize("op", ["step_student", "step_critic", "score"])
-def test_an_operation_is_cancelled_between_micro_batches(
-    worker: LocalWorker, monkeypatch: pytest.MonkeyPatch, op: str
-) -> None:
-    prepare(worker)
-    before, critic = weights(worker), critic_weights(worker, "off")
-    name = {"step_student": "student_backward", "step_critic": "critic_backward", "score": "score_batch"}[op]
-    module = importlib.import_module(f"py_worker.ops.{op}")
-    compute = getattr(module, name)
-
-    def cancel_on_the_way(*args: Any, **options: Any) -> Any:
-        worker.cancel(worker.last_id)
-        return compute(*args, **options)
-
-    monkeypatch.setattr(module, name, cancel_on_the_way)
-    args = {
-        "step_student": student_step(micro_batch=2),
-        "step_critic": critic_step(),
-        "score": {"batch": BATCH, "teacher": True, "student": "values", "micro_batch": 2},
-    }
-    error = worker.error(op, **args[op])
-    assert (error["code"], error["applied"]) == ("cancelled", False)
-    assert same(before, weights(worker))
-    assert same(critic, critic_weights(worker, "off"))
-    monkeypatch.undo()
-    worker.call(op, **args[op])
 
 
 class NoReadBack(TorchDispatchMode):
