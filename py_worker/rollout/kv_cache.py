@@ -1,7 +1,8 @@
 """Keys and values of the rows being generated, and the attention of one new token per row over them.
 
 Each slot has its own length; attention sees columns below it through an additive mask. Slots are reused, so
-columns beyond a length hold finite values of earlier rows, never uninitialised memory (NaN + -inf is NaN).
+columns beyond a length hold values of earlier rows, never uninitialised memory: NaN + -inf is NaN. (So a row
+that is itself NaN spoils the rows that follow it in its slot; its log-probabilities say so.)
 
 Two layouts, chosen by device and dtype alone:
 - `GemmCache` keeps keys transposed, [slot, head, D, T], so that both products of a decode step are plain

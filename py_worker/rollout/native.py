@@ -40,8 +40,8 @@ class Limits:
 # 512 prompts of 12 to 35 tokens, 1 to 16 new ones, hidden size 64, one core: 64 slots take 201 ms, 128
 # slots 169, 256 slots 152, 512 slots 151; prefills of 8,192 tokens instead of 2,048 leave the caches and
 # cost 12 % more.
-_LIMITS = {"cpu": Limits(slots=256, cache_bytes=1 << 30, prefill_tokens=2_048, check_every=1)}
-_LIMITS_ELSEWHERE = Limits(slots=256, cache_bytes=8 << 30, prefill_tokens=16_384, check_every=8)
+LIMITS = {"cpu": Limits(slots=256, cache_bytes=1 << 30, prefill_tokens=2_048, check_every=1)}
+LIMITS_ELSEWHERE = Limits(slots=256, cache_bytes=8 << 30, prefill_tokens=16_384, check_every=8)
 
 
 class NativeEngine:
@@ -73,7 +73,7 @@ class NativeEngine:
         check_request(policy, prompts, sample_ids, sampling)
         if not prompts:
             return Rollouts([], [], [], 0)
-        limits = self._limits or _LIMITS.get(policy.module.device.type, _LIMITS_ELSEWHERE)
+        limits = self._limits or LIMITS.get(policy.module.device.type, LIMITS_ELSEWHERE)
         with torch.inference_mode():
             drawn = uniforms(seed, sample_ids, sampling.max_new_tokens, policy.module.device)
             return _Generation(policy, prompts, sampling, drawn, limits).run(tick)

@@ -106,7 +106,7 @@ def teacher_forced_log_probs(
 
 
 def limited(**changes: int) -> NativeEngine:
-    return NativeEngine(replace(native._LIMITS["cpu"], **changes))
+    return NativeEngine(replace(native.LIMITS["cpu"], **changes))
 
 
 def generate(

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 from transformers import GPT2Config, GPT2LMHeadModel, T5Config, T5ForConditionalGeneration
 
+from py_worker.models.load import load_policy
+from py_worker.models.spec import ArchSpec, ModelSpec
 from py_worker.rollout.engine import ENGINES, select_engine
 from py_worker.rollout.errors import RolloutError, UnsupportedModelError
 from py_worker.rollout.forward import ForwardEngine
 from py_worker.rollout.native import NativeEngine
+from py_worker.rollout.sampling import Sampling
 from tests.py.rollout.doubles import VOCAB, ModulePolicy
 
 
@@ -62,9 +65,21 @@ def test_an_unknown_name_lists_the_known(llama: ModulePolicy) -> None:
         select_engine(llama, "vllm")
 
 
-def test_numpy_prompts_are_not_changed(llama: ModulePolicy) -> None:
-    from py_worker.rollout.sampling import Sampling
+def test_a_builtin_policy_generates_alike_with_both_engines() -> None:
+    """The worker's own policies have what generation asks for."""
+    arch = ArchSpec(hidden_size=32, layers=2, heads=4, kv_heads=2, intermediate_size=48, max_positions=64)
+    policy = load_policy(ModelSpec(source="builtin:llama", init="random", arch=arch, seed=3), device="cpu")
+    assert isinstance(select_engine(policy).engine, NativeEngine)
+    prompts = [np.arange(3, 3 + n, dtype=np.int32) for n in (4, 9, 1)]
+    drawn = [
+        make().generate(policy, prompts, [5, 6, 7], Sampling(max_new_tokens=12), 1, lambda: None)
+        for make in ENGINES.values()
+    ]
+    assert [row.tolist() for row in drawn[0].tokens] == [row.tolist() for row in drawn[1].tokens]
+    assert all(row.max() < policy.vocab_size for row in drawn[0].tokens)
 
+
+def test_numpy_prompts_are_not_changed(llama: ModulePolicy) -> None:
     prompt = np.array([3, 4, 5], dtype=np.int32)
     prompt.setflags(write=False)
     for name in ENGINES:
