@@ -28,6 +28,9 @@ export interface PipelineOptions {
   readonly cancelGraceMs?: number;
 }
 
+/** Operations that later requests do not wait for: the worker writes a checkpoint's files beside them. */
+const OVERTAKEN: ReadonlySet<OperationName> = new Set(['commit_checkpoint']);
+
 /** Sends the calls of one connection in order, many in flight, and settles each by its own reply. */
 export class Pipeline implements WorkerClient, Requester {
   readonly failed: Promise<WorkerFailure>;
@@ -118,7 +121,7 @@ export class Pipeline implements WorkerClient, Requester {
   }
 
   running(): RunningRequest | undefined {
-    const [first] = this.#inFlight.values();
+    const first = [...this.#inFlight.values()].find(({ op }) => !OVERTAKEN.has(op));
     return first && describe(first);
   }
 

@@ -168,6 +168,13 @@ describe('the end', () => {
     await client.idle();
   });
 
+  test('a checkpoint being written is not what ran', async () => {
+    const { link, client } = open();
+    client.call('commit_checkpoint', { checkpoint: 'step-1' });
+    client.call('end_step', { step: 2 });
+    expect(link.connection.fail('worker_lost', 'gone').running).toEqual({ op: 'end_step', id: 2, step: 2 });
+  });
+
   test('a rejection that nobody awaits harms nobody', async () => {
     const unhandled = jest.fn();
     process.on('unhandledRejection', unhandled);
