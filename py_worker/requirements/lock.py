@@ -116,14 +116,9 @@ def add_hashes(report: Report, pins: Mapping[str, Pin]) -> None:
                 pins[canonical(entry["metadata"]["name"])].hashes.add(sha256(entry))
 
 
-def listed_hashes(text: str) -> set[str]:
-    """Hashes in a file of ``sha256sum`` lines with comments."""
-    return {line.split()[0] for line in text.splitlines() if line.strip() and not line.startswith("#")}
-
-
 def render(pins: Iterable[Pin]) -> str:
     """Text of a lock file."""
-    lines = ["# Written by lock.py from the .in file of the same name; do not edit."]
+    lines = ["# Written by lock.py; do not edit."]
     for pin in sorted(pins, key=lambda pin: pin.name):
         lines.append(" \\\n    ".join([pin.requirement, *(f"--hash=sha256:{h}" for h in sorted(pin.hashes))]))
     return "\n".join(lines) + "\n"
@@ -139,9 +134,10 @@ def lock_all(report: Report) -> dict[str, dict[str, Pin]]:
         locked |= pins
         locks[name] = {key: pin for key, pin in pins.items() if not CUDA_ONLY.match(key)}
         if name == "runtime":
+            # Alone, since a machine may be offered a CPU-only build (torch-cpu.lock) in its place.
+            locks["torch"] = {"torch": locks[name].pop("torch")}
             locks["cuda"] = {key: pin for key, pin in pins.items() if CUDA_ONLY.match(key)}
     add_hashes(report, locked)
-    locks["runtime"]["torch"].hashes.update(listed_hashes((HERE / "torch_cpu.sha256").read_text()))
     return locks
 
 

@@ -2,7 +2,8 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { SetupError } from './setup_error.mjs';
 
-const BASE = ['build', 'runtime', 'cuda'];
+/** What every environment gets, in this order: the back end builds, and torch decides what CUDA needs. */
+export const BASE_GROUPS = ['build', 'torch', 'runtime', 'cuda'];
 
 /**
  * Files that describe groups of Python packages: `NAME.in` (supported ranges) or `NAME.lock` (pins with hashes).
@@ -22,7 +23,7 @@ export function requirementFiles({ requirements }, groups, ending) {
     );
     throw new SetupError(
       `There are no Python packages called "${group}".`,
-      `Known: ${known.filter((name) => !BASE.includes(name)).join(', ')}.`,
+      `Known: ${known.filter((name) => !BASE_GROUPS.includes(name) && name !== 'torch-cpu').join(', ')}.`,
     );
   });
 }

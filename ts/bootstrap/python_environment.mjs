@@ -1,7 +1,7 @@
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
-import { basename, join } from 'node:path';
-import { requirementFiles } from './groups.mjs';
+import { existsSync, mkdirSync, realpathSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { BASE_GROUPS, requirementFiles } from './groups.mjs';
+import { checkConsistency, installGroup } from './pip.mjs';
 import { runProgram } from './run_program.mjs';
 import { SetupError } from './setup_error.mjs';
 import { splitArguments } from './split_arguments.mjs';
@@ -21,8 +21,6 @@ import { findPython, probePython, unsupported } from './versions.mjs';
  * @property {Record<string, string>} installed hash of the lock file by group
  */
 
-const RETRY = 'Check that pip reaches its registry and that the disk has room, then run the command again.';
-
 /**
  * The Python environment with exactly the packages of the lock files.
  *
@@ -38,7 +36,7 @@ export function pythonEnvironment(places, env, groups) {
     const state = readState(places);
     // Groups that the user added once are kept up to date with the rest.
     const kept = Object.keys(state?.installed ?? {});
-    return [...new Set(['build', 'runtime', 'cuda', ...kept, ...groups])].filter(
+    return [...new Set([...BASE_GROUPS, ...kept, ...groups])].filter(
       (group) => state?.installed[group] !== lockHash(places, group),
     );
   };
@@ -49,9 +47,9 @@ export function pythonEnvironment(places, env, groups) {
     ready: () => isSound(readState(places), python, named) && pending().length === 0,
     run: async () => {
       if (!isSound(readState(places), python, named)) await makeEnvironment(places, python, named);
-      for (const group of pending())
-        await install(places, python, group, splitArguments(env.AMMD_PIP_ARGS ?? ''));
-      checkConsistency(places, python);
+      const pip = { places, python, extra: splitArguments(env.AMMD_PIP_ARGS ?? '') };
+      for (const group of pending()) await install(pip, group);
+      checkConsistency(pip);
     },
   };
 }
@@ -68,7 +66,7 @@ function writeState(places, state) {
 
 /** @param {Places} places @param {string} group */
 function lockHash({ requirements }, group) {
-  return hashFiles(requirements, [`${group}.lock`]);
+  return hashFiles(requirements, [`${group}.lock`, ...(group === 'torch' ? ['torch-cpu.lock'] : [])]);
 }
 
 /**
@@ -120,73 +118,15 @@ async function makeEnvironment(places, python, named) {
 /**
  * Installs one group. It is noted before, so that an interruption is seen: pip leaves packages half written.
  *
- * @param {Places} places
- * @param {string} python
+ * @param {import('./pip.mjs').Pip} pip
  * @param {string} group
- * @param {readonly string[]} extra
  */
-async function install(places, python, group, extra) {
+async function install(pip, group) {
+  const { places } = pip;
   const state = readState(places);
   if (!state) throw new SetupError(`${places.environment} was removed meanwhile.`, 'Run the command again.');
-  const [lock = ''] = requirementFiles(places, [group], '.lock');
-  if (group !== 'cuda' || torchWants(places, python, lock)) {
-    writeState(places, { ...state, installing: group });
-    const build = group === 'build' ? [] : ['--no-build-isolation'];
-    const args = ['-m', 'pip', 'install', '--no-input', '--disable-pip-version-check', '--no-deps'];
-    await runProgram(python, [...args, '--require-hashes', ...build, '-r', lock, ...extra], {
-      cwd: places.root,
-      log: join(places.state, 'setup.log'),
-      what: `Installing Python packages (${basename(lock)})`,
-      remedy: RETRY,
-    });
-  }
-  writeState(places, {
-    ...state,
-    installing: '',
-    installed: { ...state.installed, [group]: lockHash(places, group) },
-  });
-}
-
-/**
- * Whether the torch that got installed is a build that needs packages of `lock`: the CPU wheels need none.
- *
- * @param {Places} places
- * @param {string} python
- * @param {string} lock
- */
-function torchWants(places, python, lock) {
-  const { status, stdout, stderr } = spawnSync(
-    python,
-    [join(places.requirements, 'installed.py'), 'torch-wants', lock],
-    { encoding: 'utf8' },
-  );
-  if (status !== 0) throw new SetupError(`The requirements of torch cannot be read:\n${stderr}`, RETRY);
-  return stdout !== '';
-}
-
-/**
- * `pip check`, without what was left out on purpose: the extras' own requirements.
- *
- * @param {Places} places
- * @param {string} python
- */
-function checkConsistency(places, python) {
-  const { stdout, stderr, status } = spawnSync(python, ['-m', 'pip', 'check'], { encoding: 'utf8' });
-  if (status === 0) return;
-  const ours = new Set(['runtime', 'cuda', 'dev'].flatMap((group) => packagesOf(places, group)));
-  const broken = stdout
-    .split('\n')
-    .filter((line) => ours.has(line.split(' ')[0]?.replaceAll('_', '-') ?? ''));
-  if (broken.length > 0) {
-    throw new SetupError(
-      `The Python packages do not fit together:\n${broken.join('\n')}${stderr}`,
-      `Remove ${places.environment} and run the command again.`,
-    );
-  }
-}
-
-/** @param {Places} places @param {string} group */
-function packagesOf(places, group) {
-  const lock = readFileSync(join(places.requirements, `${group}.lock`), 'utf8');
-  return [...lock.matchAll(/^([\w.-]+)==/gm)].map((match) => match[1] ?? '');
+  writeState(places, { ...state, installing: group });
+  await installGroup(pip, group);
+  const installed = { ...state.installed, [group]: lockHash(places, group) };
+  writeState(places, { ...state, installing: '', installed });
 }

@@ -59,7 +59,8 @@ def test_each_package_is_in_one_lock(locks: tuple[dict[str, dict[str, lock.Pin]]
     names = {name: sorted(pins) for name, pins in locks[0].items()}
     assert names == {
         "build": ["pip"],
-        "runtime": ["rouge-score", "torch", "tqdm"],
+        "runtime": ["rouge-score", "tqdm"],
+        "torch": ["torch"],
         "cuda": ["triton"],
         "dev": ["pytest"],
         "smollm2": [],
@@ -67,14 +68,11 @@ def test_each_package_is_in_one_lock(locks: tuple[dict[str, dict[str, lock.Pin]]
 
 
 def test_every_machine_has_its_hash(locks: tuple[dict[str, dict[str, lock.Pin]], Registry]) -> None:
-    torch = locks[0]["runtime"]["torch"]
+    torch = locks[0]["torch"]["torch"]
     for platform in ("manylinux_2_28_x86_64", "manylinux_2_42_aarch64", "macosx_14_0_arm64"):
         for python in ("3.11", "3.12"):
             assert f"torch-{platform}-{python}" in torch.hashes
     assert torch.requirement == "torch==2.13.0"  # no local label: it would refuse the other builds
-    listed = lock.listed_hashes((FOLDER / "torch_cpu.sha256").read_text())
-    assert len(listed) == 8
-    assert listed < torch.hashes
 
 
 def test_cuda_packages_are_asked_for_on_linux_only(
@@ -111,11 +109,20 @@ def test_render() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["build", "runtime", "cuda", "dev", "smollm2"])
+@pytest.mark.parametrize("name", ["build", "torch", "runtime", "cuda", "dev", "smollm2"])
 def test_written_locks_hold_pins_with_hashes_and_nothing_else(name: str) -> None:
     text = (FOLDER / f"{name}.lock").read_text()
     pin = r"[a-z0-9-]+==[\w.]+( \\\n    --hash=sha256:[0-9a-f]{64})+\n"
     assert re.fullmatch(rf"#[^\n]*\n({pin})+", text)
+
+
+def test_cpu_wheels_are_of_the_same_torch() -> None:
+    default, cpu = ((FOLDER / name).read_text() for name in ("torch.lock", "torch-cpu.lock"))
+    assert re.findall(r"^torch==(\S+)\+cpu", cpu, flags=re.MULTILINE) == re.findall(
+        r"^torch==(\S+)", default, flags=re.MULTILINE
+    )
+    hashes = [set(re.findall(r"sha256:([0-9a-f]{64})\b", text)) for text in (default, cpu)]
+    assert len(hashes[1]) == 8 and not hashes[0] & hashes[1]
 
 
 def test_written_locks_meet_the_ranges() -> None:

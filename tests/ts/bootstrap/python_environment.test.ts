@@ -7,12 +7,15 @@ import { pythonEnvironment } from '../../../ts/bootstrap/python_environment.mjs'
 import { temporaryFolder } from './temporary_folder.js';
 
 // A program that answers as Python does where the set-up asks it. `calls` gets a line for each thing it was made to
-// do; files beside it steer it: `broken` (pip fails), `cuda` (torch wants CUDA packages), `check` (pip check's words).
+// do; files beside it steer it: `broken` (pip fails), `cpu_wheel` (pip is
+// offered a CPU-only torch), `network` (what pip says when it cannot ask), `cuda` (torch wants CUDA packages), `check` (pip check's words).
 const FAKE_PYTHON = `#!/bin/sh
 here=HERE
 case "$*" in
   -c*) echo '{"version": [3, 12, 1], "path": "'"$0"'", "can_make": true}' ;;
   "-m venv "*) echo venv >> $here/calls; mkdir -p "$3/bin"; cp "$0" "$3/bin/python" ;;
+  "-m pip install "*--dry-run*) case "$*" in *" pkg-torch-cpu==1"*) ;; *) exit 9 ;; esac
+    if [ ! -e $here/cpu_wheel ]; then cat $here/network 2>/dev/null || echo "No matching distribution"; exit 1; fi >&2 ;;
   "-m pip install "*) echo "$*" | sed 's/.*--require-hashes //; s|-r [^ ]*/|-r |' >> $here/calls
     if [ -e $here/broken ]; then echo "no matching distribution"; exit 1; fi ;;
   "-m pip check") if [ -e $here/check ]; then cat $here/check; exit 1; fi ;;
@@ -21,7 +24,7 @@ case "$*" in
 esac
 `;
 
-const GROUPS = ['build', 'runtime', 'cuda', 'dev', 'smollm2'];
+const GROUPS = ['build', 'torch', 'torch-cpu', 'runtime', 'cuda', 'dev', 'smollm2'];
 let root: string;
 let python: string;
 
@@ -55,7 +58,12 @@ describe('pythonEnvironment', () => {
   test('is made once, with hashes checked, and then ready', async () => {
     expect(step().ready()).toBe(false);
     await step().run();
-    expect(calls()).toEqual(['venv', '-r build.lock', '--no-build-isolation -r runtime.lock']);
+    expect(calls()).toEqual([
+      'venv',
+      '-r build.lock',
+      '--no-build-isolation -r torch.lock',
+      '--no-build-isolation -r runtime.lock',
+    ]);
     expect(step().ready()).toBe(true);
     expect(step().python).toBe(join(root, '.venv/bin/python'));
   });
@@ -64,6 +72,18 @@ describe('pythonEnvironment', () => {
     writeFileSync(join(root, 'cuda'), 'triton\n');
     await step().run();
     expect(calls().at(-1)).toBe('--no-build-isolation -r cuda.lock');
+  });
+
+  test('gets a CPU-only torch where pip is offered one', async () => {
+    writeFileSync(join(root, 'cpu_wheel'), '');
+    await step().run();
+    expect(calls()[2]).toBe('--no-build-isolation -r torch-cpu.lock');
+  });
+
+  test('takes no gigabytes of CUDA because pip could not ask for the small wheel', async () => {
+    writeFileSync(join(root, 'network'), 'Connection refused\n');
+    await expect(step().run()).rejects.toThrow('pip cannot look for packages:\nConnection refused');
+    expect(calls()).toEqual(['venv', '-r build.lock']);
   });
 
   test('a group asked for later is added, and kept from then on', async () => {
