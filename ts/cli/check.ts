@@ -3,15 +3,15 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { CommandModule } from 'yargs';
 import { AmmdError } from '../common/errors.js';
-import { configToYaml, type ResolvedConfig, resolveConfig } from '../config/resolve.js';
+import { configToYaml, type ResolvedConfig } from '../config/resolve.js';
 import { planRun } from '../plan/run.js';
 import { preflight, type StagePreflight } from '../run/preflight.js';
 import { RunFolder } from '../run/run_folder.js';
 import { openSession } from '../run/session.js';
+import { type ConfigArguments, configOptions, resolveArguments } from './config_options.js';
 
-interface CheckArguments {
+interface CheckArguments extends ConfigArguments {
   readonly config: string;
-  readonly set: readonly string[];
   readonly 'dry-run': boolean;
   readonly json: boolean;
 }
@@ -43,8 +43,8 @@ function printPreflight(outcomes: readonly StagePreflight[]): void {
   }
 }
 
-async function check({ config, set, 'dry-run': dryRun, json }: CheckArguments): Promise<void> {
-  const resolved = resolveConfig(config, set);
+async function check({ config, 'dry-run': dryRun, json, ...options }: CheckArguments): Promise<void> {
+  const resolved = resolveArguments(config, options);
   const { hash, warnings } = resolved;
   if (!json) {
     console.log(configToYaml(resolved.config));
@@ -67,18 +67,11 @@ export const checkCommand: CommandModule<object, CheckArguments> = {
   command: 'check <config>',
   describe: 'Validate a configuration, print it fully resolved, and try its models and data (preflight)',
   builder: (yargs) =>
-    yargs
+    configOptions(yargs)
       .positional('config', {
         type: 'string',
         demandOption: true,
         describe: 'YAML file, or name of a shipped one',
-      })
-      .option('set', {
-        type: 'string',
-        array: true,
-        nargs: 1,
-        default: [] as string[],
-        describe: 'Override a key: a.b.c=VALUE; may be repeated',
       })
       .option('dry-run', {
         type: 'boolean',

@@ -1,4 +1,5 @@
 import type { CommandModule } from 'yargs';
+import { configOptions } from './config_options.js';
 import { TRACE } from './run_output.js';
 import { type TrainArguments, train } from './train.js';
 
@@ -8,14 +9,7 @@ export const startCommand: CommandModule<object, StartArguments> = {
   command: ['start', 'quickstart'],
   describe: 'The main job: teacher, student, AMMD beside SFT and KD on built-in tasks; minutes on a CPU',
   builder: (yargs) =>
-    yargs
-      .option('set', {
-        type: 'string',
-        array: true,
-        nargs: 1,
-        default: [] as string[],
-        describe: 'Override a key of configs/runs/quickstart.yaml: a.b.c=VALUE; may be repeated',
-      })
+    configOptions(yargs)
       .option('out', { type: 'string', describe: 'Run folder to make; default runs/quickstart-TIME' })
       .option('json', { type: 'boolean', default: false, describe: 'Events as JSON lines on stdout' })
       .option('trace', { type: 'string', describe: TRACE })

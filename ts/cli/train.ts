@@ -1,38 +1,30 @@
 import type { CommandModule } from 'yargs';
-import { resolveConfig } from '../config/resolve.js';
 import { startRun } from '../run/run.js';
+import { type ConfigArguments, configOptions, resolveArguments } from './config_options.js';
 import { showRun, TRACE } from './run_output.js';
 
-export interface TrainArguments {
+export interface TrainArguments extends ConfigArguments {
   readonly config: string;
-  readonly set: readonly string[];
   readonly out: string | undefined;
   readonly json: boolean;
   readonly trace: string | undefined;
 }
 
 /** Resolves the configuration, runs it, and prints the results. Nothing is written when the config is wrong. */
-export async function train({ config, set, out, json, trace }: TrainArguments): Promise<void> {
-  const resolved = resolveConfig(config, set);
-  await showRun({ json, trace }, (options) => startRun(resolved, out, options));
+export async function train({ config, out, json, trace, ...options }: TrainArguments): Promise<void> {
+  const resolved = resolveArguments(config, options);
+  await showRun({ json, trace }, (run) => startRun(resolved, out, run));
 }
 
 export const trainCommand: CommandModule<object, TrainArguments> = {
   command: 'train <config>',
   describe: 'Run a configuration: train, evaluate, write the run folder and its report',
   builder: (yargs) =>
-    yargs
+    configOptions(yargs)
       .positional('config', {
         type: 'string',
         demandOption: true,
         describe: 'YAML file, or name of a shipped one',
-      })
-      .option('set', {
-        type: 'string',
-        array: true,
-        nargs: 1,
-        default: [] as string[],
-        describe: 'Override a key: a.b.c=VALUE; may be repeated',
       })
       .option('out', { type: 'string', describe: 'Run folder to make; default runs/NAME-TIME' })
       .option('json', { type: 'boolean', default: false, describe: 'Events as JSON lines on stdout' })

@@ -178,6 +178,17 @@ const phase = (stage: string, detail: string, done: number): RunEvent => ({
   total: 1,
 });
 
+/** What a user should know of what was loaded: engine fallbacks, lines skipped, rows cut. */
+function notesOn({ student, teacher, datasets }: LoadedStage): readonly string[] {
+  const ofData = Object.entries(datasets).flatMap(([name, data]) => [
+    ...(data.bad_lines > 0 ? [`dataset ${name}: ${data.bad_lines} bad lines skipped`] : []),
+    ...(data.cut_prompts + data.cut_responses > 0
+      ? [`dataset ${name}: ${data.cut_prompts} prompts and ${data.cut_responses} responses cut to the limit`]
+      : []),
+  ]);
+  return [...student.notes, ...(teacher?.notes ?? []), ...ofData];
+}
+
 /**
  * Runs one stage, from its newest checkpoint where there is one.
  *
@@ -191,6 +202,8 @@ export async function runStage(context: StageContext, plan: StagePlan): Promise<
   const loaded = await loadStage(context.client, plan, context.config, context.run);
   const rows = Object.fromEntries(Object.entries(loaded.datasets).map(([name, data]) => [name, data.rows]));
   const stage = withRows(plan, rows);
+  for (const message of notesOn(loaded))
+    context.emit({ kind: 'note', message: `stage ${plan.name}: ${message}` });
   const restored = await restoreNewest(context, folder);
   context.onLoaded(loaded);
   context.emit(phase(plan.name, 'models and data', 1));
