@@ -27,6 +27,9 @@ class OperationContext:
     first change to the session. Up to there it can be cancelled or run out of time, and its failure leaves no
     trace; from there on it runs to its end.
 
+    Attributes:
+        step: 0-based optimizer step that the operation belongs to, once its arguments are decoded.
+
     Args:
         request_id: of the request.
         op: name of the operation.
@@ -45,6 +48,7 @@ class OperationContext:
     ) -> None:
         self.request_id = request_id
         self.op = op
+        self.step: int | None = None
         self._clock = clock
         self._deadline_ms = deadline_ms
         self._progress = progress if progress is not None else Progress()
@@ -62,6 +66,10 @@ class OperationContext:
     def elapsed_ms(self) -> float:
         """Milliseconds since the operation began."""
         return (self._clock() - self._started) * 1000.0
+
+    def describe(self) -> str:
+        """The operation and its step, for people, who count steps from 1."""
+        return self.op if self.step is None else f"{self.op} of step {self.step + 1}"
 
     def cancel(self) -> bool:
         """Asks the operation to stop; from another thread. False when the commit point is passed."""

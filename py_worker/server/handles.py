@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar
 
+from msgspec import Struct
+
 from py_worker.server.errors import ArgumentError, HandleExistsError, OverBudgetError, UnknownHandleError
 from py_worker.server.protocol_gen import HandleUsage
 
@@ -29,6 +31,15 @@ def scope_of(name: str) -> Scope:
 def step_of(name: str) -> int:
     """N of `step:N/...`."""
     return int(name.partition("/")[0].partition(":")[2])
+
+
+def step_of_args(args: Struct) -> int | None:
+    """The optimizer step that an operation's arguments name, by number or by one of its handles."""
+    step = getattr(args, "step", None)
+    if step is not None:
+        return int(step)
+    named = (getattr(args, field, None) for field in ("out", "batch"))
+    return next((step_of(name) for name in named if name is not None and scope_of(name) == "step"), None)
 
 
 class HandleTable:

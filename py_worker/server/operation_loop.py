@@ -12,6 +12,7 @@ from py_worker.server.completion import Completion, Eventually, ImmediateComplet
 from py_worker.server.context import OperationContext, Progress
 from py_worker.server.conversation import aborted
 from py_worker.server.errors import CancelledError, QueueTimeoutError, error_info
+from py_worker.server.handles import step_of_args
 from py_worker.server.protocol_gen import QUEUE_MS, ErrorInfo, ReplyMessage
 from py_worker.server.replies import EncodedReply
 from py_worker.server.request_queue import Admitted, RequestQueue
@@ -89,6 +90,7 @@ class OperationLoop:
         try:
             self._require_runnable(request)
             args = decode_args(request.message.op, request.message.args)
+            context.step = step_of_args(args)
             return ops.run(request.message.op, self._session, args, context)
         except Exception as error:
             # The error is turned into text here: holding its traceback would hold the operation's tensors.

@@ -32,9 +32,10 @@ class Admitted:
 
 @dataclass(frozen=True)
 class QueueState:
-    """What a pong tells."""
+    """What a pong tells; and the operation that ended last, for last words."""
 
     running: OperationContext | None
+    last: OperationContext | None
     requests: int
     bytes: int
 
@@ -61,6 +62,7 @@ class RequestQueue:
         self._bytes = 0
         self._taken: Admitted | None = None
         self._running: OperationContext | None = None
+        self._last: OperationContext | None = None
         self._closed = False
         self._changed = threading.Condition()
 
@@ -98,6 +100,7 @@ class RequestQueue:
     def finish(self) -> None:
         """The request got last is done."""
         with self._changed:
+            self._last = self._running or self._last
             self._running = None
             self._taken = None
 
@@ -123,4 +126,4 @@ class RequestQueue:
     def state(self) -> QueueState:
         """What runs and what waits."""
         with self._changed:
-            return QueueState(self._running, len(self._waiting), self._bytes)
+            return QueueState(self._running, self._last, len(self._waiting), self._bytes)

@@ -37,10 +37,12 @@ class Worker:
         return status
 
     def describe(self) -> str:
-        """What is running, for people."""
+        """What is running, or ran last, for people."""
         state = self._queue.state()
-        if state.running is None:
-            return "no operation was running"
-        running = state.running
-        what = f"{running.op} (request {running.request_id}), {running.elapsed_ms:.0f} ms after its start"
-        return f"running was {what}; `ammd resume` continues from the last checkpoint"
+        if state.running is not None:
+            return (
+                f"running was {state.running.describe()}, {state.running.elapsed_ms:.0f} ms after its start"
+            )
+        if state.last is not None:
+            return f"no operation was running, the last was {state.last.describe()}"
+        return "no operation had run"

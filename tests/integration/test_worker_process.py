@@ -111,7 +111,7 @@ def test_sigterm_ends_it_and_ctrl_c_does_not(controller: Controller, start: Star
     process.send_signal(signal.SIGTERM)
     _, error = process.communicate(timeout=20)
     assert process.returncode == 128 + signal.SIGTERM
-    assert "no operation was running" in error
+    assert "no operation had run" in error
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_it_does_not_outlive_its_controller(controller: Controller, tmp_path: Pa
     parent = subprocess.Popen(
         [sys.executable, "-c", GO_BETWEEN, *command(controller.endpoint)],
         cwd=ROOT,
-        env=environment(),
+        env={**environment(), "AMMD_RESUME_HINT": "ammd resume runs/demo"},
         stderr=log,
     )
     controller.welcome()
@@ -168,5 +168,5 @@ def test_it_does_not_outlive_its_controller(controller: Controller, tmp_path: Pa
     log.close()
     text = (tmp_path / "log").read_text()
     assert "its controller is gone" in text
-    assert "measure (request 4)" in text
-    assert "ammd resume" in text
+    assert "running was measure, " in text
+    assert "continue with: ammd resume runs/demo" in text

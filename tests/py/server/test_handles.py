@@ -1,14 +1,16 @@
 """Names, scopes and budgets of what stays in the worker."""
 
 import pytest
+from msgspec import Struct
 
+from py_worker.server import protocol_gen
 from py_worker.server.errors import (
     ArgumentError,
     HandleExistsError,
     OverBudgetError,
     UnknownHandleError,
 )
-from py_worker.server.handles import HandleTable, scope_of, step_of
+from py_worker.server.handles import HandleTable, scope_of, step_of, step_of_args
 
 
 def counts(table: HandleTable) -> dict[str, tuple[int, int]]:
@@ -81,3 +83,17 @@ def test_dropping() -> None:
         table.require_alive(["buffer/a", "buffer/b"])
     table.drop(["buffer/a", "buffer/a"])
     assert counts(table)["buffer"] == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("args", "step"),
+    [
+        (protocol_gen.EndStepArgs(step=7), 7),
+        (protocol_gen.BuildArgs(out="step:3/batch", parts=[]), 3),
+        (protocol_gen.ScoreArgs(batch="step:4/batch", teacher=False, student="none", micro_batch=0), 4),
+        (protocol_gen.BuildArgs(out="buffer/kept", parts=[]), None),
+        (protocol_gen.ReportMemoryArgs(), None),
+    ],
+)
+def test_the_step_of_an_operation_is_read_off_its_arguments(args: Struct, step: int | None) -> None:
+    assert step_of_args(args) == step
