@@ -1,21 +1,32 @@
-import { closeSync, fsyncSync, openSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 /**
  * Writes a file so that after a crash it has either its old or its new content: temporary file, flush,
  * rename, flush of the folder.
+ *
+ * @throws Error of the file system; the file then has its old content, and no temporary file is left.
  */
 export function writeFileAtomic(file: string, text: string): void {
   const temporary = `${file}.tmp-${process.pid}`;
-  const descriptor = openSync(temporary, 'w');
   try {
-    writeSync(descriptor, text);
+    writeFlushed(temporary, text);
+    renameSync(temporary, file);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+  syncFolder(path.dirname(file));
+}
+
+function writeFlushed(file: string, text: string): void {
+  const descriptor = openSync(file, 'w');
+  try {
+    writeFileSync(descriptor, text);
     fsyncSync(descriptor);
   } finally {
     closeSync(descriptor);
   }
-  renameSync(temporary, file);
-  syncFolder(path.dirname(file));
 }
 
 /** Makes renames and new entries of a folder durable. */

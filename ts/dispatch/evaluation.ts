@@ -1,5 +1,5 @@
 import type { OperationArgs, OperationResult } from '../wire/protocol.gen.js';
-import type { WorkerClient } from './client.js';
+import type { CallOptions, WorkerClient } from './client.js';
 
 /** Rows of one request: small enough that a cancel or a progress line waits for a second or so, not minutes. */
 const ROWS_PER_REQUEST = 128;
@@ -17,6 +17,16 @@ function joinLists(parts: readonly Readonly<Record<string, readonly number[]>>[]
   return Object.fromEntries(names.map((name) => [name, parts.flatMap((part) => part[name] ?? [])]));
 }
 
+/** For one who waits. */
+export interface EvaluationWatch {
+  /** Called with the number of rows done so far, whenever a request has been answered. */
+  readonly onRows?: (done: number) => void;
+  /** Aborting cancels what has not been answered. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const callOptions = ({ signal }: EvaluationWatch): CallOptions => (signal === undefined ? {} : { signal });
+
 export type EvaluateArgs = Omit<OperationArgs<'evaluate'>, 'rows'> & { readonly rows: readonly number[] };
 export type Evaluated = OperationResult<'evaluate'>;
 
@@ -24,20 +34,24 @@ export type Evaluated = OperationResult<'evaluate'>;
  * Generates for `rows` and scores the responses, in several requests that are all sent at once. What comes back
  * does not depend on the split: random numbers are keyed by row and position.
  *
- * @param onRows called with the number of rows done so far, whenever a request has been answered.
+ * @throws WireError `cancelled` or `aborted` once the signal has been aborted.
  */
 export async function evaluateRows(
   client: WorkerClient,
   args: EvaluateArgs,
-  onRows: (done: number) => void = () => {},
+  watch: EvaluationWatch = {},
 ): Promise<Evaluated> {
   let done = 0;
   const results = await Promise.all(
     shardsOf(args.rows).map(async (rows, index) => {
       const texts = Math.max(0, Math.min(rows.length, args.texts - index * ROWS_PER_REQUEST));
-      const { result } = await client.call('evaluate', { ...args, rows: [...rows], texts });
+      const { result } = await client.call(
+        'evaluate',
+        { ...args, rows: [...rows], texts },
+        callOptions(watch),
+      );
       done += rows.length;
-      onRows(done);
+      watch.onRows?.(done);
       return result;
     }),
   );
@@ -54,11 +68,19 @@ export type MeasureArgs = Omit<OperationArgs<'measure'>, 'rows'> & { readonly ro
 export type Measured = OperationResult<'measure'>;
 
 /** Teacher-forced figures of `rows`: per metric one mean over response tokens a row. */
-export async function measureRows(client: WorkerClient, args: MeasureArgs): Promise<Measured> {
+export async function measureRows(
+  client: WorkerClient,
+  args: MeasureArgs,
+  watch: EvaluationWatch = {},
+): Promise<Measured> {
+  let done = 0;
   const results = await Promise.all(
-    shardsOf(args.rows).map(
-      async (rows) => (await client.call('measure', { ...args, rows: [...rows] })).result,
-    ),
+    shardsOf(args.rows).map(async (rows) => {
+      const { result } = await client.call('measure', { ...args, rows: [...rows] }, callOptions(watch));
+      done += rows.length;
+      watch.onRows?.(done);
+      return result;
+    }),
   );
   return {
     values: joinLists(results.map((result) => result.values)),

@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { syncFolder, writeFileAtomic, writeJsonAtomic } from '../common/atomic_file.js';
+import { sha256 } from '../common/hash.js';
 import type { WorkerClient } from '../dispatch/client.js';
 import { RunError } from './errors.js';
 import { journalOffsetsSchema } from './stage_journals.js';
@@ -37,7 +37,6 @@ export interface Checkpoint {
   readonly controller: ControllerState;
 }
 
-const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 const folderName = (step: number) => `step-${String(step).padStart(8, '0')}`;
 
 /**

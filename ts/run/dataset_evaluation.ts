@@ -1,6 +1,6 @@
 import type { EvaluationConfig } from '../config/schema.js';
 import type { WorkerClient } from '../dispatch/client.js';
-import { evaluateRows } from '../dispatch/evaluation.js';
+import { type EvaluationWatch, evaluateRows } from '../dispatch/evaluation.js';
 import type { EvaluationRow, SampleRow } from '../metrics/rows.js';
 
 export interface Decoding {
@@ -49,7 +49,7 @@ export interface DatasetEvaluated {
 export async function evaluateDataset(
   client: WorkerClient,
   evaluation: DatasetEvaluation,
-  onRows: (done: number) => void,
+  watch: EvaluationWatch = {},
 ): Promise<DatasetEvaluated> {
   const { about, dataset, rows, decoding, metrics, sampling, texts, keepScores } = evaluation;
   const greedy = decoding.decoding === 'greedy';
@@ -64,7 +64,7 @@ export async function evaluateDataset(
       metrics: [...metrics],
       texts: Math.min(texts, rows),
     },
-    onRows,
+    watch,
   );
   return {
     rows: Object.entries(evaluated.scores).map(([metric, scores]) => ({

@@ -5,6 +5,9 @@ export type RunErrorCode =
   | 'run_locked'
   | 'run_not_found'
   | 'run_finished'
+  | 'manifest_invalid'
+  | 'model_not_found'
+  | 'config_changed'
   | 'checkpoint_invalid'
   | 'stage_failed'
   | 'interrupted';

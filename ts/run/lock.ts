@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { z } from 'zod';
 import { RunError } from './errors.js';
@@ -6,11 +6,16 @@ import { RunError } from './errors.js';
 const ownerSchema = z.object({ pid: z.int(), host: z.string(), since: z.string() });
 type Owner = z.infer<typeof ownerSchema>;
 
+/** A lock without an owner after this time was left by a process killed between creating and writing the file. */
+const WRITING_MS = 5000;
+
+const hasCode = (error: unknown, code: string) =>
+  error instanceof Error && 'code' in error && error.code === code;
+
 function readOwner(file: string): Owner | undefined {
   try {
     return ownerSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
   } catch {
-    // Killed between creating and writing the file: no process that lives can be the owner.
     return undefined;
   }
 }
@@ -20,12 +25,29 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+    return hasCode(error, 'EPERM'); // it lives and belongs to somebody else
   }
 }
 
-function isStale(owner: Owner | undefined): boolean {
-  return owner === undefined || (owner.host === hostname() && !isAlive(owner.pid));
+function isStale(file: string, owner: Owner | undefined): boolean {
+  if (owner !== undefined) return owner.host === hostname() && !isAlive(owner.pid);
+  const written = statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  return Date.now() - written > WRITING_MS;
+}
+
+/** False when there is a lock already. */
+function tryLock(file: string): boolean {
+  let descriptor: number;
+  try {
+    descriptor = openSync(file, 'wx');
+  } catch (error) {
+    if (hasCode(error, 'EEXIST')) return false;
+    throw error;
+  }
+  const owner: Owner = { pid: process.pid, host: hostname(), since: new Date().toISOString() };
+  writeSync(descriptor, JSON.stringify(owner));
+  closeSync(descriptor);
+  return true;
 }
 
 /**
@@ -36,25 +58,17 @@ function isStale(owner: Owner | undefined): boolean {
  * @throws RunError `run_locked` when another process holds it.
  */
 export function acquireLock(file: string): () => void {
-  for (let attempt = 0; ; attempt += 1) {
-    try {
-      const descriptor = openSync(file, 'wx');
-      writeSync(
-        descriptor,
-        JSON.stringify({ pid: process.pid, host: hostname(), since: new Date().toISOString() }),
-      );
-      closeSync(descriptor);
-      return () => rmSync(file, { force: true });
-    } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
-    }
+  for (let attempt = 0; !tryLock(file); attempt += 1) {
     const owner = readOwner(file);
-    if (attempt > 0 || !isStale(owner))
-      throw new RunError(
-        'run_locked',
-        `the run is in use by process ${owner?.pid ?? '?'} on ${owner?.host ?? '?'} since ${owner?.since ?? '?'}`,
-        { hint: `wait for it to end, or stop it; if it is gone for good, delete ${file}` },
-      );
+    if (attempt > 0 || !isStale(file, owner)) throw lockedError(file, owner);
     rmSync(file, { force: true });
   }
+  return () => rmSync(file, { force: true });
+}
+
+function lockedError(file: string, owner: Owner | undefined): RunError {
+  const { pid = '?', host = '?', since = '?' } = owner ?? {};
+  return new RunError('run_locked', `the run is in use by process ${pid} on ${host} since ${since}`, {
+    hint: `wait for it to end, or stop it; if it is gone for good, delete ${file}`,
+  });
 }

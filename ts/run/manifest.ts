@@ -2,33 +2,40 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { cpus, hostname, platform, release, totalmem } from 'node:os';
 import path from 'node:path';
+import { z } from 'zod';
 import { writeJsonAtomic } from '../common/atomic_file.js';
 import { packageRoot } from '../config/files.js';
 import type { RunPlan, StagePlan } from '../plan/types.js';
+import { RunError } from './errors.js';
 import type { LoadedStage } from './stage_setup.js';
 
-/** What a reader needs to judge and repeat a run; grows as stages are loaded. */
-export interface RunManifest {
-  readonly format: 1;
-  readonly name: string;
-  readonly config_hash: string;
-  readonly seed: number;
-  readonly created: string;
-  /** Each time the run was continued. */
-  readonly resumed: readonly string[];
-  readonly versions: Readonly<Record<string, string>>;
-  readonly hardware: Readonly<Record<string, string | number>>;
-  /** Commit of this program's clone, with `+changes` when files differ; null for an installed package. */
-  readonly git_commit: string | null;
-  readonly stages: Readonly<Record<string, StageManifest>>;
-}
+const factsSchema = z.record(z.string(), z.record(z.string(), z.union([z.string(), z.number()])));
 
-export interface StageManifest {
-  readonly method: string;
-  readonly seeds: Readonly<Record<string, number>>;
-  readonly models: Readonly<Record<string, Readonly<Record<string, string | number>>>>;
-  readonly data: Readonly<Record<string, Readonly<Record<string, string | number>>>>;
-}
+const stageManifestSchema = z.strictObject({
+  method: z.string(),
+  /** Seeds derived from the root, by what they are for. */
+  seeds: z.record(z.string(), z.number()),
+  models: factsSchema,
+  data: factsSchema,
+});
+export type StageManifest = Readonly<z.infer<typeof stageManifestSchema>>;
+
+const runManifestSchema = z.strictObject({
+  format: z.literal(1),
+  name: z.string(),
+  config_hash: z.string(),
+  seed: z.number(),
+  created: z.string(),
+  /** Each time the run was continued. */
+  resumed: z.array(z.string()),
+  versions: z.record(z.string(), z.string()),
+  hardware: z.record(z.string(), z.union([z.string(), z.number()])),
+  /** Commit of this program's clone, with `+changes` when files differ; null for an installed package. */
+  git_commit: z.string().nullable(),
+  stages: z.record(z.string(), stageManifestSchema),
+});
+/** What a reader needs to judge and repeat a run; grows as stages are loaded. */
+export type RunManifest = Readonly<z.infer<typeof runManifestSchema>>;
 
 /** Who the worker is, as its hello and its configuration said. */
 export interface WorkerIdentity {
@@ -112,10 +119,21 @@ export function withStage(manifest: RunManifest, stage: StagePlan, loaded: Loade
   return { ...manifest, stages: { ...manifest.stages, [stage.name]: entry } };
 }
 
-/** The manifest of a run that goes on, with this resumption noted. */
+/**
+ * The manifest of a run that goes on, with this resumption noted.
+ *
+ * @throws RunError `manifest_invalid`.
+ */
 export function readManifest(file: string, now: Date): RunManifest {
-  const manifest = JSON.parse(readFileSync(file, 'utf8')) as RunManifest;
-  return { ...manifest, resumed: [...manifest.resumed, now.toISOString()] };
+  try {
+    const manifest = runManifestSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
+    return { ...manifest, resumed: [...manifest.resumed, now.toISOString()] };
+  } catch (cause) {
+    throw new RunError('manifest_invalid', `${file} is no manifest of a run`, {
+      cause,
+      hint: 'it was changed by hand or written by another version; restore it to resume the run',
+    });
+  }
 }
 
 export function writeManifest(file: string, manifest: RunManifest): void {

@@ -1,54 +1,56 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { resolveConfig } from '../config/resolve.js';
-import type { ModelConfig, RunConfig } from '../config/schema.js';
-import { planRun } from '../plan/run.js';
+import type { ModelConfig, RunConfig, StageConfig } from '../config/schema.js';
 import { RunError } from './errors.js';
-import { openRunFolder, RunFolder } from './run_folder.js';
+import { RunFolder } from './run_folder.js';
 
 /** A model to evaluate or to generate with: the student of a run's stage, or any model by its source. */
 export interface ModelTarget {
   readonly source: string;
   /** For rows and messages: the stage, or the source itself. */
   readonly name: string;
-  /** Of the run, where the target is one: its datasets and templates apply. */
-  readonly config: RunConfig | null;
-  /** The stage's settings, where the target is a run. */
-  readonly stage: string | null;
+  /** Where the target is a run: its datasets, templates and ways of evaluation apply. */
+  readonly run: { readonly config: RunConfig; readonly stage: StageConfig } | null;
 }
 
-function isRun(target: string): boolean {
-  return existsSync(new RunFolder(target).config) && existsSync(new RunFolder(target).manifest);
-}
-
-function ofRun(target: string, wanted: string | undefined): ModelTarget {
-  const folder = openRunFolder(target);
-  const { config, hash } = resolveConfig(folder.config);
-  const stages = planRun({ config, hash }).stages.map(({ name }) => name);
-  const done = stages.filter((name) => existsSync(folder.stage(name).done));
-  const stage = wanted ?? done.at(-1);
-  if (stage === undefined || !done.includes(stage))
+function ofRun(folder: RunFolder, target: string, wanted: string | undefined): ModelTarget {
+  const { config } = resolveConfig(folder.config);
+  const done = Object.keys(config.stages).filter((name) => existsSync(folder.stage(name).done));
+  const name = wanted ?? done.at(-1);
+  const stage = name === undefined || !done.includes(name) ? undefined : config.stages[name];
+  if (name === undefined || stage === undefined)
     throw new RunError(
-      'run_not_found',
-      stage === undefined ? `no stage of ${target} is done` : `${target} has no finished stage ${stage}`,
+      'model_not_found',
+      name === undefined ? `no stage of ${target} is done` : `${target} has no finished stage ${name}`,
       { hint: `finished stages: ${done.join(', ') || 'none'}; continue the run with: ammd resume ${target}` },
     );
-  return { source: path.resolve(folder.stage(stage).student), name: stage, config, stage };
+  return { source: path.resolve(folder.stage(name).student), name, run: { config, stage } };
 }
 
-/** `target` is a run folder (with `stage`, or its last finished one), a model folder, a hub name, gguf:… or package:…. */
+/**
+ * `target` is a run folder (with `stage`, or its last finished one), a model folder, a hub name, gguf:… or package:….
+ *
+ * @throws RunError `model_not_found`: a file, a folder with neither a run nor a model, or a stage that is not done.
+ */
 export function findModel(target: string, stage: string | undefined): ModelTarget {
-  if (isRun(target)) return ofRun(target, stage);
-  if (existsSync(target) && !readdirSync(target).includes('config.json'))
-    throw new RunError('run_not_found', `${target} holds neither a run nor a model`, {
+  const run = new RunFolder(target);
+  if (run.holdsRun()) return ofRun(run, target, stage);
+  if (stage !== undefined)
+    throw new RunError('model_not_found', `${target} is no run, so it has no stage ${stage}`, {
+      hint: 'leave --stage out, or give a run folder',
+    });
+  const found = statSync(target, { throwIfNoEntry: false });
+  if (found === undefined) return { source: target, name: target, run: null };
+  if (!found.isDirectory())
+    throw new RunError('model_not_found', `${target} is a file`, {
+      hint: target.endsWith('.gguf') ? `a GGUF file is given as gguf:${target}` : 'give a folder',
+    });
+  if (!existsSync(path.join(target, 'config.json')))
+    throw new RunError('model_not_found', `${target} holds neither a run nor a model`, {
       hint: 'a run folder has config.yaml and manifest.json, a model folder config.json',
     });
-  return {
-    source: existsSync(target) ? path.resolve(target) : target,
-    name: target,
-    config: null,
-    stage: null,
-  };
+  return { source: path.resolve(target), name: target, run: null };
 }
 
 /** The target as the worker loads it. */

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { RunError } from './errors.js';
 
@@ -33,6 +33,11 @@ export class RunFolder {
   }
   get table(): string {
     return path.join(this.path, 'results.md');
+  }
+
+  /** Whether a run has begun here: one that fails before its first stage has loaded leaves no manifest. */
+  holdsRun(): boolean {
+    return existsSync(this.config) && existsSync(this.manifest);
   }
 
   stage(name: string): StageFolder {
@@ -77,24 +82,30 @@ function timestamp(now: Date): string {
   return `${digits.slice(0, 8)}-${digits.slice(9, 15)}`;
 }
 
+function makeGivenFolder(out: string): RunFolder {
+  const run = new RunFolder(out);
+  const found = statSync(out, { throwIfNoEntry: false });
+  if (found !== undefined && !found.isDirectory())
+    throw new RunError('run_exists', `${out} is a file`, { hint: 'give a folder as --out' });
+  if (found !== undefined && readdirSync(out).length > 0)
+    throw new RunError('run_exists', `${out} exists and is not empty`, {
+      hint: `give another --out${run.holdsRun() ? `, or continue that run with: ammd resume ${out}` : ''}`,
+    });
+  mkdirSync(out, { recursive: true });
+  return run;
+}
+
 /**
  * Makes the folder of a new run: `out` where given, else `runs/NAME-YYYYMMDD-HHMMSS` (UTC).
  *
- * @throws RunError `run_exists` when `out` exists and is not empty.
+ * @throws RunError `run_exists` when `out` is a file, or a folder that is not empty.
  */
 export function makeRunFolder(name: string, out: string | undefined, now: Date): RunFolder {
-  if (out !== undefined) {
-    if (existsSync(out) && readdirSync(out).length > 0)
-      throw new RunError('run_exists', `${out} exists and is not empty`, {
-        hint: `give another --out, or continue that run with: ammd resume ${out}`,
-      });
-    mkdirSync(out, { recursive: true });
-    return new RunFolder(out);
-  }
+  if (out !== undefined) return makeGivenFolder(out);
   const base = path.join('runs', `${name}-${timestamp(now)}`);
+  mkdirSync('runs', { recursive: true });
   for (let attempt = 1; ; attempt += 1) {
     const candidate = attempt === 1 ? base : `${base}-${attempt}`;
-    mkdirSync(path.dirname(candidate), { recursive: true });
     try {
       mkdirSync(candidate);
       return new RunFolder(candidate);
@@ -111,12 +122,11 @@ export function makeRunFolder(name: string, out: string | undefined, now: Date):
  */
 export function openRunFolder(folder: string): RunFolder {
   const run = new RunFolder(folder);
-  if (existsSync(run.config) && existsSync(run.manifest)) return run;
-  throw new RunError('run_not_found', `${folder} holds no run (config.yaml and manifest.json are missing)`, {
+  if (run.holdsRun()) return run;
+  const missing = existsSync(folder)
+    ? 'holds no run (config.yaml and manifest.json are missing)'
+    : 'does not exist';
+  throw new RunError('run_not_found', `${folder} ${missing}`, {
     hint: 'give the folder that `ammd train` printed, for example runs/quickstart-20260101-120000',
   });
-}
-
-export function readJson(file: string): unknown {
-  return JSON.parse(readFileSync(file, 'utf8'));
 }

@@ -9,7 +9,7 @@ import type { WorkerIdentity } from './manifest.js';
 import { configureWorker } from './stage_setup.js';
 
 export interface SessionOptions {
-  /** Python with the worker's packages; by default the one the set-up made (AMMD_WORKER_PYTHON), else `python3`. */
+  /** Python with the worker's packages; by default `workerPython()`. */
   readonly python?: string;
   /** Hears of every request, reply and cancel. */
   readonly messageLog?: (entry: MessageLogEntry) => void;
@@ -32,6 +32,11 @@ export function ammdVersion(): string {
   return (JSON.parse(text) as { readonly version: string }).version;
 }
 
+/** The Python that workers are started with: the one the set-up made, else the first on the path. */
+export function workerPython(): string {
+  return process.env.AMMD_WORKER_PYTHON ?? 'python3';
+}
+
 /** @throws WorkerFailure when the worker cannot be started, WireError when it refuses its settings. */
 export async function openSession(
   settings: RunConfig['worker'],
@@ -39,7 +44,7 @@ export async function openSession(
   options: SessionOptions = {},
 ): Promise<Session> {
   const worker = await startWorker({
-    python: options.python ?? process.env.AMMD_WORKER_PYTHON ?? 'python3',
+    python: options.python ?? workerPython(),
     packageRoot: packageRoot(),
     logFile,
     transport: settings.transport,

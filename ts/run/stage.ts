@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { writeJsonAtomic } from '../common/atomic_file.js';
+import { showPath } from '../config/files.js';
 import type { RunConfig } from '../config/schema.js';
 import type { WorkerClient } from '../dispatch/client.js';
 import type { RunEvent } from '../metrics/events.js';
@@ -12,12 +13,12 @@ import {
   type Best,
   type Checkpoint,
   checkpointOf,
-  listCheckpoints,
   pruneCheckpoints,
   readCheckpoint,
   writeCheckpoint,
 } from './checkpoints.js';
 import { RunError } from './errors.js';
+import { restore, restoreNewest } from './restore.js';
 import type { RunFolder, StageFolder } from './run_folder.js';
 import { bestValue, type EvaluationContext, evaluateStage, isBetter } from './stage_evaluation.js';
 import { NO_ROWS, StageJournals } from './stage_journals.js';
@@ -66,6 +67,7 @@ class StageRunner {
       rows: Object.fromEntries(Object.entries(loaded.datasets).map(([name, data]) => [name, data.rows])),
       append: (row) => this.#journals.append(row),
       emit: context.emit,
+      signal: context.signal,
     };
   }
 
@@ -73,6 +75,7 @@ class StageRunner {
     const { client, now, signal } = this.#context;
     if (from.step === 0 && this.#stage.evaluation.initial)
       await evaluateStage(this.#evaluation, 0, 'initial');
+    if (signal?.aborted) return from;
     return trainLoop({
       client,
       stage: this.#stage,
@@ -140,40 +143,11 @@ class StageRunner {
   }
 }
 
-async function restore(client: WorkerClient, checkpoint: Checkpoint): Promise<number> {
-  const { result } = await client.call('restore', {
-    dir: path.resolve(checkpoint.folder),
-    files: [...checkpoint.manifest.files],
-  });
-  return result.policy_version;
-}
-
-/** Puts the newest usable checkpoint back; one that does not verify is passed over, and said so. */
-async function restoreNewest(
-  context: StageContext,
-  folder: StageFolder,
-): Promise<{ readonly checkpoint: Checkpoint; readonly policyVersion: number } | null> {
-  for (const candidate of listCheckpoints(folder.checkpoints)) {
-    try {
-      const checkpoint = readCheckpoint(candidate);
-      if (checkpoint.manifest.config_hash !== context.configHash)
-        throw new RunError('checkpoint_invalid', `${candidate} belongs to another configuration`);
-      return { checkpoint, policyVersion: await restore(context.client, checkpoint) };
-    } catch (error) {
-      const damaged = error instanceof WireError && error.code === 'checkpoint_error';
-      if (!damaged && !(error instanceof RunError)) throw error;
-      if (damaged) context.client.openEpoch();
-      context.emit({ kind: 'note', message: `passed over ${candidate}: ${error.message}` });
-    }
-  }
-  return null;
-}
-
-const phase = (stage: string, detail: string, done: number): RunEvent => ({
+const loading = (stage: string, done: number): RunEvent => ({
   kind: 'phase',
   stage,
   phase: 'loading',
-  detail,
+  detail: 'models and data',
   done,
   total: 1,
 });
@@ -189,34 +163,50 @@ function notesOn({ student, teacher, datasets }: LoadedStage): readonly string[]
   return [...student.notes, ...(teacher?.notes ?? []), ...ofData];
 }
 
+function parametersOf({ student, teacher, critics }: LoadedStage): Readonly<Record<string, number>> {
+  return {
+    student: student.parameters,
+    ...(teacher === null ? {} : { teacher: teacher.parameters }),
+    ...Object.fromEntries(Object.entries(critics).map(([name, count]) => [`critic:${name}`, count])),
+  };
+}
+
+function interrupted({ run }: StageContext, stage: string, where: string): RunError {
+  return new RunError('interrupted', `stopped in stage ${stage}, ${where}`, {
+    hint: `continue with: ammd resume ${showPath(run.path)}`,
+  });
+}
+
+/** Cancelled because of the signal, or not run because of that. */
+function isStopped(error: unknown, signal: AbortSignal | undefined): boolean {
+  if (!signal?.aborted || !(error instanceof WireError)) return false;
+  return error.code === 'cancelled' || error.code === 'aborted';
+}
+
 /**
  * Runs one stage, from its newest checkpoint where there is one.
  *
- * @throws RunError `interrupted` when the signal stopped it (a checkpoint has been written).
- * @throws WireError or WorkerFailure as the worker fails.
+ * @throws RunError `interrupted` when the signal stopped it: what has been trained is in a checkpoint.
+ * @throws RunError `config_changed`, WireError or WorkerFailure as the worker fails.
  */
 export async function runStage(context: StageContext, plan: StagePlan): Promise<void> {
+  const { client, emit, signal } = context;
   const started = context.now();
   const folder = context.run.stage(plan.name).make();
-  context.emit(phase(plan.name, 'models and data', 0));
-  const loaded = await loadStage(context.client, plan, context.config, context.run);
+  emit(loading(plan.name, 0));
+  const loaded = await loadStage(client, plan, context.config, context.run);
   const rows = Object.fromEntries(Object.entries(loaded.datasets).map(([name, data]) => [name, data.rows]));
   const stage = withRows(plan, rows);
-  for (const message of notesOn(loaded))
-    context.emit({ kind: 'note', message: `stage ${plan.name}: ${message}` });
-  const restored = await restoreNewest(context, folder);
+  for (const message of notesOn(loaded)) emit({ kind: 'note', message: `stage ${plan.name}: ${message}` });
+  const restored = await restoreNewest(context, folder.checkpoints);
   context.onLoaded(loaded);
-  context.emit(phase(plan.name, 'models and data', 1));
-  context.emit({
+  emit(loading(plan.name, 1));
+  emit({
     kind: 'stage_started',
     stage: plan.name,
     steps: stage.steps,
     resumed_from: restored?.checkpoint.manifest.step ?? null,
-    parameters: {
-      student: loaded.student.parameters,
-      ...(loaded.teacher === null ? {} : { teacher: loaded.teacher.parameters }),
-      ...Object.fromEntries(Object.entries(loaded.critics).map(([name, count]) => [`critic:${name}`, count])),
-    },
+    parameters: parametersOf(loaded),
   });
   const runner = new StageRunner(context, stage, folder, loaded, restored?.checkpoint ?? null);
   try {
@@ -224,16 +214,12 @@ export async function runStage(context: StageContext, plan: StagePlan): Promise<
       restored === null ? INITIAL_STATE : restoreState(stage, restored.checkpoint.controller.schedule);
     const state = await runner.train(from, restored?.policyVersion ?? 0);
     if (state.step < stage.steps)
-      throw new RunError(
-        'interrupted',
-        `stopped in stage ${plan.name} after step ${state.step} of ${stage.steps}`,
-        {
-          hint: `continue with: ammd resume ${context.run.path}`,
-        },
-      );
+      throw interrupted(context, plan.name, `after step ${state.step} of ${stage.steps}`);
     await runner.finish(state);
+  } catch (error) {
+    throw isStopped(error, signal) ? interrupted(context, plan.name, 'while it was evaluated') : error;
   } finally {
     runner.close();
   }
-  context.emit({ kind: 'stage_finished', stage: plan.name, seconds: (context.now() - started) / 1000 });
+  emit({ kind: 'stage_finished', stage: plan.name, seconds: (context.now() - started) / 1000 });
 }

@@ -1,5 +1,5 @@
 import type { WorkerClient } from '../dispatch/client.js';
-import { measureRows } from '../dispatch/evaluation.js';
+import { type EvaluationWatch, measureRows } from '../dispatch/evaluation.js';
 import type { PhaseChanged } from '../metrics/events.js';
 import type { EvaluationRow, SampleRow } from '../metrics/rows.js';
 import type { SizedStagePlan } from '../plan/types.js';
@@ -22,6 +22,21 @@ export interface EvaluationContext {
   readonly rows: Readonly<Record<string, number>>;
   readonly append: (row: EvaluationRow | SampleRow) => void;
   readonly emit: (event: PhaseChanged) => void;
+  /** Aborting cancels an initial or final evaluation; one during training is short, and its step's checkpoint follows. */
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Tells how many rows are done, and stops when asked to. */
+function watchOf(
+  { stage, emit, signal }: EvaluationContext,
+  extent: Extent,
+  detail: string,
+  total: number,
+): EvaluationWatch {
+  return {
+    onRows: (done) => emit({ kind: 'phase', stage: stage.name, phase: 'evaluating', detail, done, total }),
+    signal: extent === 'interval' ? undefined : signal,
+  };
 }
 
 interface Pass {
@@ -57,10 +72,9 @@ async function generatedRows(
   step: number,
   extent: Extent,
 ): Promise<readonly EvaluationRow[]> {
-  const { client, stage, append, emit } = context;
+  const { client, stage, append } = context;
   const total = rowCount(context, dataset, extent);
   if (total === 0) return [];
-  const detail = `${dataset}, ${describeDecoding(decoding)}`;
   const evaluated = await evaluateDataset(
     client,
     {
@@ -73,7 +87,7 @@ async function generatedRows(
       texts,
       keepScores: extent !== 'interval',
     },
-    (done) => emit({ kind: 'phase', stage: stage.name, phase: 'evaluating', detail, done, total }),
+    watchOf(context, extent, `${dataset}, ${describeDecoding(decoding)}`, total),
   );
   for (const sample of evaluated.samples) append(sample);
   return evaluated.rows;
@@ -90,13 +104,18 @@ async function measuredRows(
   if (dataset === null || stage.evaluation.measure.length === 0) return [];
   const rows = rowCount(context, dataset, extent);
   if (rows === 0) return [];
-  const measured = await measureRows(client, {
-    role: 'student',
-    dataset,
-    rows: firstRows(rows),
-    metrics: [...stage.evaluation.measure],
-    micro_batch: stage.training.micro_batch || stage.training.batch_size,
-  });
+  const watch = watchOf(context, extent, `${dataset}, own responses`, rows);
+  const measured = await measureRows(
+    client,
+    {
+      role: 'student',
+      dataset,
+      rows: firstRows(rows),
+      metrics: [...stage.evaluation.measure],
+      micro_batch: stage.training.micro_batch || stage.training.batch_size,
+    },
+    watch,
+  );
   const tokens = measured.tokens.reduce((sum, count) => sum + count, 0);
   return Object.entries(measured.values).map(([metric, scores]) => ({
     kind: 'evaluation',
@@ -116,17 +135,24 @@ async function measuredRows(
   }));
 }
 
-/** Evaluates the student as it is, appends the rows to the run folder and returns them. */
+/**
+ * Evaluates the student as it is. Rows go to the run folder as they come, and are returned.
+ *
+ * @throws WireError `cancelled` when the signal stopped it.
+ */
 export async function evaluateStage(
   context: EvaluationContext,
   step: number,
   extent: Extent,
 ): Promise<readonly EvaluationRow[]> {
-  const rows: EvaluationRow[] = [...(await measuredRows(context, step, extent))];
-  for (const pass of passesOf(context.stage, extent))
-    rows.push(...(await generatedRows(context, pass, step, extent)));
-  for (const row of rows) context.append(row);
-  return rows;
+  const all: EvaluationRow[] = [];
+  const keep = (rows: readonly EvaluationRow[]) => {
+    for (const row of rows) context.append(row);
+    all.push(...rows);
+  };
+  keep(await measuredRows(context, step, extent));
+  for (const pass of passesOf(context.stage, extent)) keep(await generatedRows(context, pass, step, extent));
+  return all;
 }
 
 /** The figure that `evaluation.best` watches, or undefined when these rows do not have it. */

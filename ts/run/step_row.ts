@@ -14,14 +14,18 @@ function sum<Item>(items: readonly Item[], value: (item: Item) => number): numbe
 
 const runSeconds = (replies: readonly AnyReply[]) => sum(replies, (reply) => reply.runMs) / 1000;
 
-/** What is neither the worker's computation nor its waiting counts as wire: codec, transport and its threads. */
+/**
+ * Where the step's wall clock went. What is neither the worker's computation nor its waiting counts as wire: codec,
+ * transport and its threads. Waiting from before the step began (an evaluation, a checkpoint) is not the step's.
+ */
 function secondsOf(plan: StepPlan, replies: readonly AnyReply[], total: number): StepSeconds {
   const score = repliesOf(replies, 'score');
   const teacher = sum(score, (reply) => reply.result.teacher_ms) / 1000;
   const studentPass = Math.max(0, runSeconds(score) - teacher);
   // A pass with graph is the first half of the student's own step, done early.
   const reused = plan.score?.student === 'graph';
-  const idle = sum(replies, (reply) => reply.idleMs) / 1000;
+  const notRunning = Math.max(0, total - runSeconds(replies));
+  const idle = Math.min(sum(replies, (reply) => reply.idleMs) / 1000, notRunning);
   return {
     generate: runSeconds(repliesOf(replies, 'generate')),
     build: runSeconds(repliesOf(replies, 'build')),
@@ -30,7 +34,7 @@ function secondsOf(plan: StepPlan, replies: readonly AnyReply[], total: number):
     critic: runSeconds(repliesOf(replies, 'step_critic')),
     student: runSeconds(repliesOf(replies, 'step_student')) + (reused ? studentPass : 0),
     end: runSeconds(repliesOf(replies, 'end_step')) + runSeconds(repliesOf(replies, 'drop')),
-    wire: Math.max(0, total - idle - runSeconds(replies)),
+    wire: notRunning - idle,
     idle,
     total,
   };

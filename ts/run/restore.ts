@@ -1,0 +1,72 @@
+import path from 'node:path';
+import type { WorkerClient } from '../dispatch/client.js';
+import type { RunEvent } from '../metrics/events.js';
+import { WireError } from '../wire/errors.js';
+import { type Checkpoint, listCheckpoints, readCheckpoint } from './checkpoints.js';
+import { RunError } from './errors.js';
+
+export interface Restored {
+  readonly checkpoint: Checkpoint;
+  /** Of the student as restored. */
+  readonly policyVersion: number;
+}
+
+export interface RestoreContext {
+  readonly client: WorkerClient;
+  /** Of the configuration that the run goes on with. */
+  readonly configHash: string;
+  readonly emit: (event: RunEvent) => void;
+}
+
+/**
+ * Puts a checkpoint's state into the loaded models and critics, and returns the student's version.
+ *
+ * @throws WireError `checkpoint_error` when a file is missing, changed or does not fit; nothing is changed then.
+ */
+export async function restore(client: WorkerClient, checkpoint: Checkpoint): Promise<number> {
+  const { result } = await client.call('restore', {
+    dir: path.resolve(checkpoint.folder),
+    files: [...checkpoint.manifest.files],
+  });
+  return result.policy_version;
+}
+
+function isDamage(error: unknown): error is RunError | WireError {
+  if (error instanceof WireError) return error.code === 'checkpoint_error';
+  return error instanceof RunError && error.code === 'checkpoint_invalid';
+}
+
+/**
+ * Puts the newest usable checkpoint back; one that does not verify is passed over, and said so. Null when there is
+ * none.
+ *
+ * @throws RunError `config_changed` when a checkpoint was written with another configuration: its steps are no
+ * beginning of this run's.
+ */
+export async function restoreNewest(
+  { client, configHash, emit }: RestoreContext,
+  checkpoints: string,
+): Promise<Restored | null> {
+  const candidates = listCheckpoints(checkpoints);
+  for (const candidate of candidates) {
+    try {
+      const checkpoint = readCheckpoint(candidate);
+      if (checkpoint.manifest.config_hash !== configHash) throw configChanged(candidate);
+      return { checkpoint, policyVersion: await restore(client, checkpoint) };
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      // The worker refuses everything after an error until the next epoch.
+      if (error instanceof WireError) client.openEpoch();
+      emit({ kind: 'note', message: `passed over ${candidate}: ${error.message}` });
+    }
+  }
+  if (candidates.length > 0)
+    emit({ kind: 'note', message: `no checkpoint in ${checkpoints} can be used; the stage starts anew` });
+  return null;
+}
+
+function configChanged(candidate: string): RunError {
+  return new RunError('config_changed', `${candidate} was written with another configuration`, {
+    hint: "put the run's config.yaml back as it was, or start another run with the new one: ammd train",
+  });
+}
