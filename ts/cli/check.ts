@@ -1,14 +1,11 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import type { CommandModule } from 'yargs';
-import { AmmdError } from '../common/errors.js';
 import { configToYaml, type ResolvedConfig } from '../config/resolve.js';
 import { planRun } from '../plan/run.js';
 import { preflight, type StagePreflight } from '../run/preflight.js';
 import { RunFolder } from '../run/run_folder.js';
-import { openSession } from '../run/session.js';
-import { type ConfigArguments, configOptions, resolveArguments } from './config_options.js';
+import { CONFIG, type ConfigArguments, configOptions, resolveArguments } from './config_options.js';
+import { CliError } from './errors.js';
+import { withScratchWorker } from './scratch_worker.js';
 
 interface CheckArguments extends ConfigArguments {
   readonly config: string;
@@ -16,18 +13,16 @@ interface CheckArguments extends ConfigArguments {
   readonly json: boolean;
 }
 
-async function runPreflight(resolved: ResolvedConfig): Promise<readonly StagePreflight[]> {
-  const scratch = mkdtempSync(path.join(tmpdir(), 'ammd-'));
-  try {
-    const session = await openSession(resolved.config.worker, path.join(scratch, 'worker.log'));
-    try {
-      return await preflight(session.client, resolved.config, planRun(resolved), new RunFolder(scratch));
-    } finally {
-      await session.close();
-    }
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
-  }
+const runPreflight = (resolved: ResolvedConfig): Promise<readonly StagePreflight[]> =>
+  withScratchWorker(resolved.config.worker, ({ client }, scratch) =>
+    preflight(client, resolved.config, planRun(resolved), new RunFolder(scratch)),
+  );
+
+/** YAML that `ammd train` takes, with what else there is to say as comments. */
+function printConfig({ config, hash, warnings }: ResolvedConfig): void {
+  console.log(configToYaml(config));
+  console.log(`# configuration ${hash}`);
+  for (const warning of warnings) console.log(`# warning: ${warning}`);
 }
 
 function printPreflight(outcomes: readonly StagePreflight[]): void {
@@ -45,20 +40,17 @@ function printPreflight(outcomes: readonly StagePreflight[]): void {
 
 async function check({ config, 'dry-run': dryRun, json, ...options }: CheckArguments): Promise<void> {
   const resolved = resolveArguments(config, options);
-  const { hash, warnings } = resolved;
-  if (!json) {
-    console.log(configToYaml(resolved.config));
-    console.log(`configuration ${hash}`);
-    for (const warning of warnings) console.log(`warning: ${warning}`);
-  }
+  if (!json) printConfig(resolved);
   const outcomes = dryRun ? [] : await runPreflight(resolved);
-  if (json) console.log(JSON.stringify({ config: resolved.config, hash, warnings, preflight: outcomes }));
-  else printPreflight(outcomes);
+  if (json) {
+    const { config: full, hash, warnings } = resolved;
+    console.log(JSON.stringify({ config: full, hash, warnings, preflight: outcomes }));
+  } else printPreflight(outcomes);
   const failed = outcomes.flatMap(({ stage, checks }) =>
     checks.filter(({ ok }) => !ok).map(({ name }) => `${name} (stage ${stage})`),
   );
   if (failed.length > 0)
-    throw new AmmdError('check_failed', `the preflight found a problem: ${failed.join(', ')}`, {
+    throw new CliError('check_failed', `the preflight found a problem: ${failed.join(', ')}`, {
       hint: 'a model or its tokenizer does not behave as its class says; see the figures above',
     });
 }
@@ -68,11 +60,7 @@ export const checkCommand: CommandModule<object, CheckArguments> = {
   describe: 'Validate a configuration, print it fully resolved, and try its models and data (preflight)',
   builder: (yargs) =>
     configOptions(yargs)
-      .positional('config', {
-        type: 'string',
-        demandOption: true,
-        describe: 'YAML file, or name of a shipped one',
-      })
+      .positional('config', CONFIG)
       .option('dry-run', {
         type: 'boolean',
         default: false,

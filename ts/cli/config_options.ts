@@ -23,6 +23,13 @@ export function configOptions<T>(yargs: Argv<T>): Argv<T & ConfigArguments> {
     });
 }
 
+/** The positional argument `config`. */
+export const CONFIG = {
+  type: 'string',
+  demandOption: true,
+  describe: 'YAML file, or name of a shipped one',
+} as const;
+
 /** @throws ConfigError with every problem found. */
 export function resolveArguments(config: string, args: ConfigArguments): ResolvedConfig {
   const skip = args['skip-bad-lines'] ? ['data_defaults.skip_bad_lines=true'] : [];

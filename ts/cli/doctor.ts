@@ -1,10 +1,10 @@
-import { existsSync, mkdtempSync, rmSync, statfsSync } from 'node:fs';
-import { cpus, freemem, tmpdir, totalmem } from 'node:os';
-import path from 'node:path';
+import { existsSync, statfsSync } from 'node:fs';
+import { cpus, freemem, totalmem } from 'node:os';
 import type { CommandModule } from 'yargs';
 import { AmmdError } from '../common/errors.js';
-import { run as runSchema } from '../config/schema.js';
-import { openSession } from '../run/session.js';
+import { workerPython } from '../run/session.js';
+import { CliError } from './errors.js';
+import { withScratchWorker, workerSettings } from './scratch_worker.js';
 
 interface DoctorArguments {
   readonly json: boolean;
@@ -29,6 +29,8 @@ const OPTIONAL: Readonly<Record<string, { readonly use: string; readonly remedy:
     remedy: 'pip install datasets, into the Python environment named above',
   },
 };
+
+const SETUP = 'node ts/bootstrap.mjs setup';
 
 const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 
@@ -79,24 +81,17 @@ function deviceFinding(devices: readonly string[], device: string): Finding {
 
 /** Starts a worker, the only way to know that it starts, and reads what it says of itself. */
 async function workerFindings(): Promise<readonly Finding[]> {
-  const python = process.env.AMMD_WORKER_PYTHON ?? 'python3';
-  const scratch = mkdtempSync(path.join(tmpdir(), 'ammd-'));
+  const python = workerPython();
   try {
-    const settings = runSchema.shape.worker.parse({});
-    const session = await openSession(settings, path.join(scratch, 'worker.log'));
-    const { packages, devices, device } = session.identity;
-    await session.close();
+    const identity = await withScratchWorker(workerSettings({}), async (session) => session.identity);
     return [
       { name: 'worker', state: 'ok', detail: `starts, with ${python}` },
-      ...packageFindings(packages),
-      deviceFinding(devices, device),
+      ...packageFindings(identity.packages),
+      deviceFinding(identity.devices, identity.device),
     ];
   } catch (error) {
     if (!(error instanceof AmmdError)) throw error;
-    const remedy = error.hint ?? 'node ts/bootstrap.mjs setup';
-    return [{ name: 'worker', state: 'problem', detail: `${error.message} (with ${python})`, remedy }];
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
+    return [{ name: 'worker', state: 'problem', detail: `${error.message} (with ${python})`, remedy: SETUP }];
   }
 }
 
@@ -109,8 +104,8 @@ async function doctor({ json }: DoctorArguments): Promise<void> {
       if (remedy !== undefined) console.log(`${' '.repeat(23)}to get it: ${remedy}`);
     }
   if (findings.some(({ state }) => state === 'problem'))
-    throw new AmmdError('check_failed', 'the worker does not start', {
-      hint: 'see the remedy above; `node ts/bootstrap.mjs setup` repairs the Python environment',
+    throw new CliError('check_failed', 'the worker does not start', {
+      hint: `\`${SETUP}\` repairs the Python environment`,
     });
 }
 

@@ -2,37 +2,105 @@ import type { CommandModule } from 'yargs';
 import {
   type DatasetConfig,
   dataset as datasetSchema,
-  sampling as samplingSchema,
+  type EvaluationConfig,
+  stage as stageSchema,
 } from '../config/schema.js';
+import type { WorkerClient } from '../dispatch/client.js';
 import { summarise } from '../metrics/aggregate.js';
 import type { EvaluationRow } from '../metrics/rows.js';
-import { decodingsOf, evaluateDataset } from '../run/dataset_evaluation.js';
-import type { ModelTarget } from '../run/model_target.js';
+import { decodingsOf, describeDecoding, evaluateDataset } from '../run/dataset_evaluation.js';
+import { findModel, type ModelTarget } from '../run/model_target.js';
 import { wireDataset } from '../run/stage_setup.js';
+import { CliError } from './errors.js';
 import { type ModelArguments, modelOptions, withModel } from './model_options.js';
+import { parseOptions } from './options.js';
+import { openStatusLine } from './status_line.js';
 
 interface EvalArguments extends ModelArguments {
   readonly data: readonly string[];
   readonly split: string;
   readonly template: DatasetConfig['template'];
-  readonly metric: readonly string[];
-  readonly seeds: readonly number[];
-  readonly greedy: boolean;
+  readonly metric: readonly string[] | undefined;
+  readonly seeds: readonly number[] | undefined;
+  readonly greedy: boolean | undefined;
   readonly rows: number | undefined;
-  readonly 'max-new-tokens': number;
-  readonly 'no-repeat-ngram-size': number;
+  readonly 'max-new-tokens': number | undefined;
+  readonly 'no-repeat-ngram-size': number | undefined;
+}
+
+/** The protocol of the instruction-following tables, but for the n-gram block of its final evaluation. */
+const TABLES = { metrics: ['rouge_l'], seeds: [10, 20, 30, 40, 50], greedy: true, sampling: {} };
+
+const given = <Value>(key: string, value: Value | undefined) => (value === undefined ? {} : { [key]: value });
+
+/** What the options leave open is as in the run's own evaluation, so that its figures come out again. */
+function evaluationOf({ run }: ModelTarget, args: EvalArguments): EvaluationConfig {
+  const { metrics, seeds, greedy, sampling } = run?.stage.evaluation ?? TABLES;
+  return parseOptions(stageSchema.shape.evaluation, {
+    metrics: args.metric ?? metrics,
+    seeds: args.seeds ?? seeds,
+    greedy: args.greedy ?? greedy,
+    rows: args.rows ?? null,
+    sampling: {
+      ...sampling,
+      ...given('max_new_tokens', args['max-new-tokens']),
+      ...given('no_repeat_ngram_size', args['no-repeat-ngram-size']),
+    },
+  });
 }
 
 /** A dataset of the run by name, or any source with the settings of the command line. */
-function findDataset(target: ModelTarget, reference: string, args: EvalArguments): DatasetConfig {
+function findDataset({ run }: ModelTarget, reference: string, args: EvalArguments): DatasetConfig {
   return (
-    target.config?.data[reference] ??
-    datasetSchema.parse({ source: reference, split: args.split, template: args.template })
+    run?.config.data[reference] ??
+    parseOptions(datasetSchema, { source: reference, split: args.split, template: args.template })
   );
 }
 
-/** Names on the wire are short; a source may be a long path. */
-const wireName = (index: number) => `data-${index}`;
+interface DatasetTask {
+  /** As the command line has it. */
+  readonly reference: string;
+  /** On the wire, where names are short; a source may be a long path. */
+  readonly name: string;
+  readonly config: DatasetConfig;
+}
+
+/** Every decoding of one dataset; `onRows` hears of each as soon as it is done. */
+async function evaluateTask(
+  client: WorkerClient,
+  model: string,
+  task: DatasetTask,
+  evaluation: EvaluationConfig,
+  onRows: (rows: readonly EvaluationRow[]) => void,
+): Promise<void> {
+  const { result } = await client.call('register_data', {
+    dataset: task.name,
+    source: wireDataset(task.config),
+  });
+  const rows = Math.min(result.rows, evaluation.rows ?? result.rows);
+  if (rows === 0) throw new CliError('usage', `--data ${task.reference} has no rows`);
+  const status = openStatusLine();
+  for (const decoding of decodingsOf(evaluation)) {
+    const evaluated = await evaluateDataset(
+      client,
+      {
+        about: { stage: model, step: 0, final: true },
+        dataset: task.name,
+        rows,
+        decoding,
+        metrics: evaluation.metrics,
+        sampling: evaluation.sampling,
+        texts: 0,
+        keepScores: true,
+      },
+      {
+        onRows: (done) => status.show(`${task.reference}, ${describeDecoding(decoding)}: ${done} of ${rows}`),
+      },
+    );
+    status.clear();
+    onRows(evaluated.rows.map((row) => ({ ...row, dataset: task.reference })));
+  }
+}
 
 function printSummaries(rows: readonly EvaluationRow[]): void {
   for (const summary of summarise(rows)) {
@@ -47,37 +115,22 @@ function printSummaries(rows: readonly EvaluationRow[]): void {
 }
 
 async function evaluate(args: EvalArguments): Promise<void> {
-  const sampling = samplingSchema.parse({
-    max_new_tokens: args['max-new-tokens'],
-    no_repeat_ngram_size: args['no-repeat-ngram-size'],
+  const target = findModel(args.model, args.stage);
+  const evaluation = evaluationOf(target, args);
+  if (decodingsOf(evaluation).length === 0)
+    throw new CliError('usage', 'nothing to decode: --no-greedy without --seeds');
+  const tasks = args.data.map((reference, index) => {
+    return { reference, name: `data-${index}`, config: findDataset(target, reference, args) };
   });
-  await withModel(args, async ({ client }, target) => {
-    const rows: EvaluationRow[] = [];
-    for (const [index, reference] of args.data.entries()) {
-      const source = wireDataset(findDataset(target, reference, args));
-      const dataset = wireName(index);
-      const { result } = await client.call('register_data', { dataset, source });
-      for (const decoding of decodingsOf({ greedy: args.greedy, seeds: args.seeds })) {
-        const evaluated = await evaluateDataset(
-          client,
-          {
-            about: { stage: target.name, step: 0, final: true },
-            dataset,
-            rows: Math.min(result.rows, args.rows ?? result.rows),
-            decoding,
-            metrics: args.metric,
-            sampling,
-            texts: 0,
-            keepScores: args.json,
-          },
-          () => {},
-        );
-        const named = evaluated.rows.map((row) => ({ ...row, dataset: reference }));
-        if (args.json) for (const row of named) console.log(JSON.stringify(row));
-        rows.push(...named);
-      }
+  await withModel(args, target, async (client) => {
+    for (const task of tasks) {
+      const all: EvaluationRow[] = [];
+      await evaluateTask(client, target.name, task, evaluation, (rows) => {
+        if (args.json) for (const row of rows) console.log(JSON.stringify(row));
+        all.push(...rows);
+      });
+      if (!args.json) printSummaries(all);
     }
-    if (!args.json) printSummaries(rows);
   });
 }
 
@@ -109,27 +162,24 @@ export const evalCommand: CommandModule<object, EvalArguments> = {
         type: 'string',
         array: true,
         nargs: 1,
-        default: ['rouge_l'],
-        describe: 'Score; repeatable',
+        describe: 'Score, repeatable; default the run’s, or rouge_l',
       })
       .option('seeds', {
         type: 'number',
         array: true,
-        default: [10, 20, 30, 40, 50],
-        describe: 'Decoding seeds',
+        describe: 'Decoding seeds; default the run’s, or 10 20 30 40 50',
       })
-      .option('greedy', { type: 'boolean', default: true, describe: 'Decode greedily as well' })
-      .option('rows', { type: 'number', describe: 'Rows of each set, from the first' })
-      .option('max-new-tokens', { type: 'number', default: 256, describe: 'Longest response' })
+      .option('greedy', { type: 'boolean', describe: 'Decode greedily as well; default as the run, or yes' })
+      .option('rows', { type: 'number', describe: 'Rows of each set, from the first; default all' })
+      .option('max-new-tokens', {
+        type: 'number',
+        describe: 'Longest response; default the run’s, or 256',
+      })
       .option('no-repeat-ngram-size', {
         type: 'number',
-        default: 0,
-        describe: 'The reference scripts’ final evaluation uses 6; 0 is off',
+        describe: 'The reference scripts’ final evaluation uses 6; 0 is off; default the run’s, or 0',
       })
-      .example(
-        '$0 eval runs/quickstart-20260101-120000 --data seen --metric exact_match',
-        'one test set of a run',
-      )
+      .example('$0 eval runs/quickstart-20260101-120000 --data seen', 'the run’s own evaluation of one set')
       .example('$0 eval ./my-model --data eval.jsonl --seeds 10 20 30 --json', 'rows for a script'),
   handler: evaluate,
 };

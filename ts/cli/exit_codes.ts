@@ -1,52 +1,110 @@
 import { AmmdError } from '../common/errors.js';
+import type { RunErrorCode } from '../run/errors.js';
+import type { WorkerFailureCode } from '../wire/errors.js';
+import type { ErrorCode } from '../wire/protocol.gen.js';
+import { type CliErrorCode, isSystemError } from './errors.js';
 
 /** Exit status of every command; documented in the README and in `ammd --help`. */
 export const EXIT = {
   ok: 0,
   /** A defect of this program; please report it. */
   defect: 1,
-  /** The command line, a config or an input file is wrong; nothing was started. */
+  /** The command line, a config or a run folder is not what the command needs. */
   usage: 2,
-  /** The worker died, hung or refused; the run can be resumed. */
+  /** The worker died, hung or refused; a run can be resumed. */
   worker: 3,
-  /** A model, dataset or checkpoint could not be read. */
+  /** A model, dataset, checkpoint or other file could not be read or written. */
   input: 4,
-  /** A preflight check or `doctor` found a problem. */
+  /** A preflight check or `doctor` found a problem, or the environment lacks something. */
   check: 5,
-  /** Stopped by a signal after a clean checkpoint. */
+  /** Stopped by a signal; what has been trained is in a checkpoint. */
   interrupted: 130,
 } as const;
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
-const BY_CODE: Readonly<Record<string, ExitCode>> = {
-  config: EXIT.usage,
+type KnownCode =
+  | CliErrorCode
+  | RunErrorCode
+  | WorkerFailureCode
+  | ErrorCode
+  | 'config'
+  | 'state'
+  | 'endpoint'
+  | 'journal_row'
+  | 'journal_offset'
+  | 'report_no_run'
+  | 'report_file';
+
+/** Status by error code; `cause` where the error only says what its cause kept from happening. */
+export const EXIT_OF_CODE: Readonly<Record<KnownCode, ExitCode | 'cause'>> = {
   usage: EXIT.usage,
+  config: EXIT.usage,
   run_exists: EXIT.usage,
   run_locked: EXIT.usage,
   run_not_found: EXIT.usage,
   run_finished: EXIT.usage,
-  environment: EXIT.check,
-  check_failed: EXIT.check,
-  interrupted: EXIT.interrupted,
+  model_not_found: EXIT.usage,
+  config_changed: EXIT.usage,
+  report_no_run: EXIT.usage,
+  // A figure that the contract or the model does not allow, for example more tokens than it has positions.
+  invalid_argument: EXIT.usage,
+  over_budget: EXIT.usage,
+
   data_error: EXIT.input,
   model_error: EXIT.input,
   incompatible_vocabulary: EXIT.input,
   unsupported: EXIT.input,
   checkpoint_error: EXIT.input,
   checkpoint_invalid: EXIT.input,
+  manifest_invalid: EXIT.input,
+  state: EXIT.input,
   journal_row: EXIT.input,
   journal_offset: EXIT.input,
-  report_run: EXIT.usage,
   report_file: EXIT.input,
-  state: EXIT.input,
+
+  check_failed: EXIT.check,
+  endpoint: EXIT.check,
+
+  interrupted: EXIT.interrupted,
+
+  worker_exited: EXIT.worker,
+  worker_start: EXIT.worker,
+  worker_refused: EXIT.worker,
+  worker_silent: EXIT.worker,
+  worker_stalled: EXIT.worker,
+  worker_lost: EXIT.worker,
+  worker_misbehaved: EXIT.worker,
+  worker_closed: EXIT.worker,
+  version_mismatch: EXIT.worker,
+  unauthorized: EXIT.worker,
+  busy: EXIT.worker,
+  cancelled: EXIT.worker,
+  deadline: EXIT.worker,
+  queue_timeout: EXIT.worker,
+  out_of_memory: EXIT.worker,
+
+  stage_failed: 'cause',
+  aborted: 'cause',
+
+  // The two sides disagree about what they do: only a defect does that.
+  malformed: EXIT.defect,
+  unknown_operation: EXIT.defect,
+  oversize: EXIT.defect,
+  stale_epoch: EXIT.defect,
+  duplicate: EXIT.defect,
+  unknown_handle: EXIT.defect,
+  handle_exists: EXIT.defect,
+  not_loaded: EXIT.defect,
+  internal: EXIT.defect,
 };
 
-/** Errors of ours end with their documented status; an error of the wire that is no input error is the worker's. */
+const isKnown = (code: string): code is KnownCode => Object.hasOwn(EXIT_OF_CODE, code);
+
+/** Errors of ours end with their documented status; what nobody threw on purpose is a defect. */
 export function exitCodeOf(error: unknown): ExitCode {
-  if (!(error instanceof AmmdError)) return EXIT.defect;
-  const own = BY_CODE[error.code];
-  if (own !== undefined) return own;
-  if (error.cause instanceof AmmdError) return exitCodeOf(error.cause);
-  return error.code === 'internal' ? EXIT.defect : EXIT.worker;
+  if (isSystemError(error)) return EXIT.input;
+  if (!(error instanceof AmmdError) || !isKnown(error.code)) return EXIT.defect;
+  const status = EXIT_OF_CODE[error.code];
+  return status === 'cause' ? exitCodeOf(error.cause) : status;
 }

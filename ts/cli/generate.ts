@@ -2,17 +2,25 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { CommandModule } from 'yargs';
-import { AmmdError } from '../common/errors.js';
-import { dataset as datasetSchema, sampling as samplingSchema } from '../config/schema.js';
+import {
+  type DatasetConfig,
+  dataset as datasetSchema,
+  run as runSchema,
+  sampling as samplingSchema,
+} from '../config/schema.js';
 import { evaluateRows } from '../dispatch/evaluation.js';
-import type { ModelTarget } from '../run/model_target.js';
+import { findModel, type ModelTarget } from '../run/model_target.js';
 import { wireDataset } from '../run/stage_setup.js';
+import { CliError } from './errors.js';
 import { type ModelArguments, modelOptions, withModel } from './model_options.js';
+import { parseOptions } from './options.js';
+
+const seedSchema = runSchema.pick({ seed: true });
 
 interface GenerateArguments extends ModelArguments {
   readonly prompt: readonly string[] | undefined;
-  readonly template: 'alpaca' | 'chat' | 'plain' | undefined;
-  readonly 'max-new-tokens': number;
+  readonly template: DatasetConfig['template'] | undefined;
+  readonly 'max-new-tokens': number | undefined;
   readonly temperature: number;
   readonly 'top-p': number;
   readonly seed: number;
@@ -22,43 +30,55 @@ interface GenerateArguments extends ModelArguments {
 async function readPrompts(given: readonly string[] | undefined): Promise<readonly string[]> {
   const prompts = given ?? (process.stdin.isTTY ? [] : [(await text(process.stdin)).trim()]);
   if (prompts.length > 0 && prompts.every((prompt) => prompt.trim() !== '')) return prompts;
-  throw new AmmdError('usage', 'no prompt was given', {
+  throw new CliError('usage', 'no prompt was given', {
     hint: 'give --prompt TEXT (may be repeated), or the prompt on standard input',
   });
 }
 
-/** A run's model is asked as it was trained; for others the chat template is the safest guess. */
-function templateOf(target: ModelTarget, chosen: GenerateArguments['template']) {
-  const stage = target.stage === null ? undefined : target.config?.stages[target.stage];
-  return chosen ?? (stage && target.config?.data[stage.data.train]?.template) ?? 'chat';
+/** A run's model is asked as it was trained and evaluated; for others the chat template is the safest guess. */
+function defaultsOf({ run }: ModelTarget) {
+  return {
+    template: run?.config.data[run.stage.data.train]?.template ?? 'chat',
+    maxNewTokens: run?.stage.evaluation.sampling.max_new_tokens ?? 256,
+  };
+}
+
+/** Prompts become rows of a dataset without references, never cut. */
+function promptSource(
+  prompts: readonly string[],
+  template: DatasetConfig['template'],
+  scratch: string,
+): DatasetConfig {
+  const file = path.join(scratch, 'prompts.jsonl');
+  const lines = prompts.map((prompt) => `${JSON.stringify({ instruction: prompt, output: [] })}\n`);
+  writeFileSync(file, lines.join(''));
+  return datasetSchema.parse({
+    source: file,
+    template,
+    max_prompt_tokens: 1_048_575,
+    max_tokens: 1_048_576,
+  });
 }
 
 async function generate(args: GenerateArguments): Promise<void> {
+  const target = findModel(args.model, args.stage);
   const prompts = await readPrompts(args.prompt);
-  const sampling = samplingSchema.parse({
+  const defaults = defaultsOf(target);
+  const { seed } = parseOptions(seedSchema, { seed: args.seed });
+  const sampling = parseOptions(samplingSchema, {
     temperature: args.temperature,
     top_p: args['top-p'],
-    max_new_tokens: args['max-new-tokens'],
+    max_new_tokens: args['max-new-tokens'] ?? defaults.maxNewTokens,
   });
-  await withModel(args, async ({ client }, target, scratch) => {
-    const file = path.join(scratch, 'prompts.jsonl');
-    writeFileSync(
-      file,
-      prompts.map((prompt) => `${JSON.stringify({ instruction: prompt, output: [] })}\n`).join(''),
-    );
-    const source = datasetSchema.parse({
-      source: file,
-      template: templateOf(target, args.template),
-      max_prompt_tokens: 1_048_575,
-      max_tokens: 1_048_576,
-    });
+  await withModel(args, target, async (client, scratch) => {
+    const source = promptSource(prompts, args.template ?? defaults.template, scratch);
     await client.call('register_data', { dataset: 'prompts', source: wireDataset(source) });
     const { texts } = await evaluateRows(client, {
       role: 'student',
       dataset: 'prompts',
       rows: prompts.map((_, row) => row),
       sampling,
-      seed: args.seed,
+      seed,
       metrics: [],
       texts: prompts.length,
     });
@@ -77,13 +97,17 @@ export const generateCommand: CommandModule<object, GenerateArguments> = {
         choices: ['alpaca', 'chat', 'plain'] as const,
         describe: 'Prompt template; default the run’s, or chat',
       })
-      .option('max-new-tokens', { type: 'number', default: 256, describe: 'Longest response' })
+      .option('max-new-tokens', {
+        type: 'number',
+        describe: 'Longest response; default that of the run’s evaluation, or 256',
+      })
       .option('temperature', { type: 'number', default: 1, describe: '0 is greedy' })
       .option('top-p', { type: 'number', default: 1, describe: 'Nucleus; 1 is off' })
       .option('seed', { type: 'number', default: 0, describe: 'Decoding seed' })
       .example(
         '$0 generate runs/quickstart-20260101-120000 --prompt "reverse: abc"',
         'ask a run’s last student',
-      ),
+      )
+      .example('$0 generate ./my-model --temperature 0 --json < prompt.txt', 'greedily, for a script'),
   handler: generate,
 };

@@ -1,10 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import type { Argv } from 'yargs';
-import { run as runSchema } from '../config/schema.js';
-import { findModel, type ModelTarget, targetModel } from '../run/model_target.js';
-import { openSession, type Session } from '../run/session.js';
+import type { WorkerClient } from '../dispatch/client.js';
+import { type ModelTarget, targetModel } from '../run/model_target.js';
+import { withScratchWorker, workerSettings } from './scratch_worker.js';
 
 /** Options of the commands that take one model: `eval` and `generate`. */
 export interface ModelArguments {
@@ -38,27 +35,19 @@ export function modelOptions<T>(yargs: Argv<T>): Argv<T & ModelArguments> {
     .option('json', { type: 'boolean', default: false, describe: 'JSON lines on stdout' });
 }
 
-/** Loads the model into a fresh worker, calls `use`, and stops the worker whatever happens. */
+/** Loads a model as a fresh worker's student and calls `use`; the worker and the scratch folder are gone afterwards. */
 export async function withModel<Result>(
-  args: ModelArguments,
-  use: (session: Session, target: ModelTarget, scratch: string) => Promise<Result>,
+  { device, threads, dtype }: ModelArguments,
+  target: ModelTarget,
+  use: (client: WorkerClient, scratch: string) => Promise<Result>,
 ): Promise<Result> {
-  const target = findModel(args.model, args.stage);
-  const scratch = mkdtempSync(path.join(tmpdir(), 'ammd-'));
-  try {
-    const settings = runSchema.shape.worker.parse({ device: args.device, threads: args.threads });
-    const session = await openSession(settings, path.join(scratch, 'worker.log'));
-    try {
-      await session.client.call('load_role', {
-        role: 'student',
-        model: targetModel(target, args.dtype),
-        gradient_checkpointing: false,
-      });
-      return await use(session, target, scratch);
-    } finally {
-      await session.close();
-    }
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
-  }
+  return withScratchWorker(workerSettings({ device, threads }), async ({ client }, scratch) => {
+    const { result } = await client.call('load_role', {
+      role: 'student',
+      model: targetModel(target, dtype),
+      gradient_checkpointing: false,
+    });
+    for (const note of result.notes) console.error(`note: ${note}`);
+    return use(client, scratch);
+  });
 }

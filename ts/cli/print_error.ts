@@ -1,5 +1,7 @@
 import { AmmdError } from '../common/errors.js';
 import { WireError } from '../wire/errors.js';
+import { isSystemError } from './errors.js';
+import { EXIT, exitCodeOf } from './exit_codes.js';
 
 /** The causes of an error of ours that say more than the error itself, outermost first. */
 function causes(error: AmmdError): readonly string[] {
@@ -8,30 +10,41 @@ function causes(error: AmmdError): readonly string[] {
   return [`  because: ${cause.message}`, ...(cause instanceof AmmdError ? causes(cause) : [])];
 }
 
-function details(error: unknown): readonly string[] {
-  if (error instanceof WireError && error.code === 'internal' && error.detail) return [error.detail];
-  return error instanceof AmmdError ? details(error.cause) : [];
+/** The worker's traceback, where the error is a defect of it. */
+function traceback(error: unknown): readonly string[] {
+  if (error instanceof WireError && error.detail !== undefined && exitCodeOf(error) === EXIT.defect)
+    return [error.detail];
+  return error instanceof AmmdError ? traceback(error.cause) : [];
 }
+
+function hints(error: unknown): readonly string[] {
+  if (!(error instanceof AmmdError)) return [];
+  return [...(error.hint === undefined ? [] : [`  ${error.hint}`]), ...hints(error.cause)];
+}
+
+const DEFECT = 'this is a defect of the program, please report it';
 
 /** An error as people read it: what and where, why, and the remedy. A defect of ours shows its stack. */
 export function describeError(error: unknown): string {
+  if (isSystemError(error)) return `ammd: ${error.message}`;
   if (!(error instanceof AmmdError)) {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    return `ammd: this is a defect of the program, please report it:\n${text}`;
+    return `ammd: ${DEFECT}:\n${text}`;
   }
-  const hints = [error, error.cause].flatMap((each) =>
-    each instanceof AmmdError && each.hint !== undefined ? [`  ${each.hint}`] : [],
-  );
-  return [`ammd: ${error.message}`, ...causes(error), ...details(error), ...new Set(hints)].join('\n');
+  const defect = exitCodeOf(error) === EXIT.defect ? [`  ${DEFECT}, with the lines above`] : [];
+  const lines = [`ammd: ${error.message}`, ...causes(error), ...traceback(error)];
+  return [...lines, ...new Set(hints(error)), ...defect].join('\n');
 }
 
 /** The same for scripts, as one JSON line. */
 export function errorAsJson(error: unknown): string {
   const known = error instanceof AmmdError;
+  const [hint] = hints(error);
   return JSON.stringify({
     kind: 'error',
-    code: known ? error.code : 'defect',
+    code: known ? error.code : isSystemError(error) ? 'system' : 'defect',
+    exit_status: exitCodeOf(error),
     message: error instanceof Error ? error.message : String(error),
-    ...(known && error.hint !== undefined ? { hint: error.hint } : {}),
+    ...(hint === undefined ? {} : { hint: hint.trim() }),
   });
 }

@@ -3,22 +3,9 @@ import type { RunEvent } from '../metrics/events.js';
 import { buildReport } from '../report/build.js';
 import type { RunOptions } from '../run/run.js';
 import type { RunFolder } from '../run/run_folder.js';
+import type { RunArguments } from './options.js';
 import { openProgress } from './progress.js';
-
-/** SIGINT and SIGTERM ask for a clean stop; a second one ends the process at once. */
-function stopSignal(say: (message: string) => void): AbortSignal {
-  const controller = new AbortController();
-  const ask = (signal: NodeJS.Signals) => {
-    if (controller.signal.aborted) process.exit(130);
-    say(`${signal}: stopping after this step, with a checkpoint; once more stops at once`);
-    controller.abort();
-  };
-  process.on('SIGINT', ask);
-  process.on('SIGTERM', ask);
-  return controller.signal;
-}
-
-export const TRACE = 'Append every request and reply to this file, a JSON line each; to see what hangs';
+import { listenForStop } from './stop_signal.js';
 
 /** Writes at once: the last line is there when either process is killed. */
 function openTrace(
@@ -37,18 +24,19 @@ function openTrace(
  * everything is.
  */
 export async function showRun(
-  { json, trace }: { readonly json: boolean; readonly trace: string | undefined },
+  { json, trace }: RunArguments,
   run: (options: RunOptions) => Promise<RunFolder>,
 ): Promise<void> {
-  const progress = openProgress({ json });
   const { close: closeTrace, ...messages } = openTrace(trace);
+  const progress = openProgress({ json });
   const emit = (event: RunEvent) => progress.show(event);
+  const { signal, release } = listenForStop((message) => emit({ kind: 'note', message }));
   let tables = '';
   try {
     const folder = await run({
       ...messages,
       emit,
-      signal: stopSignal((message) => emit({ kind: 'note', message })),
+      signal,
       report: ({ path }) => {
         tables = buildReport(path).text;
       },
@@ -57,6 +45,7 @@ export async function showRun(
     if (!json) console.log(`${tables}\nrun folder  ${folder.path}\nreport      ${folder.report}`);
   } finally {
     progress.close();
+    release();
     closeTrace();
   }
 }

@@ -1,13 +1,12 @@
 import type { CommandModule } from 'yargs';
 import { startRun } from '../run/run.js';
-import { type ConfigArguments, configOptions, resolveArguments } from './config_options.js';
-import { showRun, TRACE } from './run_output.js';
+import { CONFIG, type ConfigArguments, configOptions, resolveArguments } from './config_options.js';
+import { type RunArguments, runOptions } from './options.js';
+import { showRun } from './run_output.js';
 
-export interface TrainArguments extends ConfigArguments {
+export interface TrainArguments extends ConfigArguments, RunArguments {
   readonly config: string;
   readonly out: string | undefined;
-  readonly json: boolean;
-  readonly trace: string | undefined;
 }
 
 /** Resolves the configuration, runs it, and prints the results. Nothing is written when the config is wrong. */
@@ -20,15 +19,9 @@ export const trainCommand: CommandModule<object, TrainArguments> = {
   command: 'train <config>',
   describe: 'Run a configuration: train, evaluate, write the run folder and its report',
   builder: (yargs) =>
-    configOptions(yargs)
-      .positional('config', {
-        type: 'string',
-        demandOption: true,
-        describe: 'YAML file, or name of a shipped one',
-      })
+    runOptions(configOptions(yargs))
+      .positional('config', CONFIG)
       .option('out', { type: 'string', describe: 'Run folder to make; default runs/NAME-TIME' })
-      .option('json', { type: 'boolean', default: false, describe: 'Events as JSON lines on stdout' })
-      .option('trace', { type: 'string', describe: TRACE })
       .example(
         '$0 train configs/runs/quickstart.yaml --set stages.ammd.training.steps=100',
         'the main job with a shorter last stage',

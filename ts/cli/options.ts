@@ -1,0 +1,35 @@
+import type { Argv } from 'yargs';
+import type { z } from 'zod';
+import { CliError } from './errors.js';
+
+export interface RunArguments {
+  readonly json: boolean;
+  readonly trace: string | undefined;
+}
+
+/** Options of every command that runs stages. */
+export function runOptions<T>(yargs: Argv<T>) {
+  return yargs
+    .option('json', { type: 'boolean', default: false, describe: 'Events as JSON lines on stdout' })
+    .option('trace', {
+      type: 'string',
+      describe: 'Append every request and reply to this file, a JSON line each; to see what hangs',
+    });
+}
+
+/**
+ * Checks options by the schema that the same settings have in a configuration; `max_new_tokens` there is
+ * `--max-new-tokens` here.
+ *
+ * @throws CliError `usage` that names the option.
+ */
+export function parseOptions<T extends z.ZodType>(schema: T, values: unknown): z.output<T> {
+  const parsed = schema.safeParse(values);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map(({ path, message }) => {
+    const key = path.findLast((part) => typeof part === 'string') ?? '';
+    const option = key.replaceAll('_', '-');
+    return `--${option}: ${message}`;
+  });
+  throw new CliError('usage', problems.join('; '), { hint: 'see: ammd COMMAND --help' });
+}

@@ -1,0 +1,67 @@
+import yargs from 'yargs';
+import { ammdVersion } from '../run/session.js';
+import { checkCommand } from './check.js';
+import { doctorCommand } from './doctor.js';
+import { CliError } from './errors.js';
+import { evalCommand } from './eval.js';
+import { EXIT, type ExitCode, exitCodeOf } from './exit_codes.js';
+import { generateCommand } from './generate.js';
+import { describeError, errorAsJson } from './print_error.js';
+import { reportCommand } from './report.js';
+import { resumeCommand } from './resume.js';
+import { startCommand } from './start.js';
+import { trainCommand } from './train.js';
+
+const EPILOGUE = `Exit status: ${EXIT.ok} done, ${EXIT.defect} defect of the program, ${EXIT.usage} wrong command, config or run folder,
+${EXIT.worker} worker failed (a run can be resumed), ${EXIT.input} unreadable model, data or checkpoint,
+${EXIT.check} a check failed or something is not installed, ${EXIT.interrupted} stopped by a signal (a run can be resumed).`;
+
+const REPEATABLE: ReadonlySet<string> = new Set(['_', 'set', 'data', 'metric', 'seeds', 'prompt']);
+
+/** yargs makes a list of an option that is given twice, whatever its type. */
+function refuseRepeated(options: Readonly<Record<string, unknown>>): true {
+  const repeated = Object.keys(options).find((key) => Array.isArray(options[key]) && !REPEATABLE.has(key));
+  if (repeated !== undefined) throw new CliError('usage', `--${repeated} is given more than once`);
+  return true;
+}
+
+function parserOf(argv: readonly string[]) {
+  return yargs([...argv])
+    .scriptName('ammd')
+    .usage('$0 COMMAND\n\nAdversarial moment-matching distillation of language models.')
+    .command(startCommand)
+    .command(trainCommand)
+    .command(resumeCommand)
+    .command(evalCommand)
+    .command(generateCommand)
+    .command(checkCommand)
+    .command(reportCommand)
+    .command(doctorCommand)
+    .demandCommand(1, 'Name a command.')
+    .recommendCommands()
+    .strict()
+    .check(refuseRepeated)
+    .version(ammdVersion())
+    .alias({ help: 'h', version: 'v' })
+    .epilogue(EPILOGUE)
+    .wrap(Math.min(110, process.stdout.columns ?? 110))
+    .exitProcess(false)
+    .fail((message, error) => {
+      throw error ?? new CliError('usage', message, { hint: 'see: ammd --help, or ammd COMMAND --help' });
+    });
+}
+
+/**
+ * Parses the command line, runs one command, and tells an error on standard error.
+ *
+ * @returns the exit status.
+ */
+export async function runProgram(argv: readonly string[]): Promise<ExitCode> {
+  try {
+    await parserOf(argv).parseAsync();
+    return EXIT.ok;
+  } catch (error) {
+    console.error(argv.includes('--json') ? errorAsJson(error) : describeError(error));
+    return exitCodeOf(error);
+  }
+}

@@ -1,0 +1,37 @@
+import { EXIT } from './exit_codes.js';
+
+/** npm passes on the Ctrl-C that the terminal has sent to this process too: two signals, one wish. */
+const SAME_WISH_MS = 500;
+
+export interface StopSignal {
+  /** Aborted by the first SIGINT or SIGTERM. */
+  readonly signal: AbortSignal;
+  /** Stops listening. */
+  readonly release: () => void;
+}
+
+/** SIGINT and SIGTERM ask for a clean stop; a second one ends the process at once. */
+export function listenForStop(
+  say: (message: string) => void,
+  exit: (status: number) => void = process.exit,
+): StopSignal {
+  const controller = new AbortController();
+  let asked = Number.NEGATIVE_INFINITY;
+  const ask = (signal: NodeJS.Signals) => {
+    const now = performance.now();
+    if (!controller.signal.aborted) {
+      asked = now;
+      say(`${signal}: stopping after this step, with a checkpoint; once more stops at once`);
+      controller.abort();
+    } else if (now - asked > SAME_WISH_MS) exit(EXIT.interrupted);
+  };
+  process.on('SIGINT', ask);
+  process.on('SIGTERM', ask);
+  return {
+    signal: controller.signal,
+    release: () => {
+      process.off('SIGINT', ask);
+      process.off('SIGTERM', ask);
+    },
+  };
+}
