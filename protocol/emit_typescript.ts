@@ -131,7 +131,9 @@ export function emitTypeScript(definition: Definition): string {
     `export const OPERATIONS = {\n${operations.join('\n')}\n} as const;`,
     '',
     'export type OperationName = keyof typeof OPERATIONS;',
-    "export type OperationArgs<Name extends OperationName> = z.infer<(typeof OPERATIONS)[Name]['args']>;",
+    '/** Arguments are only read, so callers may pass readonly data. */',
+    'export type Immutable<T> = T extends object ? { readonly [Key in keyof T]: Immutable<T[Key]> } : T;',
+    "export type OperationArgs<Name extends OperationName> = Immutable<z.infer<(typeof OPERATIONS)[Name]['args']>>;",
     "export type OperationResult<Name extends OperationName> = z.infer<(typeof OPERATIONS)[Name]['result']>;",
     '',
   ].join('\n');

@@ -1,4 +1,4 @@
-import { Context, Router } from 'zeromq';
+import { Context, Router, context as sharedContext } from 'zeromq';
 import { AmmdError } from '../common/errors.js';
 import { byteCount, type Frames } from './codec.js';
 import { LIMITS } from './protocol.gen.js';
@@ -14,8 +14,6 @@ export interface ChannelEvents {
   onMessage(peer: Buffer, frames: Frames): void;
   /** A message could not be sent, or the socket failed. */
   onError(peer: Buffer | undefined, error: Error): void;
-  /** Some connection ended; whose, ZeroMQ does not say. */
-  onDisconnect(): void;
 }
 
 export interface ChannelTraffic {
@@ -63,8 +61,8 @@ export class Channel {
         `${endpoint} would be open to everybody: TCP is served with CURVE only.`,
       );
     }
-    // A context of its own, because an authenticator serves all sockets of its context.
-    const context = new Context();
+    // An authenticator serves all sockets of its context, so guarded sockets have one of their own.
+    const context = curve === undefined ? sharedContext : new Context();
     const socket = new Router({
       context,
       mandatory: true, // otherwise what is sent to a lost peer vanishes silently
@@ -90,7 +88,6 @@ export class Channel {
     }
     const channel = new Channel(socket, gatekeeper, socket.lastEndpoint ?? endpoint, events);
     void channel.#receive();
-    void channel.#watch();
     return channel;
   }
 
@@ -134,12 +131,6 @@ export class Channel {
     } catch (cause) {
       if (!this.#closed)
         this.#events.onError(undefined, cause instanceof Error ? cause : new Error(String(cause)));
-    }
-  }
-
-  async #watch(): Promise<void> {
-    for await (const event of this.#socket.events) {
-      if (event.type === 'disconnect' && !this.#closed) this.#events.onDisconnect();
     }
   }
 }

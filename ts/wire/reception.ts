@@ -76,11 +76,6 @@ export class Reception implements ChannelEvents {
     setTimeout(lost, EXIT_NOTICE_MS).unref();
   }
 
-  onDisconnect(): void {
-    // ZeroMQ does not say who left; a message to a peer that is gone fails at once.
-    this.#connection?.ping();
-  }
-
   #greet(peer: Buffer, frames: Frames): void {
     let hello: HelloMessage;
     try {

@@ -4,7 +4,6 @@ import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { pack, unpack } from 'msgpackr';
 import { curveKeyPair, Dealer } from 'zeromq';
-import { DEFAULT_LIVENESS } from '../../../ts/wire/liveness.js';
 import { LIMITS } from '../../../ts/wire/protocol.gen.js';
 import { Reception, type ReceptionOptions } from '../../../ts/wire/reception.js';
 import { newRunKeys } from '../../../ts/wire/security.js';
@@ -99,8 +98,10 @@ describe('admission', () => {
 });
 
 describe('the transport', () => {
-  test('notices long before the heartbeat that the worker is gone', async () => {
-    const reception = await listen(undefined, { liveness: { ...DEFAULT_LIVENESS, livenessMs: 60_000 } });
+  test('notices with the next ping that the worker is gone', async () => {
+    const reception = await listen(undefined, {
+      liveness: { heartbeatMs: 50, livenessMs: 60_000, stallMs: 60_000 },
+    });
     const worker = dealer(reception.endpoint);
     await worker.send(pack(HELLO));
     const connection = await reception.connection;

@@ -189,7 +189,7 @@ describe('the pipeline with a process behind it', () => {
   test('a worker with little room gets everything in order all the same', async () => {
     const order: number[] = [];
     const { client } = await openFake(
-      { room: 3 },
+      { room: 3, at: { 1: { ms: 300 } } },
       {},
       {
         log: ({ direction, kind, id, error }) => {
