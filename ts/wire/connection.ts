@@ -138,7 +138,7 @@ export class Connection {
     if (this.#leaving && code !== 'worker_closed')
       return this.fail('worker_closed', 'The worker was asked to leave');
     const running = this.#requester?.running();
-    const logTail = this.#logTail();
+    const logTail = code === 'worker_closed' ? '' : this.#logTail();
     const sentence = `${what}${whileRunning(running)}${detail === undefined ? '.' : `: ${detail}`}`;
     const failure = new WorkerFailure(code, withLogTail(sentence, logTail), {
       ...options,

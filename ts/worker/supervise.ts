@@ -5,7 +5,7 @@ import type { LivenessLimits } from '../wire/liveness.js';
 import { type HelloMessage, LIMITS } from '../wire/protocol.gen.js';
 import { Reception } from '../wire/reception.js';
 import { type Endpoint, newEndpoint, type Transport } from './endpoint.js';
-import { logTail } from './log_tail.js';
+import { logSize, logTail } from './log_tail.js';
 import { type Exit, exitInWords, spawnWorker, type WorkerProcess } from './spawn.js';
 
 export interface WorkerOptions {
@@ -52,15 +52,20 @@ export interface Worker {
   kill(): Promise<void>;
 }
 
-function startFailure(options: WorkerOptions, exit: Exit, refusal: WireError | undefined): WorkerFailure {
+function startFailure(
+  options: WorkerOptions,
+  exit: Exit,
+  refusal: WireError | undefined,
+  tail: string,
+): WorkerFailure {
+  if (refusal !== undefined) return refusedFailure(refusal);
   const details = {
     ...(exit.exitCode === undefined ? {} : { exitCode: exit.exitCode }),
     ...(exit.signal === undefined ? {} : { signal: exit.signal }),
-    logTail: logTail(options.logFile),
+    logTail: tail,
   };
-  if (refusal !== undefined) return refusedFailure(refusal);
   const sentence = `The worker ended before it said hello (${exitInWords(exit)}).`;
-  return new WorkerFailure('worker_start', withLogTail(sentence, details.logTail), {
+  return new WorkerFailure('worker_start', withLogTail(sentence, tail), {
     ...details,
     hint: `\`ammd doctor\` tells what ${options.python} lacks; the worker's log is ${options.logFile}.`,
   });
@@ -77,16 +82,17 @@ async function introduction(
   options: WorkerOptions,
   reception: Reception,
   child: WorkerProcess,
+  tail: () => string,
 ): Promise<Connection> {
   const handshakeMs = options.handshakeMs ?? LIMITS.handshakeMs;
   const timer = new AbortController();
   const late = sleep(handshakeMs, undefined, { signal: timer.signal }).then(() => {
     throw new WorkerFailure('worker_start', `The worker said no hello within ${handshakeMs} ms.`, {
-      logTail: logTail(options.logFile),
+      logTail: tail(),
     });
   });
   const gone = child.exited.then((exit) => {
-    throw startFailure(options, exit, reception.refusal);
+    throw startFailure(options, exit, reception.refusal, tail());
   });
   try {
     return await Promise.race([reception.connection, gone, late]);
@@ -136,10 +142,12 @@ async function cleanUp(reception: Reception, endpoint: Endpoint): Promise<void> 
  * of its log); `worker_refused`: version or token did not agree.
  */
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
+  const begin = logSize(options.logFile);
+  const tail = () => logTail(options.logFile, begin);
   const endpoint = await newEndpoint(options.transport ?? 'ipc');
   const reception = await Reception.open(endpoint.address, {
     token: endpoint.token,
-    logTail: () => logTail(options.logFile),
+    logTail: tail,
     ...(endpoint.curve === undefined ? {} : { curve: endpoint.curve }),
     ...(options.liveness === undefined ? {} : { liveness: options.liveness }),
   });
@@ -153,7 +161,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       threads: options.threads ?? 0,
       environment: { ...options.environment, ...endpoint.environment },
     });
-    const connection = await introduction(options, reception, child);
+    const connection = await introduction(options, reception, child, tail);
     return superviseWorker(connection, child, options.patience ?? DEFAULT_PATIENCE, () =>
       cleanUp(reception, endpoint),
     );
