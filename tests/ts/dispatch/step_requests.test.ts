@@ -1,0 +1,132 @@
+import { describe, expect, test } from '@jest/globals';
+import { type OperationRequest, stepRequests } from '../../../ts/dispatch/step_requests.js';
+import { withRows } from '../../../ts/plan/stage.js';
+import type { SizedStagePlan } from '../../../ts/plan/types.js';
+import { advance, INITIAL_STATE } from '../../../ts/schedule/state.js';
+import { planStep } from '../../../ts/schedule/step.js';
+import { OPERATIONS, type OperationArgs, type OperationName } from '../../../ts/wire/protocol.gen.js';
+import { ammd, stageOf } from '../plan/plans.js';
+
+/** Requests of the 0-based step `step` of a stage. */
+function requestsAt(stage: SizedStagePlan, step: number): readonly OperationRequest[] {
+  let state = INITIAL_STATE;
+  while (state.step < step) state = advance(stage, state);
+  return stepRequests(planStep(stage, state));
+}
+
+const opsOf = (requests: readonly OperationRequest[]) => requests.map(({ op }) => op);
+
+function argsOf<Name extends OperationName>(
+  requests: readonly OperationRequest[],
+  op: Name,
+): OperationArgs<Name> {
+  const found = requests.find((request) => request.op === op);
+  if (found === undefined) throw new Error(`no ${op} among the requests`);
+  return found.args as OperationArgs<Name>;
+}
+
+describe('order on the wire', () => {
+  test('AMMD: generate, build, score, step_critic, step_student, end_step', () => {
+    expect(opsOf(requestsAt(ammd(100), 0))).toEqual([
+      'generate',
+      'build',
+      'score',
+      'step_critic',
+      'step_student',
+      'end_step',
+    ]);
+  });
+
+  test('K turns are K requests, numbered from 0', () => {
+    const requests = requestsAt(ammd(100, 'method.adversary.turns=3'), 0);
+    const turns = requests.flatMap((request) => (request.op === 'step_critic' ? [request.args.turn] : []));
+    expect(turns).toEqual([0, 1, 2]);
+    expect(opsOf(requests)).toHaveLength(8);
+  });
+
+  test('SFT has nothing to score', () => {
+    const sft = withRows(stageOf('teacher'), { train: 100, check: 50 });
+    expect(opsOf(requestsAt(sft, 0))).toEqual(['build', 'step_student', 'end_step']);
+  });
+
+  test('KD scores the teacher and has no critics', () => {
+    const kd = ammd(100, 'method=kd');
+    expect(opsOf(requestsAt(kd, 0))).toEqual(['build', 'score', 'step_student', 'end_step']);
+    expect(argsOf(requestsAt(kd, 0), 'score')).toMatchObject({ teacher: true, student: 'none' });
+  });
+
+  test('in critic warm-up the student is left alone', () => {
+    const stage = ammd(100, 'method.adversary.warmup_steps=2');
+    expect(opsOf(requestsAt(stage, 1))).not.toContain('step_student');
+    expect(opsOf(requestsAt(stage, 2))).toContain('step_student');
+  });
+
+  test('rollouts of an iteration are drawn at its start and dropped after their last use', () => {
+    const stage = ammd(100, 'method.iteration.minibatches=2', 'method.iteration.epochs=2');
+    const [first, second, third, last] = [0, 1, 2, 3].map((step) => opsOf(requestsAt(stage, step)));
+    expect(first?.filter((op) => op === 'generate')).toHaveLength(2);
+    expect(second).not.toContain('generate');
+    expect(second).not.toContain('drop');
+    expect(third?.slice(-2)).toEqual(['drop', 'end_step']);
+    expect(last?.slice(-2)).toEqual(['drop', 'end_step']);
+    const dropped = [2, 3].flatMap((step) => argsOf(requestsAt(stage, step), 'drop').handles);
+    const drawn = requestsAt(stage, 0).flatMap((it) => (it.op === 'generate' ? [it.args.out] : []));
+    expect([...dropped].sort()).toEqual([...drawn].sort());
+  });
+});
+
+describe('arguments', () => {
+  const requests = requestsAt(ammd(100), 4);
+
+  test('every request fits the contract', () => {
+    const stages = [ammd(100), ammd(100, 'method=kd'), ammd(100, 'method.adversary.turns=2')];
+    for (const { op, args } of stages.flatMap((stage) => requestsAt(stage, 4)))
+      expect(OPERATIONS[op].args.safeParse(args).error).toBeUndefined();
+  });
+
+  test('requests refer to each other by the handles of their step', () => {
+    const { out } = argsOf(requests, 'generate');
+    const build = argsOf(requests, 'build');
+    expect(out).toBe('step:4/rollout.on');
+    expect(build.parts.find(({ part }) => part === 'on')).toEqual({ part: 'on', rollout: out });
+    const off = build.parts.find(({ part }) => part === 'off');
+    expect(off).toMatchObject({ dataset: 'train', rows: expect.any(Array) });
+    expect(off).not.toHaveProperty('rollout');
+    expect(build.out).toBe('step:4/batch');
+    for (const op of ['score', 'step_critic', 'step_student'] as const)
+      expect(argsOf(requests, op).batch).toBe(build.out);
+    expect(argsOf(requests, 'end_step')).toEqual({ step: 4 });
+  });
+
+  test('a rollout has one sample id a row', () => {
+    const { rows, sample_ids } = argsOf(requests, 'generate');
+    expect(rows).toHaveLength(4);
+    expect(new Set(sample_ids).size).toBe(rows.length);
+  });
+
+  test('only terms with a critic name one', () => {
+    const { terms } = argsOf(requests, 'step_student');
+    const critics = Object.fromEntries(terms.map(({ name, critic }) => [name, critic]));
+    expect(critics).toEqual({ on: 'on', off: 'off', anchor: undefined });
+    expect(terms.find(({ name }) => name === 'anchor')).not.toHaveProperty('critic');
+  });
+
+  test('weights, sources and K change the plan and nothing else', () => {
+    const changed = requestsAt(ammd(100, 'method.terms.anchor.weight=0.3'), 4);
+    const anchor = argsOf(changed, 'step_student').terms.find(({ name }) => name === 'anchor');
+    expect(anchor?.weight).toBe(0.3);
+    const others = (all: readonly OperationRequest[]) => all.filter(({ op }) => op !== 'step_student');
+    expect(others(changed)).toEqual(others(requests));
+
+    const shares = requestsAt(ammd(100, 'method.sources.off.share=0.75', 'method.sources.on.share=0.25'), 0);
+    expect(argsOf(shares, 'generate').rows).toHaveLength(2);
+    expect(argsOf(shares, 'build').parts.find(({ part }) => part === 'off')?.rows).toHaveLength(6);
+  });
+
+  test('requests are copies: changing one changes no plan', () => {
+    const plan = planStep(ammd(100), INITIAL_STATE);
+    const first = JSON.stringify(stepRequests(plan));
+    for (const request of stepRequests(plan)) if (request.op === 'generate') request.args.rows.push(99);
+    expect(JSON.stringify(stepRequests(plan))).toBe(first);
+  });
+});
