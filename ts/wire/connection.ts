@@ -47,7 +47,8 @@ const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
 
 function whileRunning(running: RunningRequest | undefined): string {
   if (running === undefined) return '';
-  const step = running.step === undefined ? '' : `step ${running.step}, `;
+  // People count steps from 1, as the rows and the progress view do.
+  const step = running.step === undefined ? '' : `step ${running.step + 1}, `;
   return ` while it ran ${running.op} (${step}request ${running.id})`;
 }
 

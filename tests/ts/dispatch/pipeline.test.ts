@@ -160,7 +160,7 @@ describe('the end', () => {
     await calls[0];
     const reason = (await errorOf(calls[1] as Promise<unknown>)) as unknown as WorkerFailure;
     expect(reason.message).toBe(
-      'The worker ended (killed by SIGKILL) while it ran step_student (step 12, request 2).',
+      'The worker ended (killed by SIGKILL) while it ran step_student (step 13, request 2).',
     );
     expect(await errorOf(calls[2] as Promise<unknown>)).toBe(reason);
     expect(await errorOf(drop(client))).toBe(reason);

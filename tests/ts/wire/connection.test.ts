@@ -58,7 +58,7 @@ describe('health', () => {
     const failure = link.connection.failure;
     expect(failure?.code).toBe('worker_stalled');
     expect(failure?.message).toBe(
-      'The worker is stuck while it ran step_student (step 12, request 40): 6.0 s so far, the last 6.0 s without progress.',
+      'The worker is stuck while it ran step_student (step 13, request 40): 6.0 s so far, the last 6.0 s without progress.',
     );
     expect(failure?.running).toEqual({ op: 'step_student', id: 40, step: 12 });
   });
@@ -85,7 +85,7 @@ describe('failure', () => {
     expect(served.failures[0]).toBe(link.connection.failure);
     expect(link.connection.failure).toMatchObject({ code: 'worker_exited', signal: 'SIGKILL' });
     expect(link.connection.failure?.message).toBe(
-      'The worker ended (killed by SIGKILL) while it ran step_student (step 12, request 40).',
+      'The worker ended (killed by SIGKILL) while it ran step_student (step 13, request 40).',
     );
     link.connection.ping();
     expect(link.sent).toHaveLength(0);

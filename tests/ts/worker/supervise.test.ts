@@ -97,7 +97,7 @@ describe('a worker that dies', () => {
       running: { op: 'end_step', step: 12 },
     });
     expect(failure.message).toContain(
-      'The worker ended (killed by SIGKILL) while it ran end_step (step 12, request 3).',
+      'The worker ended (killed by SIGKILL) while it ran end_step (step 13, request 3).',
     );
     expect(failure.message).toContain('about to be killed');
     for (const call of calls) expect(await failureOf(call)).toBe(failure);
@@ -123,7 +123,7 @@ describe('a worker that dies', () => {
     client.call('end_step', { step: 4 });
     const failure = await worker.failed;
     expect(failure.code).toBe('worker_stalled');
-    expect(failure.message).toContain('while it ran end_step (step 4, request 1)');
+    expect(failure.message).toContain('while it ran end_step (step 5, request 1)');
   });
 });
 
