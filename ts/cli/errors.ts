@@ -10,8 +10,3 @@ export class CliError extends AmmdError {
     super(code, message, options);
   }
 }
-
-/** A failed call of the operating system: a full disk, a missing permission. Nothing this program could mend. */
-export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
-  return error instanceof Error && 'syscall' in error && 'errno' in error;
-}

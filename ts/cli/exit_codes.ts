@@ -1,8 +1,8 @@
-import { AmmdError } from '../common/errors.js';
+import { AmmdError, systemCodeOf } from '../common/errors.js';
 import type { RunErrorCode } from '../run/errors.js';
 import type { WorkerFailureCode } from '../wire/errors.js';
 import type { ErrorCode } from '../wire/protocol.gen.js';
-import { type CliErrorCode, isSystemError } from './errors.js';
+import type { CliErrorCode } from './errors.js';
 
 /** Exit status of every command; documented in the README and in `ammd --help`. */
 export const EXIT = {
@@ -103,7 +103,8 @@ const isKnown = (code: string): code is KnownCode => Object.hasOwn(EXIT_OF_CODE,
 
 /** Errors of ours end with their documented status; what nobody threw on purpose is a defect. */
 export function exitCodeOf(error: unknown): ExitCode {
-  if (isSystemError(error)) return EXIT.input;
+  // A full disk, a missing permission: nothing this program could mend.
+  if (systemCodeOf(error) !== undefined) return EXIT.input;
   if (!(error instanceof AmmdError) || !isKnown(error.code)) return EXIT.defect;
   const status = EXIT_OF_CODE[error.code];
   return status === 'cause' ? exitCodeOf(error.cause) : status;

@@ -1,12 +1,12 @@
-import { AmmdError } from '../common/errors.js';
+import { types } from 'node:util';
+import { AmmdError, systemCodeOf } from '../common/errors.js';
 import { WireError } from '../wire/errors.js';
-import { isSystemError } from './errors.js';
 import { EXIT, exitCodeOf } from './exit_codes.js';
 
 /** The causes of an error of ours that say more than the error itself, outermost first. */
 function causes(error: AmmdError): readonly string[] {
   const cause = error.cause;
-  if (!(cause instanceof Error) || error.message.includes(cause.message)) return [];
+  if (!types.isNativeError(cause) || error.message.includes(cause.message)) return [];
   return [`  because: ${cause.message}`, ...(cause instanceof AmmdError ? causes(cause) : [])];
 }
 
@@ -22,14 +22,16 @@ function hints(error: unknown): readonly string[] {
   return [...(error.hint === undefined ? [] : [`  ${error.hint}`]), ...hints(error.cause)];
 }
 
+const messageOf = (error: unknown) => (types.isNativeError(error) ? error.message : String(error));
+
 const DEFECT = 'this is a defect of the program, please report it';
 
 /** An error as people read it: what and where, why, and the remedy. A defect of ours shows its stack. */
 export function describeError(error: unknown): string {
-  if (isSystemError(error)) return `ammd: ${error.message}`;
+  if (systemCodeOf(error) !== undefined) return `ammd: ${messageOf(error)}`;
   if (!(error instanceof AmmdError)) {
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    return `ammd: ${DEFECT}:\n${text}`;
+    const stack = types.isNativeError(error) ? error.stack : undefined;
+    return `ammd: ${DEFECT}:\n${stack ?? messageOf(error)}`;
   }
   const defect = exitCodeOf(error) === EXIT.defect ? [`  ${DEFECT}, with the lines above`] : [];
   const lines = [`ammd: ${error.message}`, ...causes(error), ...traceback(error)];
@@ -42,9 +44,9 @@ export function errorAsJson(error: unknown): string {
   const [hint] = hints(error);
   return JSON.stringify({
     kind: 'error',
-    code: known ? error.code : isSystemError(error) ? 'system' : 'defect',
+    code: known ? error.code : (systemCodeOf(error) ?? 'defect'),
     exit_status: exitCodeOf(error),
-    message: error instanceof Error ? error.message : String(error),
+    message: messageOf(error),
     ...(hint === undefined ? {} : { hint: hint.trim() }),
   });
 }

@@ -1,3 +1,5 @@
+import { types } from 'node:util';
+
 /** What a caller may do about an error; `code` is stable and documented, `message` is for people. */
 export interface ErrorOptionsWithHint {
   readonly cause?: unknown;
@@ -16,4 +18,13 @@ export class AmmdError extends Error {
     this.code = code;
     this.hint = options.hint;
   }
+}
+
+/**
+ * Code of a failed call of the operating system (ENOENT, EEXIST, ENOSPC, …); undefined for any other error. Not by
+ * `instanceof`: Node's own errors may come from another realm than this file's.
+ */
+export function systemCodeOf(error: unknown): string | undefined {
+  if (!types.isNativeError(error) || !('syscall' in error) || !('code' in error)) return undefined;
+  return typeof error.code === 'string' ? error.code : undefined;
 }

@@ -27,7 +27,6 @@ export interface EvaluationWatch {
 
 const callOptions = ({ signal }: EvaluationWatch): CallOptions => (signal === undefined ? {} : { signal });
 
-export type EvaluateArgs = Omit<OperationArgs<'evaluate'>, 'rows'> & { readonly rows: readonly number[] };
 export type Evaluated = OperationResult<'evaluate'>;
 
 /**
@@ -38,18 +37,14 @@ export type Evaluated = OperationResult<'evaluate'>;
  */
 export async function evaluateRows(
   client: WorkerClient,
-  args: EvaluateArgs,
+  args: OperationArgs<'evaluate'>,
   watch: EvaluationWatch = {},
 ): Promise<Evaluated> {
   let done = 0;
   const results = await Promise.all(
     shardsOf(args.rows).map(async (rows, index) => {
       const texts = Math.max(0, Math.min(rows.length, args.texts - index * ROWS_PER_REQUEST));
-      const { result } = await client.call(
-        'evaluate',
-        { ...args, rows: [...rows], texts },
-        callOptions(watch),
-      );
+      const { result } = await client.call('evaluate', { ...args, rows, texts }, callOptions(watch));
       done += rows.length;
       watch.onRows?.(done);
       return result;
@@ -64,19 +59,18 @@ export async function evaluateRows(
   };
 }
 
-export type MeasureArgs = Omit<OperationArgs<'measure'>, 'rows'> & { readonly rows: readonly number[] };
 export type Measured = OperationResult<'measure'>;
 
 /** Teacher-forced figures of `rows`: per metric one mean over response tokens a row. */
 export async function measureRows(
   client: WorkerClient,
-  args: MeasureArgs,
+  args: OperationArgs<'measure'>,
   watch: EvaluationWatch = {},
 ): Promise<Measured> {
   let done = 0;
   const results = await Promise.all(
     shardsOf(args.rows).map(async (rows) => {
-      const { result } = await client.call('measure', { ...args, rows: [...rows] }, callOptions(watch));
+      const { result } = await client.call('measure', { ...args, rows }, callOptions(watch));
       done += rows.length;
       watch.onRows?.(done);
       return result;

@@ -11,23 +11,17 @@ type WireTerm = OperationArgs<'step_student'>['terms'][number];
 
 function wirePart(part: BatchPartPlan): WirePart {
   if (part.from === 'rollout') return { part: part.part, rollout: part.handle };
-  return { part: part.part, dataset: part.dataset, rows: [...part.rows] };
+  return { part: part.part, dataset: part.dataset, rows: part.rows };
 }
 
-function wireTerm({ critic, params, ...term }: WeightedTerm): WireTerm {
-  return { ...term, params: { ...params }, ...(critic === null ? {} : { critic }) };
+function wireTerm({ critic, ...term }: WeightedTerm): WireTerm {
+  return { ...term, ...(critic === null ? {} : { critic }) };
 }
 
 function rolloutRequests(plan: StepPlan): readonly OperationRequest[] {
-  return plan.rollouts.map(({ handle, rows, sampleIds, part: _part, ...rollout }) => ({
+  return plan.rollouts.map(({ handle, sampleIds, part: _part, ...rollout }) => ({
     op: 'generate',
-    args: {
-      ...rollout,
-      out: handle,
-      rows: [...rows],
-      sample_ids: [...sampleIds],
-      sampling: { ...rollout.sampling },
-    },
+    args: { ...rollout, out: handle, sample_ids: sampleIds },
   }));
 }
 
@@ -39,7 +33,7 @@ function criticRequests(plan: StepPlan): readonly OperationRequest[] {
     args: {
       step: plan.step,
       batch: plan.batch,
-      updates: critics.updates.map((update) => ({ ...update })),
+      updates: critics.updates,
       turn,
       lr: critics.lr,
       clip_norm: critics.clip_norm,
@@ -71,7 +65,7 @@ export function stepRequests(plan: StepPlan): readonly OperationRequest[] {
       },
     });
   }
-  if (plan.release.length > 0) requests.push({ op: 'drop', args: { handles: [...plan.release] } });
+  if (plan.release.length > 0) requests.push({ op: 'drop', args: { handles: plan.release } });
   requests.push({ op: 'end_step', args: { step: plan.step } });
   return requests;
 }

@@ -61,7 +61,7 @@ export async function evaluateDataset(
       rows: firstRows(rows),
       sampling: { ...sampling, ...(greedy ? { temperature: 0 } : {}) },
       seed: decoding.seed ?? 0,
-      metrics: [...metrics],
+      metrics,
       texts: Math.min(texts, rows),
     },
     watch,

@@ -1,6 +1,7 @@
 import { closeSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { z } from 'zod';
+import { systemCodeOf } from '../common/errors.js';
 import { RunError } from './errors.js';
 
 const ownerSchema = z.object({ pid: z.int(), host: z.string(), since: z.string() });
@@ -8,9 +9,6 @@ type Owner = z.infer<typeof ownerSchema>;
 
 /** A lock without an owner after this time was left by a process killed between creating and writing the file. */
 const WRITING_MS = 5000;
-
-const hasCode = (error: unknown, code: string) =>
-  error instanceof Error && 'code' in error && error.code === code;
 
 function readOwner(file: string): Owner | undefined {
   try {
@@ -25,7 +23,7 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return hasCode(error, 'EPERM'); // it lives and belongs to somebody else
+    return systemCodeOf(error) === 'EPERM'; // it lives and belongs to somebody else
   }
 }
 
@@ -41,7 +39,7 @@ function tryLock(file: string): boolean {
   try {
     descriptor = openSync(file, 'wx');
   } catch (error) {
-    if (hasCode(error, 'EEXIST')) return false;
+    if (systemCodeOf(error) === 'EEXIST') return false;
     throw error;
   }
   const owner: Owner = { pid: process.pid, host: hostname(), since: new Date().toISOString() };

@@ -26,7 +26,7 @@ export interface RestoreContext {
 export async function restore(client: WorkerClient, checkpoint: Checkpoint): Promise<number> {
   const { result } = await client.call('restore', {
     dir: path.resolve(checkpoint.folder),
-    files: [...checkpoint.manifest.files],
+    files: checkpoint.manifest.files,
   });
   return result.policy_version;
 }

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { systemCodeOf } from '../common/errors.js';
 import { RunError } from './errors.js';
 
 /** Where everything of a run lies. Paths only: nothing is read or written here but folders made. */
@@ -110,7 +111,7 @@ export function makeRunFolder(name: string, out: string | undefined, now: Date):
       mkdirSync(candidate);
       return new RunFolder(candidate);
     } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+      if (systemCodeOf(error) !== 'EEXIST') throw error;
     }
   }
 }

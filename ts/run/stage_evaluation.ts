@@ -111,7 +111,7 @@ async function measuredRows(
       role: 'student',
       dataset,
       rows: firstRows(rows),
-      metrics: [...stage.evaluation.measure],
+      metrics: stage.evaluation.measure,
       micro_batch: stage.training.micro_batch || stage.training.batch_size,
     },
     watch,

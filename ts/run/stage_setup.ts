@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { DatasetConfig, RunConfig } from '../config/schema.js';
-import type { Reply, WorkerClient } from '../dispatch/client.js';
+import type { WorkerClient } from '../dispatch/client.js';
 import type { ModelPlan, StagePlan } from '../plan/types.js';
 import type { OperationArgs, OperationResult } from '../wire/protocol.gen.js';
 import type { RunFolder } from './run_folder.js';
@@ -29,13 +29,13 @@ function wireModel(model: ModelPlan, run: RunFolder): OperationArgs<'load_role'>
     seed: model.seed,
     dtype: model.dtype,
     trust_remote_code: model.trust_remote_code,
-    ...(model.layers === null ? {} : { layers: [...model.layers] }),
-    ...(model.arch === null ? {} : { arch: { ...model.arch } }),
+    ...(model.layers === null ? {} : { layers: model.layers }),
+    ...(model.arch === null ? {} : { arch: model.arch }),
   };
 }
 
 export function wireDataset({ limit, ...dataset }: DatasetConfig): OperationArgs<'register_data'>['source'] {
-  return { ...dataset, fields: { ...dataset.fields }, ...(limit === null ? {} : { limit }) };
+  return { ...dataset, ...(limit === null ? {} : { limit }) };
 }
 
 /** Device, threads and budgets; the first call of a session. */
@@ -48,6 +48,37 @@ export async function configureWorker(
   return (await client.call('configure', { ...settings, cache_dir: cache })).result;
 }
 
+function loadTeacher(client: WorkerClient, stage: StagePlan, run: RunFolder) {
+  if (stage.teacher === null) return null;
+  const model = wireModel(stage.teacher, run);
+  return client.call('load_role', { role: 'teacher', model, gradient_checkpointing: false });
+}
+
+function loadStudent(client: WorkerClient, { student, training }: StagePlan, run: RunFolder) {
+  return client.call('load_role', {
+    role: 'student',
+    model: wireModel(student, run),
+    optimizer: training.optimizer,
+    gradient_checkpointing: training.gradient_checkpointing,
+  });
+}
+
+function registerDatasets(client: WorkerClient, names: readonly string[], data: RunConfig['data']) {
+  return names.map(async (name) => {
+    const dataset = data[name];
+    if (dataset === undefined) throw new Error(`the plan names dataset ${name}, the config does not`);
+    const { result } = await client.call('register_data', { dataset: name, source: wireDataset(dataset) });
+    return [name, result] as const;
+  });
+}
+
+function loadCritics(client: WorkerClient, { critics, adversary: { optimizer } }: StagePlan) {
+  return critics.map(async ({ name, part: _part, ...spec }) => {
+    const { result } = await client.call('load_critic', { critic: name, spec, optimizer });
+    return [name, result.parameters] as const;
+  });
+}
+
 /**
  * Frees what the stage before held and loads this stage's models, datasets and critics. The requests are sent at
  * once; the worker runs them in order: the teacher first, whose layers a student may start from.
@@ -58,53 +89,17 @@ export async function loadStage(
   config: RunConfig,
   run: RunFolder,
 ): Promise<LoadedStage> {
-  const gradientCheckpointing = stage.training.gradient_checkpointing;
-  const reset = client.call('reset', {});
-  const teacher =
-    stage.teacher === null
-      ? Promise.resolve(null)
-      : client.call('load_role', {
-          role: 'teacher',
-          model: wireModel(stage.teacher, run),
-          gradient_checkpointing: false,
-        });
-  const student = client.call('load_role', {
-    role: 'student',
-    model: wireModel(stage.student, run),
-    optimizer: { ...stage.training.optimizer },
-    gradient_checkpointing: gradientCheckpointing,
-  });
-  const datasets = stage.datasets.map((name) => {
-    const dataset = config.data[name];
-    if (dataset === undefined) throw new Error(`the plan names dataset ${name}, the config does not`);
-    return client.call('register_data', { dataset: name, source: wireDataset(dataset) });
-  });
-  const critics = stage.critics.map(({ name, part: _part, ...spec }) =>
-    client.call('load_critic', {
-      critic: name,
-      spec,
-      optimizer: { ...stage.adversary.optimizer },
-    }),
-  );
-  const [, loadedTeacher, loadedStudent, loadedData, loadedCritics] = await Promise.all([
-    reset,
-    teacher,
-    student,
-    Promise.all(datasets),
-    Promise.all(critics),
+  const [, teacher, student, datasets, critics] = await Promise.all([
+    client.call('reset', {}),
+    loadTeacher(client, stage, run),
+    loadStudent(client, stage, run),
+    Promise.all(registerDatasets(client, stage.datasets, config.data)),
+    Promise.all(loadCritics(client, stage)),
   ]);
-  const byName = <Value>(names: readonly string[], values: readonly Value[]) =>
-    Object.fromEntries(names.map((name, index) => [name, values[index]])) as Record<string, Value>;
   return {
-    student: loadedStudent.result,
-    teacher: loadedTeacher?.result ?? null,
-    critics: byName(
-      stage.critics.map(({ name }) => name),
-      loadedCritics.map((reply: Reply<'load_critic'>) => reply.result.parameters),
-    ),
-    datasets: byName(
-      stage.datasets,
-      loadedData.map((reply: Reply<'register_data'>) => reply.result),
-    ),
+    student: student.result,
+    teacher: teacher?.result ?? null,
+    critics: Object.fromEntries(critics),
+    datasets: Object.fromEntries(datasets),
   };
 }
