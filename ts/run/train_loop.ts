@@ -49,6 +49,7 @@ export async function trainLoop(options: TrainLoopOptions): Promise<StageState> 
   let state = options.from;
   let policyVersion = options.policyVersion;
   let stepEnd = now();
+  const isStopping = () => signal?.aborted ?? false;
 
   const settleOldest = async () => {
     const oldest = inFlight.shift();
@@ -68,10 +69,10 @@ export async function trainLoop(options: TrainLoopOptions): Promise<StageState> 
     // A step may fail while an earlier one is awaited; whoever awaits it later still learns why.
     replies.catch(() => {});
     inFlight.push({ plan, replies });
-    const stopping = signal?.aborted ?? false;
-    const barrier = stopping || plan.evaluate || plan.checkpoint;
-    while (inFlight.length >= (barrier ? 1 : LIMITS.maxStepsAhead)) await settleOldest();
-    if (barrier) {
+    const due = plan.evaluate || plan.checkpoint;
+    while (inFlight.length >= (due || isStopping() ? 1 : LIMITS.maxStepsAhead)) await settleOldest();
+    const stopping = isStopping();
+    if (due || stopping) {
       await atBarrier({ plan, state, stopping });
       stepEnd = now();
     }

@@ -1,0 +1,272 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, jest, test } from '@jest/globals';
+import type { StageContext } from '../../../ts/run/stage.js';
+import type { OperationName } from '../../../ts/wire/protocol.gen.js';
+import { failWith } from './scripted_client.js';
+import { StageScene } from './stage_scene.js';
+
+const doneOf = (scene: StageScene): unknown => JSON.parse(readFileSync(scene.folder.done, 'utf8'));
+const exportedOf = (scene: StageScene): unknown =>
+  JSON.parse(readFileSync(path.join(scene.folder.student, 'config.json'), 'utf8'));
+
+describe('a stage from loading to its exported student', () => {
+  test('loads in order, trains, evaluates, exports, and says so', async () => {
+    const scene = new StageScene();
+    const client = scene.client();
+    expect(await scene.go(client)).toBeUndefined();
+    expect(client.ops.slice(0, 8)).toEqual([
+      'reset',
+      'load_role',
+      'load_role',
+      'register_data',
+      'register_data',
+      'register_data',
+      'load_critic',
+      'load_critic',
+    ]);
+    expect(client.argsOf('load_role').map(({ role }) => role)).toEqual(['teacher', 'student']);
+    expect(client.argsOf('load_role')[0]?.model.source).toBe(scene.run.stage('teacher').student);
+    expect(client.ops.slice(-3)).toEqual(['evaluate', 'evaluate', 'export']);
+    expect(scene.steps).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(doneOf(scene)).toMatchObject({ stage: 'student', step: 6 });
+    expect(exportedOf(scene)).toEqual({ version: 6 });
+
+    const kinds = scene.events.map(({ kind }) => kind);
+    const order = ['phase', 'note', 'stage_started', 'step', 'checkpoint', 'evaluation', 'stage_finished'];
+    expect([...new Set(kinds)].filter((kind) => order.includes(kind))).toEqual(order);
+    expect(kinds.at(-1)).toBe('stage_finished');
+    expect(scene.events.find(({ kind }) => kind === 'stage_started')).toMatchObject({
+      steps: 6,
+      resumed_from: null,
+      parameters: { student: 1000, teacher: 2000, 'critic:on': 300, 'critic:off': 300 },
+    });
+  });
+
+  test('the run folder hears of what was loaded before the first step', async () => {
+    const scene = new StageScene();
+    const client = scene.client();
+    const loaded = jest.fn<StageContext['onLoaded']>(() => expect(client.ops).not.toContain('build'));
+    expect(await scene.go(client, { onLoaded: loaded })).toBeUndefined();
+    expect(loaded).toHaveBeenCalledTimes(1);
+    expect(loaded).toHaveBeenCalledWith(
+      expect.objectContaining({
+        critics: { on: 300, off: 300 },
+        datasets: expect.objectContaining({ train: expect.anything() }),
+      }),
+    );
+  });
+
+  test('what the worker notes of models is passed on', async () => {
+    const scene = new StageScene();
+    await scene.go();
+    expect(scene.notes).toEqual(['stage student: a fallback']);
+  });
+});
+
+describe('checkpoints', () => {
+  test('at their interval and at the end, the newest kept', async () => {
+    const scene = new StageScene('checkpoints={every: 2, keep: 2}');
+    const client = scene.client();
+    await scene.go(client);
+    expect(client.argsOf('stage_checkpoint').map(({ checkpoint }) => checkpoint)).toEqual([
+      'student-2',
+      'student-4',
+      'student-6',
+    ]);
+    expect(scene.checkpoints).toEqual([4, 6]);
+    const written = scene.events.flatMap((event) => (event.kind === 'checkpoint' ? [event.step] : []));
+    expect(written).toEqual([2, 4, 6]);
+  });
+
+  test('a checkpoint that cannot be written ends the stage, at the next one at the latest', async () => {
+    const unhandled = jest.fn();
+    process.on('unhandledRejection', unhandled);
+    const scene = new StageScene('checkpoints.every=2');
+    const client = scene.client().before('commit_checkpoint', 1, failWith('checkpoint_error', 'disk full'));
+    const error = await scene.go(client);
+    process.off('unhandledRejection', unhandled);
+    expect(error).toMatchObject({ code: expect.stringMatching(/checkpoint_error|aborted/) });
+    expect(scene.steps.length).toBeLessThan(6);
+    expect(unhandled).not.toHaveBeenCalled();
+  });
+});
+
+describe('the best student', () => {
+  /** Validation scores by version; test sets say the version, so that rows tell which student was evaluated. */
+  const scored = (scene: StageScene, byVersion: readonly number[]) => {
+    const client = scene.client();
+    client.score = (version, dataset) => (dataset === 'check' ? (byVersion[version] ?? 0) : version);
+    return client;
+  };
+  const BEST = ['evaluation.every=1', 'checkpoints={every: 3, keep: 1}'];
+
+  test.each([
+    ['max', [0, 1, 5, 9, 2, 9, 1], 3],
+    ['min', [0, 6, 5, 4, 3, 2, 3], 5],
+  ])('by the %s of a metric is restored, evaluated and exported', async (mode, scores, best) => {
+    const scene = new StageScene(...BEST, `evaluation.best={metric: exact_match, mode: ${mode}}`);
+    const client = scored(scene, scores);
+    expect(await scene.go(client)).toBeUndefined();
+    expect(client.argsOf('restore')).toHaveLength(1);
+    expect(exportedOf(scene)).toEqual({ version: best });
+    expect(doneOf(scene)).toMatchObject({ step: best });
+    const final = scene.evaluations.filter((row) => row.final && row.dataset === 'extra');
+    expect(final.map(({ step, mean }) => [step, mean])).toEqual(final.map(() => [best, best]));
+    expect(scene.checkpoints).toEqual([best, 6]);
+  });
+
+  test('that is the last needs no restoring', async () => {
+    const scene = new StageScene(...BEST, 'evaluation.best={metric: exact_match, mode: max}');
+    const client = scored(scene, [0, 1, 2, 3, 4, 5, 6]);
+    await scene.go(client);
+    expect(client.argsOf('restore')).toHaveLength(0);
+    expect(exportedOf(scene)).toEqual({ version: 6 });
+  });
+
+  test('may be chosen by a measured figure', async () => {
+    const scene = new StageScene(
+      ...BEST,
+      'evaluation.measure=[forward_kl]',
+      'evaluation.best={metric: forward_kl, mode: min}',
+    );
+    await scene.go(scored(scene, [9, 8, 7, 1, 2, 3, 4]));
+    expect(exportedOf(scene)).toEqual({ version: 3 });
+  });
+
+  test('without a choice the last is exported', async () => {
+    const scene = new StageScene(...BEST);
+    await scene.go(scored(scene, [0, 9, 1, 1, 1, 1, 1]));
+    expect(exportedOf(scene)).toEqual({ version: 6 });
+  });
+});
+
+/** Everything happens in it: evaluations, a best one before the last, checkpoints between. */
+const EVENTFUL = [
+  'training.steps=7',
+  'evaluation.every=2',
+  'evaluation.initial=true',
+  'evaluation.best={metric: exact_match, mode: max}',
+  'checkpoints={every: 3, keep: 1}',
+];
+
+function eventful(scene: StageScene) {
+  const client = scene.client();
+  client.score = (version, _dataset, row) => -Math.abs(version - 4) + row / 100;
+  return client;
+}
+
+async function undisturbed() {
+  const scene = new StageScene(...EVENTFUL);
+  expect(await scene.go(eventful(scene))).toBeUndefined();
+  return scene.outcome();
+}
+
+describe('a worker that fails', () => {
+  test.each<[OperationName, number]>([
+    ['load_role', 2],
+    ['evaluate', 1],
+    ['generate', 2],
+    ['step_critic', 5],
+    ['step_student', 4],
+    ['evaluate', 7],
+    ['stage_checkpoint', 2],
+    ['commit_checkpoint', 2],
+    ['end_step', 7],
+    ['restore', 1],
+    ['evaluate', 10],
+    ['export', 1],
+  ])('in %s %i: the stage resumed ends with the same rows and weights', async (op, nth) => {
+    const scene = new StageScene(...EVENTFUL);
+    const error = await scene.go(eventful(scene).before(op, nth, failWith('internal')));
+    expect(error).toBeInstanceOf(Error);
+    const second = eventful(scene);
+    expect(await scene.go(second)).toBeUndefined();
+    expect(scene.outcome()).toEqual(await undisturbed());
+  });
+
+  test('several times, also in the resumed part', async () => {
+    const scene = new StageScene(...EVENTFUL);
+    for (const nth of [3, 2, 1, 1])
+      await scene.go(eventful(scene).before('step_student', nth, failWith('internal')));
+    expect(await scene.go(eventful(scene))).toBeUndefined();
+    expect(scene.outcome()).toEqual(await undisturbed());
+  });
+
+  test('the stage says from where it goes on', async () => {
+    const scene = new StageScene(...EVENTFUL);
+    await scene.go(eventful(scene).before('step_student', 5, failWith('internal')));
+    await scene.go(eventful(scene));
+    const started = scene.events.flatMap((event) =>
+      event.kind === 'stage_started' ? [event.resumed_from] : [],
+    );
+    expect(started).toEqual([null, 4]);
+  });
+});
+
+describe('a signal', () => {
+  /** Stops at a request, checks how the stage says so, and runs it to its end. */
+  async function stopAt(op: OperationName, nth: number, message: RegExp) {
+    const scene = new StageScene(...EVENTFUL);
+    const stop = new AbortController();
+    const client = eventful(scene).before(op, nth, () => stop.abort());
+    const error = await scene.go(client, { signal: stop.signal });
+    expect(error).toMatchObject({
+      code: 'interrupted',
+      message: expect.stringMatching(message),
+      hint: `continue with: ammd resume ${scene.run.path}`,
+    });
+    const left = { checkpoints: scene.checkpoints, ops: client.ops };
+    expect(await scene.go(eventful(scene))).toBeUndefined();
+    expect(scene.outcome()).toEqual(await undisturbed());
+    return left;
+  }
+
+  test('while steps run: a checkpoint after them', async () => {
+    const { checkpoints, ops } = await stopAt(
+      'step_student',
+      5,
+      /stopped in stage student, after step 6 of 7/,
+    );
+    expect(checkpoints.at(-1)).toBe(6);
+    expect(ops.at(-1)).toBe('commit_checkpoint');
+  });
+
+  test('while loading: no step is run', async () => {
+    const { ops } = await stopAt('load_critic', 1, /while it was evaluated|after step 0/);
+    expect(ops).not.toContain('build');
+  });
+
+  test('in the evaluation before the first step: at once', async () => {
+    const { ops } = await stopAt('evaluate', 1, /while it was evaluated/);
+    expect(ops).not.toContain('build');
+  });
+
+  test('in an evaluation during training: after it, with a checkpoint', async () => {
+    const { checkpoints } = await stopAt('evaluate', 5, /after step 3 of 7/);
+    expect(checkpoints.at(-1)).toBe(3);
+  });
+
+  test('in the final evaluation: at once, what was trained is in a checkpoint', async () => {
+    const { ops, checkpoints } = await stopAt('evaluate', 9, /while it was evaluated/);
+    expect(ops).not.toContain('export');
+    expect(checkpoints).toContain(7);
+  });
+
+  test('a worker that fails while stopping fails all the same', async () => {
+    const scene = new StageScene();
+    const stop = new AbortController();
+    const client = scene.client().before('step_student', 2, () => {
+      stop.abort();
+      failWith('out_of_memory')();
+    });
+    expect(await scene.go(client, { signal: stop.signal })).toMatchObject({ code: 'out_of_memory' });
+  });
+});
+
+test('a checkpoint of another configuration is refused', async () => {
+  const scene = new StageScene('checkpoints.every=2');
+  await scene.go(scene.client().before('step_student', 4, failWith('internal')));
+  expect(await scene.go(scene.client(), { configHash: 'another' })).toMatchObject({ code: 'config_changed' });
+  expect(scene.steps.length).toBeGreaterThanOrEqual(2);
+});
