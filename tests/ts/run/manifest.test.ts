@@ -1,0 +1,81 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect, test } from '@jest/globals';
+import { planRun } from '../../../ts/plan/run.js';
+import { newManifest, readManifest, withStage, writeManifest } from '../../../ts/run/manifest.js';
+import { RunFolder } from '../../../ts/run/run_folder.js';
+import { loadStage } from '../../../ts/run/stage_setup.js';
+import { temporaryFolder } from '../bootstrap/temporary_folder.js';
+import { resolveRun } from '../config/workspace.js';
+import { ScriptedClient } from './scripted_client.js';
+
+const NOW = new Date('2026-03-04T05:06:07Z');
+const WORKER = { packages: { torch: '2.13.0' }, devices: ['cpu', 'cuda:0 H200'], device: 'cpu', threads: 2 };
+const resolved = resolveRun();
+const plan = planRun(resolved);
+
+/** A manifest of the demo run once its second stage has been loaded. */
+async function manifest() {
+  const begun = newManifest(plan, '1.2.3', WORKER, NOW);
+  const stage = plan.stages[1];
+  if (stage === undefined) throw new Error('no stage');
+  const loaded = await loadStage(new ScriptedClient(), stage, resolved.config, new RunFolder('/run'));
+  return withStage(begun, stage, loaded);
+}
+
+test('who, what and where', () => {
+  const begun = newManifest(plan, '1.2.3', WORKER, NOW);
+  expect(begun).toMatchObject({
+    format: 1,
+    name: 'demo',
+    config_hash: resolved.hash,
+    seed: 0,
+    created: '2026-03-04T05:06:07.000Z',
+    resumed: [],
+    versions: { ammd: '1.2.3', node: process.versions.node, torch: '2.13.0' },
+    hardware: { device: 'cpu', devices: 'cpu, cuda:0 H200', threads: 2, cores: expect.any(Number) },
+    stages: {},
+  });
+  expect(begun.git_commit === null || /^[0-9a-f]{40}(\+changes)?$/.test(begun.git_commit)).toBe(true);
+});
+
+test('a stage adds its models, data and seeds', async () => {
+  const { stages } = await manifest();
+  expect(Object.keys(stages)).toEqual(['student']);
+  expect(stages.student).toMatchObject({
+    method: 'ammd',
+    models: { student: { parameters: 1000, tokenizer_hash: 'a1' }, teacher: { parameters: 2000 } },
+    data: { train: { rows: 10, content_hash: 'b2' }, check: { rows: 10 } },
+  });
+  expect(stages.student?.models.student).not.toHaveProperty('notes');
+  expect(Object.keys(stages.student?.seeds ?? {})).toEqual([
+    'student',
+    'rollout:off',
+    'rollout:on',
+    'critic:on',
+    'critic:off',
+    'order:train',
+  ]);
+});
+
+test('each resumption is noted, the rest is kept', async () => {
+  const file = path.join(temporaryFolder(), 'manifest.json');
+  const written = await manifest();
+  writeManifest(file, written);
+  const again = readManifest(file, NOW);
+  expect(again).toEqual({ ...written, resumed: [NOW.toISOString()] });
+  writeManifest(file, again);
+  expect(readManifest(file, NOW).resumed).toHaveLength(2);
+  expect(readFileSync(file, 'utf8').endsWith('}\n')).toBe(true);
+});
+
+test.each([
+  ['no JSON', '{'],
+  ['no manifest', '{"format": 1}'],
+])('%s is refused by name', (_, text) => {
+  const file = path.join(temporaryFolder(), 'manifest.json');
+  writeFileSync(file, text);
+  expect(() => readManifest(file, NOW)).toThrow(
+    expect.objectContaining({ code: 'manifest_invalid', message: expect.stringContaining(file) }),
+  );
+});

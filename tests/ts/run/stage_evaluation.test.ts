@@ -1,0 +1,133 @@
+import { describe, expect, test } from '@jest/globals';
+import type { OperationName } from '../../../ts/wire/protocol.gen.js';
+import { StageScene } from './stage_scene.js';
+
+/** Runs a stage of two steps with an evaluation at each extent; every evaluation row as short text. */
+async function evaluationsOf(...overrides: readonly string[]) {
+  const scene = new StageScene(
+    'training.steps=2',
+    'evaluation.initial=true',
+    'evaluation.every=1',
+    'evaluation.rows=5',
+    'evaluation.seeds=[10, 20]',
+    ...overrides,
+  );
+  const client = scene.client();
+  client.score = (version, _dataset, row) => version + row / 10;
+  const error = await scene.go(client);
+  expect(error).toBeUndefined();
+  const texts = scene.evaluations.map(
+    (row) => `${row.step}${row.final ? ' final' : ''} ${row.dataset} ${row.decoding} ${row.seed ?? '-'}`,
+  );
+  const opsOf = (op: OperationName) => client.ops.filter((it) => it === op).length;
+  return { scene, client, rows: scene.evaluations, texts, opsOf };
+}
+
+const FULL = (step: string) =>
+  ['check', 'extra'].flatMap((set) =>
+    ['greedy -', 'sampled 10', 'sampled 20'].map((decoding) => `${step} ${set} ${decoding}`),
+  );
+
+describe('what is evaluated', () => {
+  test('everything at the start and at the end; in between the validation set with the first seed', async () => {
+    const { texts } = await evaluationsOf();
+    expect(texts).toEqual([...FULL('0'), '1 check sampled 10', '2 check sampled 10', ...FULL('2 final')]);
+  });
+
+  test('in between greedily where there are no seeds', async () => {
+    const { texts } = await evaluationsOf('evaluation.seeds=[]');
+    expect(texts.filter((text) => text.startsWith('1'))).toEqual(['1 check greedy -']);
+    expect(texts.filter((text) => text.includes('final'))).toEqual([
+      '2 final check greedy -',
+      '2 final extra greedy -',
+    ]);
+  });
+
+  test('without a validation set nothing in between', async () => {
+    const { texts } = await evaluationsOf(
+      'data.validation=null',
+      'evaluation.every=0',
+      'evaluation.initial=false',
+    );
+    expect(texts).toEqual(FULL('2 final').filter((text) => text.includes('extra')));
+  });
+
+  test('measured figures come first, on the validation set only', async () => {
+    const { texts, rows } = await evaluationsOf('evaluation.measure=[cross_entropy, forward_kl]');
+    const measured = texts.filter((text) => text.includes('teacher_forced'));
+    expect(measured).toEqual(
+      ['0', '1', '2', '2 final'].flatMap((step) => {
+        const row = `${step} check teacher_forced -`;
+        return [row, row];
+      }),
+    );
+    expect(texts[0]).toBe('0 check teacher_forced -');
+    const [first] = rows;
+    expect(first).toMatchObject({
+      metric: 'cross_entropy',
+      rows: 8,
+      tokens: 16,
+      ended: null,
+      mean_length: null,
+    });
+  });
+});
+
+describe('its rows', () => {
+  test('a glance takes the first rows, the others all', async () => {
+    const { client, rows } = await evaluationsOf();
+    const counts = rows.map((row) => [row.step, row.final, row.dataset, row.rows]);
+    expect(counts).toContainEqual([1, false, 'check', 5]);
+    expect(counts).toContainEqual([0, false, 'check', 8]);
+    expect(counts).toContainEqual([2, true, 'extra', 3]);
+    expect(client.argsOf('evaluate').every(({ rows: asked }) => asked[0] === 0)).toBe(true);
+  });
+
+  test('scores of every row are kept, but for glances', async () => {
+    const { rows } = await evaluationsOf();
+    const first = rows[0];
+    expect(first?.scores).toEqual([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]);
+    expect(first?.mean).toBeCloseTo(0.35, 12);
+    expect(first).toMatchObject({ ended: 1, mean_length: 4, tokens: 32 });
+    expect(rows.find(({ step }) => step === 1)?.scores).toBeUndefined();
+  });
+
+  test('greedy is temperature 0 and has no seed; sampling is as configured', async () => {
+    const { client } = await evaluationsOf('evaluation.sampling={temperature: 0.7, max_new_tokens: 9}');
+    const [greedy, sampled] = client.argsOf('evaluate');
+    expect(greedy).toMatchObject({ seed: 0, sampling: { temperature: 0, max_new_tokens: 9 } });
+    expect(sampled).toMatchObject({ seed: 10, sampling: { temperature: 0.7, max_new_tokens: 9 } });
+  });
+
+  test('texts are kept of the first decoding of a set', async () => {
+    const { scene } = await evaluationsOf();
+    const samples = scene.events.flatMap((event) => (event.kind === 'sample' ? [event] : []));
+    expect(samples.map(({ step, dataset, row }) => `${step} ${dataset} ${row}`)).toEqual([
+      ...['0 check 0', '0 check 1', '0 extra 0', '0 extra 1'],
+      ...['1 check 0', '1 check 1', '2 check 0', '2 check 1'],
+      ...['2 check 0', '2 check 1', '2 extra 0', '2 extra 1'],
+    ]);
+  });
+
+  test('an empty set is left out', async () => {
+    const scene = new StageScene('training.steps=1', 'evaluation.measure=[cross_entropy]');
+    const client = scene.client();
+    client.rows = { train: 100, check: 0, extra: 0 };
+    expect(await scene.go(client)).toBeUndefined();
+    expect(scene.evaluations).toEqual([]);
+    expect(client.ops).not.toContain('evaluate');
+    expect(client.ops).not.toContain('measure');
+  });
+
+  test('progress counts up to the rows of each pass', async () => {
+    const { scene } = await evaluationsOf('evaluation.measure=[cross_entropy]');
+    const phases = scene.events.flatMap((event) =>
+      event.kind === 'phase' && event.phase === 'evaluating' ? [event] : [],
+    );
+    expect(phases.map(({ detail, done, total }) => `${detail}: ${done}/${total}`).slice(0, 3)).toEqual([
+      'check, own responses: 8/8',
+      'check, greedy: 8/8',
+      'check, sampled, seed 10: 8/8',
+    ]);
+  });
+});

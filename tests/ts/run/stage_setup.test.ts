@@ -1,0 +1,139 @@
+import path from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { planRun } from '../../../ts/plan/run.js';
+import { preflight } from '../../../ts/run/preflight.js';
+import { RunFolder } from '../../../ts/run/run_folder.js';
+import { configureWorker, loadStage } from '../../../ts/run/stage_setup.js';
+import { resolveRun } from '../config/workspace.js';
+import { failWith, ScriptedClient } from './scripted_client.js';
+
+const RUN = new RunFolder('/somewhere/run');
+
+function planned(...overrides: readonly string[]) {
+  const resolved = resolveRun(...overrides);
+  return { config: resolved.config, plan: planRun(resolved) };
+}
+
+async function load(stage: number, ...overrides: readonly string[]) {
+  const { config, plan } = planned(...overrides);
+  const client = new ScriptedClient();
+  const chosen = plan.stages[stage];
+  if (chosen === undefined) throw new Error(`no stage ${stage}`);
+  const loaded = await loadStage(client, chosen, config, RUN);
+  return { client, loaded, plan };
+}
+
+describe('the worker’s settings', () => {
+  test('the cache is in the working directory unless the config says otherwise', async () => {
+    const client = new ScriptedClient();
+    const { worker } = resolveRun().config;
+    await configureWorker(client, worker);
+    await configureWorker(client, { ...worker, cache_dir: '/cache', threads: 3 });
+    const [first, second] = client.argsOf('configure');
+    expect(first?.cache_dir).toBe(path.resolve('.ammd/cache'));
+    expect(second).toMatchObject({ cache_dir: '/cache', threads: 3, device: 'auto' });
+    expect(second).not.toHaveProperty('transport');
+  });
+});
+
+describe('loading a stage', () => {
+  test('a stage without teacher and critics', async () => {
+    const { client, loaded } = await load(0);
+    expect(client.ops).toEqual(['reset', 'load_role', 'register_data', 'register_data']);
+    expect(loaded).toMatchObject({ teacher: null, critics: {}, student: { parameters: 1000 } });
+    expect(Object.keys(loaded.datasets)).toEqual(['train', 'check']);
+    expect(client.argsOf('register_data')[0]).toMatchObject({
+      dataset: 'train',
+      source: { source: 'builtin:microtasks', limit: 100 },
+    });
+    expect(client.argsOf('register_data')[1]?.source).not.toHaveProperty('limit');
+  });
+
+  test('an earlier stage’s student is a folder of the run; its dtype and shape come with it', async () => {
+    const { client } = await load(1);
+    const [teacher, student] = client.argsOf('load_role');
+    expect(teacher).toMatchObject({
+      role: 'teacher',
+      model: { source: '/somewhere/run/stages/teacher/student' },
+    });
+    expect(teacher?.model).not.toHaveProperty('arch');
+    expect(teacher).not.toHaveProperty('optimizer');
+    expect(student).toMatchObject({ role: 'student', model: { arch: { hidden_size: 16 }, init: 'random' } });
+    expect(student?.optimizer).toMatchObject({ beta1: 0.9 });
+  });
+
+  test('some layers of a model are named', async () => {
+    const { client } = await load(1, 'stages.student.student={stage: teacher, init: layers, layers: [1]}');
+    expect(client.argsOf('load_role')[1]?.model).toMatchObject({ init: 'layers', layers: [1] });
+  });
+
+  test('critics have their own optimizer and seeds', async () => {
+    const { client, loaded, plan } = await load(1, 'stages.student.method.adversary.optimizer.beta1=0.5');
+    const critics = client.argsOf('load_critic');
+    expect(critics.map(({ critic }) => critic)).toEqual(['on', 'off']);
+    expect(critics[0]?.optimizer.beta1).toBe(0.5);
+    expect(critics.map(({ spec }) => spec.seed)).toEqual(plan.stages[1]?.critics.map(({ seed }) => seed));
+    expect(loaded.critics).toEqual({ on: 300, off: 300 });
+  });
+
+  test('the first failure is the outcome', async () => {
+    const { config, plan } = planned();
+    const client = new ScriptedClient().before('load_role', 1, failWith('model_error', 'no such folder'));
+    const stage = plan.stages[1];
+    if (stage === undefined) throw new Error('no stage');
+    await expect(loadStage(client, stage, config, RUN)).rejects.toMatchObject({ code: 'model_error' });
+    expect(client.ops).toHaveLength(7);
+  });
+});
+
+describe('preflight', () => {
+  const outcomes = async (...overrides: readonly string[]) => {
+    const { config, plan } = planned(...overrides);
+    const client = new ScriptedClient({ train: 100, check: 3 });
+    return { client, stages: await preflight(client, config, plan, RUN) };
+  };
+
+  test('every stage is tried as it would start, earlier stages’ models untrained', async () => {
+    const { client, stages } = await outcomes();
+    expect(stages.map(({ stage, checks, skipped }) => [stage, checks.length, skipped])).toEqual([
+      ['teacher', 1, null],
+      ['student', 1, null],
+    ]);
+    const teacher = client.argsOf('load_role')[1];
+    expect(teacher).toMatchObject({ role: 'teacher', model: { source: 'builtin:llama', init: 'random' } });
+    expect(client.argsOf('preflight').map(({ rows }) => rows)).toEqual([
+      [0, 1, 2, 3],
+      [0, 1, 2, 3],
+    ]);
+  });
+
+  test('a training set of fewer rows is tried with those', async () => {
+    const { client } = await outcomes('stages.student.data.train=check');
+    expect(client.argsOf('preflight')[1]?.rows).toEqual([0, 1, 2]);
+  });
+
+  test('layers of a pretrained model can be had before the run', async () => {
+    const { client, stages } = await outcomes(
+      'models.big={source: some/model, init: pretrained}',
+      'stages.student.student={stage: teacher, init: layers, layers: [0, 2]}',
+    );
+    expect(stages[1]?.skipped).toBeNull();
+    expect(client.argsOf('load_role')[2]?.model).toMatchObject({
+      source: 'some/model',
+      init: 'layers',
+      layers: [0, 2],
+    });
+  });
+
+  test('layers of a model that only an earlier stage makes cannot: that is said', async () => {
+    const { client, stages } = await outcomes(
+      'stages.student.student={stage: teacher, init: layers, layers: [1]}',
+    );
+    expect(stages[1]).toMatchObject({
+      stage: 'student',
+      checks: [],
+      skipped: expect.stringContaining('layers'),
+    });
+    expect(client.argsOf('preflight')).toHaveLength(1);
+  });
+});
