@@ -1,0 +1,33 @@
+import { jest } from '@jest/globals';
+import { runProgram } from '../../../ts/cli/program.js';
+
+export interface Captured {
+  readonly status: number;
+  /** Everything for standard output, however it was written. */
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs one command in this process and keeps what it prints. */
+export async function runCaptured(...argv: readonly string[]): Promise<Captured> {
+  let stdout = '';
+  let stderr = '';
+  const spies = [
+    jest.spyOn(console, 'log').mockImplementation((...texts: unknown[]) => {
+      stdout += `${texts.join(' ')}\n`;
+    }),
+    jest.spyOn(console, 'error').mockImplementation((...texts: unknown[]) => {
+      stderr += `${texts.join(' ')}\n`;
+    }),
+    jest.spyOn(process.stdout, 'write').mockImplementation((text) => {
+      stdout += String(text);
+      return true;
+    }),
+  ];
+  try {
+    const status = await runProgram(argv);
+    return { status, stdout, stderr };
+  } finally {
+    for (const spy of spies) spy.mockRestore();
+  }
+}

@@ -1,0 +1,214 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { parse } from 'yaml';
+import { configToYaml, resolveConfig } from '../../../ts/config/resolve.js';
+import { RunFolder } from '../../../ts/run/run_folder.js';
+import { temporaryFolder } from '../bootstrap/temporary_folder.js';
+import { RUN } from '../config/workspace.js';
+import { type Captured, runCaptured } from './captured.js';
+
+const home = process.cwd();
+const environment = { ...process.env };
+let folder = '';
+beforeEach(() => {
+  const scratch = temporaryFolder();
+  folder = temporaryFolder({ 'run.yaml': RUN });
+  process.chdir(folder);
+  // Whatever starts a worker by mistake fails at once; what it leaves goes with the test.
+  process.env.AMMD_WORKER_PYTHON = '/does/not/exist/python';
+  process.env.TMPDIR = scratch;
+});
+afterEach(() => {
+  process.chdir(home);
+  for (const name of ['AMMD_WORKER_PYTHON', 'TMPDIR']) delete process.env[name];
+  Object.assign(process.env, environment);
+});
+
+const written = () => readdirSync(folder).filter((name) => name !== 'run.yaml');
+
+function expectRefused({ status, stdout, stderr }: Captured, code: number, message: RegExp): void {
+  expect(stderr).toMatch(message);
+  expect(status).toBe(code);
+  expect(stdout).toBe('');
+}
+
+describe('help', () => {
+  const COMMANDS = ['start', 'train', 'resume', 'eval', 'generate', 'check', 'report', 'doctor'];
+
+  test('names every command and every exit status', async () => {
+    const { status, stdout } = await runCaptured('--help');
+    expect(status).toBe(0);
+    for (const command of COMMANDS) expect(stdout).toContain(`ammd ${command}`);
+    for (const code of [0, 1, 2, 3, 4, 5, 130]) expect(stdout).toMatch(new RegExp(`\\b${code} [a-z]`));
+  });
+
+  test.each(COMMANDS)('of %s has an example that begins like the command', async (command) => {
+    const { status, stdout } = await runCaptured(command, '--help');
+    expect(status).toBe(0);
+    expect(stdout).toMatch(new RegExp(`Examples:\\s+ammd ${command}\\b`));
+  });
+
+  test('the version is the package’s', async () => {
+    const { version } = JSON.parse(readFileSync(path.join(home, 'package.json'), 'utf8')) as {
+      version: string;
+    };
+    expect(await runCaptured('--version')).toMatchObject({ status: 0, stdout: `${version}\n` });
+  });
+});
+
+describe('a wrong command line', () => {
+  test.each<[string, readonly string[], RegExp]>([
+    ['no command', [], /ammd: Name a command/],
+    ['a typing error', ['trian', 'run.yaml'], /Did you mean train\?/],
+    ['an unknown option', ['train', 'run.yaml', '--bogus'], /Unknown argument: bogus/],
+    ['a missing argument', ['train'], /Not enough non-option arguments/],
+    ['an option twice', ['train', 'run.yaml', '--out', 'a', '--out', 'b'], /--out is given more than once/],
+    ['a wrong choice', ['eval', 'm', '--data', 'd', '--metric', 'bleu'], /metric.*bleu/],
+    ['seeds that are no numbers', ['eval', 'm', '--data', 'd', '--seeds', 'x'], /--seeds: .*number/],
+    ['no rows', ['eval', 'm', '--data', 'd', '--rows', '0'], /--rows: /],
+    ['no tokens', ['eval', 'm', '--data', 'd', '--max-new-tokens', '0'], /--max-new-tokens: /],
+    ['nothing to decode', ['eval', 'm', '--data', 'd', '--no-greedy', '--seeds'], /nothing to decode/],
+    ['a negative temperature', ['generate', 'm', '--prompt', 'p', '--temperature', '-1'], /--temperature: /],
+    ['a broken seed', ['generate', 'm', '--prompt', 'p', '--seed', '0.5'], /--seed: /],
+    ['an empty prompt', ['generate', 'm', '--prompt', ' '], /no prompt was given/],
+    ['an unknown device', ['generate', 'm', '--prompt', 'p', '--device', 'gpu'], /--device: expected auto/],
+  ])('%s', async (_, argv, message) => {
+    expectRefused(await runCaptured(...argv), 2, message);
+    expect(written()).toEqual([]);
+  });
+
+  test('is one JSON line for scripts', async () => {
+    const { status, stdout, stderr } = await runCaptured('train', '--json');
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+    expect(JSON.parse(stderr)).toMatchObject({ kind: 'error', code: 'usage', exit_status: 2 });
+  });
+});
+
+describe('train', () => {
+  test('with a wrong config writes nothing', async () => {
+    writeFileSync('run.yaml', RUN.replace('batch_size', 'batchsize'));
+    expectRefused(await runCaptured('train', 'run.yaml'), 2, /run\.yaml:\d+:\d+: .*batchsize.*batch_size/s);
+    expect(written()).toEqual([]);
+  });
+
+  test('with a wrong --set writes nothing', async () => {
+    const refused = await runCaptured('train', 'run.yaml', '--set', 'stages.student.training.stepz=3');
+    expectRefused(refused, 2, /--set stages\.student\.training\.stepz=3.*steps/s);
+    expect(written()).toEqual([]);
+  });
+
+  test('does not touch a folder that holds something', async () => {
+    mkdirSync('out');
+    writeFileSync('out/notes.txt', '');
+    expectRefused(await runCaptured('train', 'run.yaml', '--out', 'out'), 2, /out exists and is not empty/);
+    expect(readdirSync('out')).toEqual(['notes.txt']);
+  });
+
+  test('without a worker leaves no run folder, and says what to do', async () => {
+    const { status, stderr } = await runCaptured('train', 'run.yaml', '--out', 'out');
+    expect(status).toBe(3);
+    expect(stderr).toMatch(/could not be started.*ammd doctor/s);
+    expect(written()).toEqual([]);
+  });
+
+  test('of a trace that cannot be written starts nothing', async () => {
+    const refused = await runCaptured('train', 'run.yaml', '--trace', 'none/trace.jsonl');
+    expectRefused(refused, 4, /ENOENT.*none\/trace\.jsonl/);
+    expect(written()).toEqual([]);
+  });
+});
+
+describe('check --dry-run', () => {
+  test('prints YAML that stands for the same run', async () => {
+    const { status, stdout } = await runCaptured('check', 'run.yaml', '--dry-run', '--set', 'seed=5');
+    expect(status).toBe(0);
+    writeFileSync('full.yaml', stdout);
+    const { hash } = resolveConfig('run.yaml', ['seed=5']);
+    expect(resolveConfig('full.yaml').hash).toBe(hash);
+    expect(stdout).toContain(`# configuration ${hash}`);
+    expect(parse(stdout)).toMatchObject({ name: 'demo', seed: 5 });
+  });
+
+  test('or one JSON object', async () => {
+    const { stdout } = await runCaptured('check', 'run.yaml', '--dry-run', '--json');
+    const printed: unknown = JSON.parse(stdout);
+    const { config, hash, warnings } = resolveConfig('run.yaml');
+    expect(printed).toEqual({ config: JSON.parse(JSON.stringify(config)), hash, warnings, preflight: [] });
+  });
+
+  test('of a wrong config fails', async () => {
+    expectRefused(await runCaptured('check', 'none.yaml', '--dry-run'), 2, /none\.yaml/);
+  });
+});
+
+/** The demo run as a run folder, with these stages done. */
+function runFolder(...done: readonly string[]): RunFolder {
+  const run = new RunFolder('run');
+  mkdirSync(run.path);
+  writeFileSync(run.config, configToYaml(resolveConfig('run.yaml').config));
+  writeFileSync(run.manifest, '{}');
+  for (const stage of done) writeFileSync(run.stage(stage).make().done, '{}');
+  return run;
+}
+
+describe('a run folder', () => {
+  test.each(['resume', 'report'])('%s needs one', async (command) => {
+    expectRefused(await runCaptured(command, 'none'), 2, /none does not exist/);
+    expectRefused(await runCaptured(command, '.'), 2, /holds no run/);
+  });
+
+  test('that is finished is not resumed', async () => {
+    writeFileSync(runFolder('teacher', 'student').report, '');
+    const { status, stderr } = await runCaptured('resume', 'run');
+    expect(status).toBe(2);
+    expect(stderr).toMatch(/run is finished\n {2}its report is .*report\.html/);
+  });
+
+  test('with nothing in it yet has a report all the same, also for scripts', async () => {
+    const run = runFolder();
+    const text = await runCaptured('report', 'run');
+    expect(text).toMatchObject({ status: 0, stdout: expect.stringContaining(run.report) });
+    const { stdout } = await runCaptured('report', 'run', '--json');
+    expect(JSON.parse(stdout)).toEqual(JSON.parse(readFileSync(run.results, 'utf8')));
+  });
+
+  test('without a finished stage has no model to evaluate', async () => {
+    runFolder();
+    expectRefused(await runCaptured('eval', 'run', '--data', 'check'), 2, /no stage of run is done/);
+    expectRefused(await runCaptured('generate', 'run', '--prompt', 'p'), 2, /no stage of run is done/);
+  });
+});
+
+describe('without a worker', () => {
+  test('doctor names the problem and the remedy', async () => {
+    const { status, stdout, stderr } = await runCaptured('doctor');
+    expect(status).toBe(5);
+    expect(stdout).toMatch(/^ok {7}node/);
+    expect(stdout).toMatch(
+      /problem {2}worker .*\/does\/not\/exist\/python[\s\S]*to get it: node ts\/bootstrap/,
+    );
+    expect(stderr).toMatch(/the worker does not start/);
+  });
+
+  test('doctor --json has nothing else on stdout', async () => {
+    const { status, stdout, stderr } = await runCaptured('doctor', '--json');
+    expect(status).toBe(5);
+    const { findings } = JSON.parse(stdout) as { findings: { name: string; state: string }[] };
+    expect(findings).toContainEqual(expect.objectContaining({ name: 'worker', state: 'problem' }));
+    expect(JSON.parse(stderr)).toMatchObject({ code: 'check_failed', exit_status: 5 });
+  });
+
+  test.each([
+    ['generate', 'org/name', '--prompt', 'p'],
+    ['eval', 'org/name', '--data', 'd.jsonl'],
+    ['check', 'run.yaml'],
+  ])('%s fails as the worker’s', async (...argv) => {
+    const { status, stderr } = await runCaptured(...argv);
+    expect(status).toBe(3);
+    expect(stderr).toMatch(/could not be started/);
+    // The log that the remedy names is there to be read.
+    const [, log] = /the worker's log is (\S+)\.$/m.exec(stderr) ?? [];
+    expect(existsSync(log ?? '')).toBe(true);
+  });
+});
