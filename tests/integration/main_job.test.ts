@@ -21,8 +21,8 @@ import { openSession } from '../../ts/run/session.js';
 import { loadStage } from '../../ts/run/stage_setup.js';
 import { advance, INITIAL_STATE } from '../../ts/schedule/state.js';
 import { planStep } from '../../ts/schedule/step.js';
-import { runCaptured } from '../ts/cli/captured.js';
-import { PYTHON, TINY } from './tiny_run.js';
+import { captureProgram, runCaptured } from '../ts/cli/captured.js';
+import { outcomeOf, PYTHON, TINY } from './tiny_run.js';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'ammd-main-job-'));
 const run = new RunFolder(path.join(folder, 'run'));
@@ -218,6 +218,45 @@ async function jsonLinesOf(
   const lines = await linesOf(...argv, '--json');
   return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
 }
+
+describe('train and resume', () => {
+  const stopped = path.join(folder, 'stopped');
+
+  test('a signal stops the run after a checkpoint, with status 130 and the way to go on', async () => {
+    let asked = false;
+    const { status, stdout, stderr } = await captureProgram(
+      ['train', TINY, '--out', stopped, '--json'],
+      (text) => {
+        if (asked || !/^{"kind":"step","stage":"ammd","step":3,/.test(text)) return;
+        asked = true;
+        process.emit('SIGINT', 'SIGINT');
+      },
+    );
+    expect(status).toBe(130);
+    expect(JSON.parse(stderr)).toMatchObject({
+      code: 'interrupted',
+      hint: 'continue with: ammd resume stopped',
+    });
+    const printed = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as RunEvent);
+    expect(printed.filter(({ kind }) => kind === 'note')).toContainEqual({
+      kind: 'note',
+      message: expect.stringContaining('SIGINT: stopping after this step'),
+    });
+    expect(printed.at(-1)).toMatchObject({ kind: 'checkpoint', stage: 'ammd' });
+    expect(existsSync(path.join(stopped, 'lock'))).toBe(false);
+  }, 60_000);
+
+  test('resume goes on and ends as a run that nobody stopped', async () => {
+    const lines = await linesOf('resume', stopped);
+    expect(lines).toContain('[1/2 teacher] done before');
+    expect(lines.at(-2)).toBe(`run folder  ${stopped}`);
+    for (const name of stages) expect(outcomeOf(stopped, name)).toEqual(outcomeOf(run.path, name));
+    expect(readManifest(new RunFolder(stopped).manifest, new Date()).resumed).toHaveLength(2);
+  }, 60_000);
+});
 
 describe('the commands on this run', () => {
   test('eval gives the figures of the run’s own evaluation again', async () => {

@@ -9,18 +9,26 @@ export interface Captured {
 }
 
 /** Runs one command in this process and keeps what it prints. */
-export async function runCaptured(...argv: readonly string[]): Promise<Captured> {
+export const runCaptured = (...argv: readonly string[]): Promise<Captured> => captureProgram(argv, () => {});
+
+/** @param hear told of each piece of standard output when it is written. */
+export async function captureProgram(
+  argv: readonly string[],
+  hear: (text: string) => void,
+): Promise<Captured> {
   let stdout = '';
   let stderr = '';
+  const print = (text: string) => {
+    stdout += text;
+    hear(text);
+  };
   const spies = [
-    jest.spyOn(console, 'log').mockImplementation((...texts: unknown[]) => {
-      stdout += `${texts.join(' ')}\n`;
-    }),
+    jest.spyOn(console, 'log').mockImplementation((...texts: unknown[]) => print(`${texts.join(' ')}\n`)),
     jest.spyOn(console, 'error').mockImplementation((...texts: unknown[]) => {
       stderr += `${texts.join(' ')}\n`;
     }),
     jest.spyOn(process.stdout, 'write').mockImplementation((text) => {
-      stdout += String(text);
+      print(String(text));
       return true;
     }),
   ];
