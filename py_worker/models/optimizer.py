@@ -40,9 +40,12 @@ class Optimizer:
             eps=spec.eps,
             fused=True,
         )
+        # Before the first step: a device too small for the moments is found while loading.
+        for parameter in self.parameters.values():
+            self._adamw.state[parameter] = _fresh_moments(parameter)
 
     def step(self, *, lr: float, clip_norm: float = 0.0) -> dict[str, Tensor]:
-        """One update from the accumulated gradients, which are then dropped.
+        """One update from the accumulated gradients, which are then dropped, also where it fails.
 
         Args:
             lr: learning rate of this step.
@@ -51,6 +54,12 @@ class Optimizer:
         Returns:
             Device scalars: `gradient_norm` before clipping, and `skipped`, 1 where it was not finite, else 0.
         """
+        try:
+            return self._update(lr, clip_norm)
+        finally:
+            self.discard_gradients()
+
+    def _update(self, lr: float, clip_norm: float) -> dict[str, Tensor]:
         parameters = [p for p in self.parameters.values() if p.grad is not None]
         norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
         if clip_norm > 0.0:
@@ -60,24 +69,24 @@ class Optimizer:
             group["lr"] = lr
         self._adamw.found_inf = skipped  # type: ignore[attr-defined]
         self._adamw.step()
-        self._adamw.zero_grad(set_to_none=True)
         return {"gradient_norm": norm, "skipped": skipped}
 
     def discard_gradients(self) -> None:
-        """Drops what was accumulated, after a failure between backward and step."""
+        """Drops what was accumulated."""
         self._adamw.zero_grad(set_to_none=True)
 
     def state_tensors(self) -> dict[str, Tensor]:
-        """Each parameter's `NAME.exp_avg`, `NAME.exp_avg_sq`, `NAME.step`; empty before the first step."""
+        """Each parameter's `NAME.exp_avg`, `NAME.exp_avg_sq`, `NAME.step`; zeros before its first step."""
         return {
             f"{name}.{key}": self._adamw.state[parameter][key]
             for name, parameter in self.parameters.items()
-            if parameter in self._adamw.state
             for key in _MOMENTS
         }
 
     def load_state_tensors(self, tensors: Mapping[str, Tensor]) -> None:
-        """Replaces the state by what `state_tensors` gave; nothing is changed if it does not fit.
+        """Overwrites the state with what `state_tensors` gave; nothing is changed if it does not fit.
+
+        Parameters that `tensors` does not name begin anew.
 
         Raises:
             ValueError: names or shapes that are not this optimizer's.
@@ -94,9 +103,18 @@ class Optimizer:
         ]
         if wrong:
             raise ValueError(f"optimizer state does not fit the model: {', '.join(wrong[:5])}")
-        self._adamw.state.clear()
-        for name in names:
-            parameter = self.parameters[name]
-            self._adamw.state[parameter] = {
-                key: tensors[f"{name}.{key}"].to(parameter.device, copy=True) for key in _MOMENTS
-            }
+        for name, parameter in self.parameters.items():
+            for key, moment in self._adamw.state[parameter].items():
+                if name in names:
+                    moment.copy_(tensors[f"{name}.{key}"])
+                else:
+                    moment.zero_()
+
+
+def _fresh_moments(parameter: nn.Parameter) -> dict[str, Tensor]:
+    """What AdamW would make in its first step."""
+    return {
+        "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+        "exp_avg": torch.zeros_like(parameter, requires_grad=False),
+        "exp_avg_sq": torch.zeros_like(parameter, requires_grad=False),
+    }

@@ -13,7 +13,7 @@ from py_worker.server.session import Session, TrainedCritic
 
 
 def run(session: Session, args: StepCriticArgs, context: OperationContext) -> StepCriticResult:
-    """All gradients first, then all updates: a failure leaves every critic as it was."""
+    """All gradients first, then all updates: a failure before them leaves every critic as it was."""
     scored = session.handles.get(args.batch, ScoredBatch)
     names = [update.critic for update in args.updates]
     if len(set(names)) != len(names):
@@ -24,12 +24,11 @@ def run(session: Session, args: StepCriticArgs, context: OperationContext) -> St
     try:
         metrics = _gradients(session, args, context, scored, critics)
         context.commit()
-    except Exception:
+        for name, trained in critics.items():
+            metrics[name] |= trained.optimizer.step(lr=args.lr, clip_norm=args.clip_norm)
+    finally:
         for trained in critics.values():
             trained.optimizer.discard_gradients()
-        raise
-    for name, trained in critics.items():
-        metrics[name] |= trained.optimizer.step(lr=args.lr, clip_norm=args.clip_norm)
     _record(session, args.turn, metrics)
     return StepCriticResult()
 

@@ -22,14 +22,13 @@ def run(session: Session, args: StepStudentArgs, context: OperationContext) -> S
     try:
         metrics = _gradient(session, args, context, scored)
         context.commit()
-    except Exception:
+        student.version += 1
+        metrics |= optimizer.step(lr=args.lr, clip_norm=args.clip_norm)
+    finally:
         optimizer.discard_gradients()
-        # A graph may be half used up; its values are still right, and a repetition runs the student again.
-        _keep_hidden(session, args.batch, scored, detached=True)
-        raise
-    metrics |= optimizer.step(lr=args.lr, clip_norm=args.clip_norm)
-    student.version += 1
-    _keep_hidden(session, args.batch, scored, detached=False)
+        # Before the update a graph may be half used up, and its values are still right: a repetition runs the
+        # student again. From the update on they are those of older weights.
+        _keep_hidden(session, args.batch, scored, detached=not context.applied)
     session.metrics.record_all(metrics)
     session.metrics.record_all(_lengths(scored))
     return StepStudentResult(policy_version=student.version)
@@ -58,7 +57,7 @@ def _gradient(
 
 
 def _keep_hidden(session: Session, name: str, scored: ScoredBatch, *, detached: bool) -> None:
-    """After an update the student's hidden states are those of older weights: they go."""
+    """Keeps the student's hidden states without their graph, or lets them go."""
     hidden = scored.student_hidden
     if hidden is not None:
         kept = dataclasses.replace(scored, student_hidden=hidden.detach() if detached else None)

@@ -81,6 +81,7 @@ def plan_restore(session: Session, snapshot: Snapshot) -> Callable[[], None]:
         for name, part in trained.items():
             _overwrite(_module_tensors(part.module), tensors[name])
         for name, optimizer in optimizers.items():
+            optimizer.discard_gradients()
             optimizer.load_state_tensors(tensors[name])
         if "student" in session.roles:
             session.roles["student"].version = snapshot.state["policy_version"]

@@ -144,3 +144,52 @@ def test_an_operation_is_cancelled_between_micro_batches(
     assert same(critic, critic_weights(worker, "off"))
     monkeypatch.undo()
     worker.call(op, **args[op])
+
+
+class FailingOptimizer:
+    """Raises within AdamW's own step, when it is called for the `after`-th time."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+        self.step = torch.optim.AdamW.step
+
+    def __call__(self, adamw: Any, *args: Any, **options: Any) -> Any:
+        self.left -= 1
+        if self.left == 0:
+            raise torch.OutOfMemoryError("no room")
+        return self.step(adamw, *args, **options)
+
+
+@pytest.mark.parametrize(("op", "after"), [("step_student", 1), ("step_critic", 1), ("step_critic", 2)])
+def test_a_restore_undoes_an_update_that_failed(
+    worker: LocalWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, op: str, after: int
+) -> None:
+    """The steps after it are those of a session in which the failure never happened."""
+    run_step(worker, 0)
+    worker.call("stage_checkpoint", checkpoint="c", dir=str(tmp_path))
+    files = worker.call("commit_checkpoint", checkpoint="c")["files"]
+    expected = run_step(worker, 1)
+    worker.call("restore", dir=str(tmp_path), files=files)
+    prepare(worker)
+    failing = FailingOptimizer(after)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.optim.AdamW, "step", lambda *args, **options: failing(*args, **options))
+        args = student_step() if op == "step_student" else critic_step()
+        error = worker.error(op, **args)
+    assert (error["code"], error["applied"]) == ("out_of_memory", True)
+    modules = [
+        worker.session.role("student").policy.module,
+        *(c.critic for c in worker.session.critics.values()),
+    ]
+    assert all(p.grad is None for module in modules for p in module.parameters())
+    worker.call("restore", dir=str(tmp_path), files=files)
+    assert run_step(worker, 1) == expected
+
+
+def test_a_restore_drops_gradients(worker: LocalWorker, tmp_path: Path) -> None:
+    worker.call("stage_checkpoint", checkpoint="c", dir=str(tmp_path))
+    files = worker.call("commit_checkpoint", checkpoint="c")["files"]
+    parameters = list(worker.session.role("student").policy.module.parameters())
+    parameters[0].grad = torch.ones_like(parameters[0])
+    worker.call("restore", dir=str(tmp_path), files=files)
+    assert all(p.grad is None for p in parameters)
