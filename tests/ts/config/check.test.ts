@@ -42,10 +42,7 @@ describe('names that refer to something', () => {
       `${METHOD}.terms.anchor.params.temprature: unknown parameter of forward_kl "temprature"; did you mean "temper`,
     ],
     [`${METHOD}.critics.on.part=onn`, `${METHOD}.critics.on.part: unknown part "onn"; did you mean "on"?`],
-    [
-      `${METHOD}.terms.on.critic=om`,
-      `${METHOD}.terms.on.critic: unknown critic "om"; did you mean "on"?`,
-    ],
+    [`${METHOD}.terms.on.critic=om`, `${METHOD}.terms.on.critic: unknown critic "om"; did you mean "on"?`],
     [
       'stages.student.evaluation={every: 5, best: {metric: exactmatch}}',
       'stages.student.evaluation.best.metric: unknown metric "exactmatch"; did you mean "exact_match"?',
