@@ -2,7 +2,7 @@
 
 import contextlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,17 +78,44 @@ def read_model(location: Location, *, dtype: torch.dtype, trust_remote_code: boo
     """The causal language model with its weights; those of a GGUF file are dequantized.
 
     Raises:
-        ModelError: it cannot be read.
+        ModelError: it cannot be read, or lacks weights that the architecture has.
     """
-    with _reading(source):
-        module = AutoModelForCausalLM.from_pretrained(
-            location.path, dtype=dtype, trust_remote_code=trust_remote_code, **location.arguments()
+    # What a file lacks is drawn from the global random state before the load report says so.
+    with _reading(source), torch.random.fork_rng(devices=[]):
+        module, report = AutoModelForCausalLM.from_pretrained(
+            location.path,
+            dtype=dtype,
+            trust_remote_code=trust_remote_code,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # without it the error names no weight
+            **location.arguments(),
         )
+    _require_complete(report, source)
     if location.gguf_file is not None:
         # The weights are dense now; saved with this entry, the folder would be taken for a quantized one.
         del module.config.quantization_config
         module.hf_quantizer = None
     return module
+
+
+def _require_complete(report: Mapping[str, Any], source: str) -> None:
+    """Weights that are missing or of another shape were drawn at random; a tied head is neither."""
+    missing = sorted(report["missing_keys"])
+    mismatched = [
+        f"{name} {list(found)} instead of {list(expected)}"
+        for name, found, expected in sorted(report["mismatched_keys"])
+    ]
+    wrong = [f"{len(missing)} missing ({_some(missing)})"] if missing else []
+    wrong += [f"{len(mismatched)} of another shape ({_some(mismatched)})"] if mismatched else []
+    if wrong:
+        raise ModelError(
+            f"{source}: its weights do not fill the model that its configuration describes: "
+            f"{' and '.join(wrong)}; copy the whole model again, or take the configuration that belongs to it"
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def random_model(

@@ -1,10 +1,12 @@
 """Every source a model can come from, every start its weights can have, and what is refused by name."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from py_worker.models.errors import ModelError, UnsupportedModelError, VocabularyError
@@ -82,6 +84,44 @@ def test_export_is_loaded_by_the_auto_classes_bit_for_bit(folder):
     assert tokenizer.decode(tokenizer(text).input_ids) == text
     assert module.generation_config.eos_token_id == policy.eos_ids[0] == tokenizer.eos_token_id
     assert not [p for p in folder.iterdir() if p.suffix in (".bin", ".pt", ".pkl")]
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ("model.layers.1.", r"9 missing \(model.layers.1.input_layernorm.weight, .*, ...\)"),
+        ("model.norm.", r"1 of another shape \(model.norm.weight \[5\] instead of \[16\]\)"),
+    ],
+)
+def test_a_folder_that_lacks_weights_is_refused_by_their_names(folder, tmp_path, part, message):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    weights = load_file(copy / "model.safetensors")
+    named = [name for name in weights if name.startswith(part)]
+    kept = {name: value for name, value in weights.items() if name not in named}
+    short = {"model.norm.weight": torch.ones(5)} if part == "model.norm." else {}
+    save_file(kept | short, copy / "model.safetensors", metadata={"format": "pt"})
+    state = torch.get_rng_state()
+    with pytest.raises(ModelError, match=message):
+        load_policy(ModelSpec(str(copy)), device="cpu")
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_tied_head_is_not_missing_and_an_untied_one_is(tmp_path, tied):
+    spec = replace(BUILTIN, arch=replace(ARCH, tie_embeddings=tied))
+    save_policy(load_policy(spec, device="cpu"), tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    assert ("lm_head.weight" in weights) != tied
+    weights.pop("lm_head.weight", None)
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    if tied:
+        assert same_weights(
+            load_policy(ModelSpec(str(tmp_path)), device="cpu"), load_policy(spec, device="cpu")
+        )
+        return
+    with pytest.raises(ModelError, match=r"1 missing \(lm_head.weight\)"):
+        load_policy(ModelSpec(str(tmp_path)), device="cpu")
 
 
 def test_random_starts_from_a_folder(folder):
