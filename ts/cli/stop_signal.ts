@@ -1,6 +1,9 @@
 import { EXIT } from './exit_codes.js';
 
-/** npm passes on the Ctrl-C that the terminal has sent to this process too: two signals, one wish. */
+/**
+ * npm passes a Ctrl-C on to its child, to which the terminal has sent it already: where the script's shell has become
+ * this process (bash does that), two signals come for one wish.
+ */
 const SAME_WISH_MS = 500;
 
 export interface StopSignal {
