@@ -6,7 +6,7 @@ from tempfile import mkdtemp
 
 from py_worker.models.errors import ModelError
 from py_worker.models.policy import save_policy
-from py_worker.server.checkpoint_files import flush_and_hash, flush_folder
+from py_worker.server.checkpoint_files import FILE_ERRORS, flush_and_hash, flush_folder
 from py_worker.server.context import OperationContext
 from py_worker.server.protocol_gen import ExportArgs, ExportResult, FileHash
 from py_worker.server.session import Session
@@ -26,7 +26,7 @@ def run(session: Session, args: ExportArgs, context: OperationContext) -> Export
         hashes = [flush_and_hash(path, fresh) for path in sorted(fresh.rglob("*")) if path.is_file()]
         context.commit()
         _move(fresh, folder, hashes)
-    except OSError as error:
+    except FILE_ERRORS as error:
         raise ModelError(f"{folder}: cannot be written: {error}; free some space there") from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -17,6 +18,8 @@ from py_worker.server.protocol_gen import FileHash
 STATE_FILE: Final = "worker.json"
 _SUFFIX: Final = ".safetensors"
 _BLOCK: Final = 1 << 20
+FILE_ERRORS: Final = (OSError, SafetensorError)
+"""What writing and reading files raises: safetensors reports a full disk by its own class."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def write_snapshot(snapshot: Snapshot, folder: Path) -> list[FileHash]:
         state.write_text(json.dumps(snapshot.state, sort_keys=True), encoding="utf-8")
         hashes = [flush_and_hash(path, folder) for path in (*paths, state)]
         flush_folder(folder)
-    except OSError as error:
+    except FILE_ERRORS as error:
         raise CheckpointError(f"{folder}: cannot be written: {error}; free some space there") from error
     return hashes
 
@@ -95,7 +98,7 @@ def read_snapshot(folder: Path, files: list[FileHash]) -> Snapshot:
         tensors = {
             name.removesuffix(_SUFFIX): load_file(folder / name) for name in names if name.endswith(_SUFFIX)
         }
-    except (OSError, ValueError) as error:
+    except (*FILE_ERRORS, ValueError) as error:
         raise CheckpointError(f"{folder}: cannot be read: {error}") from error
     return Snapshot(state, tensors)
 

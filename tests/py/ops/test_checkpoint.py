@@ -13,6 +13,7 @@ from torch import Tensor
 
 from py_worker.server import checkpoint_files
 from py_worker.server.held import Rollout
+from tests.py.ops.full_disk import full_disk
 from tests.py.ops.local_worker import LocalWorker
 from tests.py.ops.scene import ADAMW, generate_args, load_everything, load_student, model, run_step
 
@@ -150,19 +151,27 @@ def test_the_snapshot_is_taken_before_training_goes_on(
     other.close()
 
 
-def test_a_disk_that_is_full_is_told_by_the_commit(
-    worker: LocalWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(checkpoint_files, "save_file", full)
-    worker.call("stage_checkpoint", checkpoint="c", dir=str(tmp_path))
-    error = worker.error("commit_checkpoint", checkpoint="c")
+def test_a_disk_that_is_full_is_told_by_the_commit(worker: LocalWorker, tmp_path: Path) -> None:
+    with full_disk():
+        worker.call("stage_checkpoint", checkpoint="c", dir=str(tmp_path))
+        error = worker.error("commit_checkpoint", checkpoint="c")
     assert error["code"] == "checkpoint_error"
-    assert "No space left" in error["message"]
-    monkeypatch.undo()
+    assert "free some space" in error["message"]
     save(worker, tmp_path, "again")
+
+
+def test_a_file_that_was_hashed_after_it_was_spoilt_cannot_be_read(
+    worker: LocalWorker, tmp_path: Path
+) -> None:
+    folder = tmp_path / "c"
+    files = save(worker, folder)
+    target = folder / "student.safetensors"
+    target.write_bytes(b"\xff" * 64)
+    spoilt = {"name": target.name, "bytes": 64, "sha256": hashlib.sha256(b"\xff" * 64).hexdigest()}
+    listed = [file for file in files if file["name"] != target.name] + [spoilt]
+    error = worker.error("restore", dir=str(folder), files=listed)
+    assert (error["code"], error["applied"]) == ("checkpoint_error", False)
+    assert "cannot be read" in error["message"]
 
 
 def test_staging_and_committing_go_in_pairs(worker: LocalWorker, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from py_worker import ops
 from py_worker.ops import preflight
 from py_worker.server.protocol_gen import OPERATIONS
+from tests.py.ops.full_disk import full_disk
 from tests.py.ops.local_worker import LocalWorker
 from tests.py.ops.scene import (
     ADAMW,
@@ -289,3 +290,12 @@ def test_a_folder_that_cannot_be_written_is_told(worker: LocalWorker, tmp_path: 
 def test_every_operation_of_the_contract_is_there() -> None:
     for name in OPERATIONS:
         assert callable(ops.find(name)), name
+
+
+def test_an_export_to_a_full_disk_says_so(worker: LocalWorker, tmp_path: Path) -> None:
+    with full_disk():
+        error = worker.error("export", role="student", dir=str(tmp_path))
+    assert (error["code"], error["applied"]) == ("model_error", False)
+    assert "free some space" in error["message"]
+    assert list(tmp_path.iterdir()) == []
+    worker.call("export", role="student", dir=str(tmp_path))
