@@ -232,6 +232,23 @@ describe('a signal', () => {
     expect(ops.at(-1)).toBe('commit_checkpoint');
   });
 
+  test('between checkpoints: one is written where the steps end', async () => {
+    const plain = ['training.steps=9', 'checkpoints.every=0'];
+    const scene = new StageScene(...plain);
+    const stop = new AbortController();
+    const client = scene.client().before('step_student', 3, () => stop.abort());
+    expect(await scene.go(client, { signal: stop.signal })).toMatchObject({ code: 'interrupted' });
+    expect(scene.checkpoints).toEqual([scene.steps.length]);
+    expect(scene.steps.length).toBeLessThan(6);
+    expect(await scene.go()).toBeUndefined();
+    const whole = new StageScene(...plain);
+    await whole.go();
+    expect(scene.outcome()).toEqual(whole.outcome());
+    expect(scene.events.findLast(({ kind }) => kind === 'stage_started')).not.toMatchObject({
+      resumed_from: null,
+    });
+  });
+
   test('while loading: no step is run', async () => {
     const { ops } = await stopAt('load_critic', 1, /while it was evaluated|after step 0/);
     expect(ops).not.toContain('build');
