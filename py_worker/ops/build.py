@@ -10,6 +10,7 @@ from py_worker.losses.scored import ScoredBatch
 from py_worker.ops.specs import given
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError
+from py_worker.server.handles import scope_of
 from py_worker.server.held import Rollout, scored_bytes
 from py_worker.server.protocol_gen import BatchPart, BuildArgs, BuildResult
 from py_worker.server.session import Session
@@ -20,6 +21,8 @@ Row = tuple[int, npt.NDArray[np.int32], npt.NDArray[np.int32]]
 
 def run(session: Session, args: BuildArgs, context: OperationContext) -> BuildResult:
     """Rows keep the order of the parts, and within a part their own."""
+    if scope_of(args.out) != "step":
+        raise ArgumentError(f"out: {args.out} would outlive its step, a batch cannot: name it step:N/NAME")
     session.handles.require_free(args.out)
     rows = [(part.part, row) for part in args.parts for row in _rows(session, part)]
     if not rows:

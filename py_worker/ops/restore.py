@@ -10,7 +10,7 @@ from py_worker.server.session_state import plan_restore
 
 
 def run(session: Session, args: RestoreArgs, context: OperationContext) -> RestoreResult:
-    """Hashes, names, shapes and dtypes are checked before anything changes; handles of steps are freed."""
+    """Hashes, names, shapes, dtypes and room are checked before anything changes; all handles are freed."""
     snapshot = read_snapshot(Path(args.dir), args.files)
     context.check()
     apply = plan_restore(session, snapshot)

@@ -10,6 +10,8 @@ from py_worker.server.protocol_gen import HandleUsage
 
 Scope = Literal["step", "buffer", "session"]
 SCOPES: Final[tuple[Scope, ...]] = ("step", "buffer", "session")
+KEPT_SCOPES: Final[tuple[Scope, ...]] = ("buffer", "session")
+"""What outlives its step. Rollouts only: a batch holds hidden states of weights that change."""
 Value = TypeVar("Value")
 
 
@@ -123,11 +125,6 @@ class HandleTable:
     def end_step(self, step: int) -> None:
         """Frees the handles of the step, and of earlier steps that never came to their end."""
         for name in [name for name in self._entries if scope_of(name) == "step" and step_of(name) <= step]:
-            del self._entries[name]
-
-    def clear_scope(self, scope: Scope) -> None:
-        """Frees all handles of a scope."""
-        for name in self.items(scope):
             del self._entries[name]
 
     def items(self, scope: Scope) -> dict[str, Any]:

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from py_worker.server.checkpoint_files import Snapshot
-from py_worker.server.errors import CheckpointError
+from py_worker.server.errors import CheckpointError, OverBudgetError
+from py_worker.server.handles import KEPT_SCOPES, scope_of
 from py_worker.server.held import Rollout
 from py_worker.server.session import Session
 
@@ -34,16 +35,17 @@ class _Trained:
 
 
 def take_snapshot(session: Session) -> Snapshot:
-    """Copies to host memory: student, critics, their optimizers, policy version and buffer rollouts."""
+    """Copies to host memory: student, critics, their optimizers, policy version and kept rollouts."""
     tensors: dict[str, dict[str, Tensor]] = {"rollouts": {}}
     for name, trained in _trained(session).items():
         tensors[name] = _copies(_module_tensors(trained.module))
         if trained.optimizer is not None:
             tensors[f"{name}.optimizer"] = _copies(trained.optimizer.state_tensors())
     versions = {}
-    for handle, rollout in session.handles.items("buffer").items():
-        versions[handle] = rollout.policy_version
-        tensors["rollouts"] |= _pack(handle, rollout)
+    for scope in KEPT_SCOPES:
+        for handle, rollout in session.handles.items(scope).items():
+            versions[handle] = rollout.policy_version
+            tensors["rollouts"] |= _pack(handle, rollout)
     student = session.roles.get("student")
     state = {
         "format": FORMAT,
@@ -61,6 +63,7 @@ def plan_restore(session: Session, snapshot: Snapshot) -> Callable[[], None]:
 
     Raises:
         CheckpointError: another format, or names, shapes or dtypes that do not fit what is loaded.
+        OverBudgetError: the rollouts are over the budget of their scope.
     """
     found = snapshot.state.get("format")
     if found != FORMAT:
@@ -76,6 +79,8 @@ def plan_restore(session: Session, snapshot: Snapshot) -> Callable[[], None]:
         handle: _unpack(handle, version, tensors["rollouts"])
         for handle, version in snapshot.state["rollouts"].items()
     }
+    _require_room(session, rollouts)
+    policy_version = snapshot.state["policy_version"]
 
     def apply() -> None:
         for name, part in trained.items():
@@ -84,14 +89,25 @@ def plan_restore(session: Session, snapshot: Snapshot) -> Callable[[], None]:
             optimizer.discard_gradients()
             optimizer.load_state_tensors(tensors[name])
         if "student" in session.roles:
-            session.roles["student"].version = snapshot.state["policy_version"]
+            session.roles["student"].version = policy_version
         session.metrics.clear()
-        session.handles.clear_scope("step")
-        session.handles.clear_scope("buffer")
+        session.handles.clear()
         for handle, rollout in rollouts.items():
             session.handles.add(handle, rollout, rollout.bytes)
 
     return apply
+
+
+def _require_room(session: Session, rollouts: Mapping[str, Rollout]) -> None:
+    """Nothing else will be held: a restore frees what was."""
+    for scope in KEPT_SCOPES:
+        sizes = [rollout.bytes for handle, rollout in rollouts.items() if scope_of(handle) == scope]
+        budget = session.handles.budgets[scope]
+        if budget and sum(sizes) > budget:
+            raise OverBudgetError(
+                f"the checkpoint's rollouts of scope {scope} need {sum(sizes)} bytes, and the scope's budget is "
+                f"{budget}; raise {scope}_budget_bytes"
+            )
 
 
 def _trained(session: Session) -> dict[str, _Trained]:

@@ -1,5 +1,7 @@
 """Rollouts, batches and scores."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -116,6 +118,16 @@ def test_parts_that_say_too_little_or_too_much(worker: LocalWorker, parts: list,
     error = worker.error("build", out="step:0/batch", parts=parts)
     assert error["code"] == "invalid_argument"
     assert words in error["message"]
+
+
+@pytest.mark.parametrize("out", ["buffer/batch", "session/batch"])
+def test_a_batch_does_not_outlive_its_step(worker: LocalWorker, tmp_path: Path, out: str) -> None:
+    parts = [{"part": "off", "dataset": "train", "rows": [0]}]
+    error = worker.error("build", out=out, parts=parts)
+    assert (error["code"], error["applied"]) == ("invalid_argument", False)
+    assert "step:N/NAME" in error["message"]
+    worker.call("stage_checkpoint", checkpoint="c", dir=str(tmp_path))
+    worker.call("commit_checkpoint", checkpoint="c")
 
 
 def test_the_kind_of_a_handle_is_checked(worker: LocalWorker) -> None:

@@ -76,12 +76,15 @@ def test_a_restored_session_goes_on_as_if_nothing_had_happened(
 
 def test_rollouts_come_back_as_they_were(worker: LocalWorker, cache_dir: Path, tmp_path: Path) -> None:
     worker.call("generate", **generate_args(1, "buffer/kept"))
+    worker.call("generate", **generate_args(2, "session/fixed"))
     empty_rollout = {**generate_args(1, "buffer/empty"), "rows": [], "sample_ids": []}
     worker.call("generate", **empty_rollout)
     files = save(worker, tmp_path / "c")
     other = fresh(cache_dir)
+    other.call("generate", **generate_args(3, "session/old"))
     other.call("restore", dir=str(tmp_path / "c"), files=files)
-    for name in ("buffer/kept", "buffer/empty"):
+    assert list(other.session.handles.items("session")) == ["session/fixed"]
+    for name in ("buffer/kept", "buffer/empty", "session/fixed"):
         expected = worker.session.handles.get(name, Rollout)
         found = other.session.handles.get(name, Rollout)
         assert found.sample_ids == expected.sample_ids
@@ -93,6 +96,28 @@ def test_rollouts_come_back_as_they_were(worker: LocalWorker, cache_dir: Path, t
         assert other.session.handles.size_of(name) == worker.session.handles.size_of(name)
     expected_texts = worker.call("fetch", rollout="buffer/kept")["texts"]
     assert other.call("fetch", rollout="buffer/kept")["texts"] == expected_texts
+    other.close()
+
+
+def test_rollouts_over_the_budget_change_nothing(
+    worker: LocalWorker, cache_dir: Path, tmp_path: Path
+) -> None:
+    run_step(worker, 0)
+    for step in (1, 2):
+        worker.call("generate", **generate_args(step, f"buffer/{step}"))
+    files = save(worker, tmp_path / "c")
+    bytes_kept = sum(worker.session.handles.size_of(f"buffer/{step}") for step in (1, 2))
+    other = fresh(cache_dir)
+    other.call("configure", **{**other.settings, "buffer_budget_bytes": bytes_kept - 1})
+    before = state_of(other)
+    error = other.error("restore", dir=str(tmp_path / "c"), files=files)
+    assert (error["code"], error["applied"]) == ("over_budget", False)
+    assert f"{bytes_kept} bytes" in error["message"]
+    assert same(before, state_of(other))
+    assert other.session.role("student").version == 0
+    other.call("configure", **{**other.settings, "buffer_budget_bytes": bytes_kept})
+    for _ in range(2):  # what is held before counts for nothing
+        other.call("restore", dir=str(tmp_path / "c"), files=files)
     other.close()
 
 
