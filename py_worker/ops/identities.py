@@ -130,7 +130,7 @@ def generation_agrees(
     hidden = cast(Tensor, score_batch(batch, teacher=policy).teacher_hidden)
     scored = policy.logits(hidden).log_softmax(-1).gather(1, batch.positions().target[:, None]).squeeze(1)
     difference = np.abs(scored.float().cpu().numpy() - np.concatenate(drawn.log_probs)).max()
-    limit = LOG_PROB_LIMITS.get(policy.dtype, ZERO)
+    limit = LOG_PROB_LIMITS.get(policy.compute_dtype or policy.dtype, ZERO)
     detail = f"log-probabilities of {len(scored)} tokens that the {name} drew with engine {engine.name}"
     return check(f"{name}_generation", float(difference), limit, detail)
 

@@ -8,7 +8,7 @@ from py_worker.models.vocabulary import tokenizer_hash
 from py_worker.ops.specs import given, model_spec, optimizer_spec
 from py_worker.rollout.engine import select_engine
 from py_worker.server.context import OperationContext
-from py_worker.server.errors import ArgumentError
+from py_worker.server.errors import ArgumentError, UnsupportedError
 from py_worker.server.protocol_gen import LoadRoleArgs, LoadRoleResult
 from py_worker.server.session import Role, Session
 
@@ -17,6 +17,7 @@ def run(session: Session, args: LoadRoleArgs, context: OperationContext) -> Load
     """Teacher first, so that the student is checked against it; `reset` before anything is loaded anew."""
     settings = session.configured()
     _check_order(session, args)
+    _check_precision(args)
     teacher = session.roles.get("teacher")
     limit = None if teacher is None else teacher.policy.head.vocab_size
     try:
@@ -44,6 +45,19 @@ def _check_order(session: Session, args: LoadRoleArgs) -> None:
     if args.role == "teacher" and given(args.optimizer) is not None:
         raise ArgumentError(
             "optimizer: only the student is trained; load the model as the student to train it"
+        )
+
+
+def _check_precision(args: LoadRoleArgs) -> None:
+    """AdamW on 16-bit weights is another algorithm: updates below 2^-9 of a weight are rounded away."""
+    if given(args.optimizer) is None:
+        return
+    remedy = "use dtype: float32 with compute_dtype: bfloat16"
+    if args.model.dtype != "float32":
+        raise UnsupportedError(f"model.dtype: {args.model.dtype} weights cannot be trained; {remedy}")
+    if given(args.model.compute_dtype) == "float16":
+        raise UnsupportedError(
+            f"model.compute_dtype: small gradients are 0 in float16 without loss scaling; {remedy}"
         )
 
 

@@ -33,6 +33,7 @@ def model_spec(args: wire.LoadRoleArgs) -> ModelSpec:
         arch=None if arch is None else ArchSpec(**msgspec.structs.asdict(arch)),
         seed=model.seed,
         dtype=model.dtype,
+        compute_dtype=given(model.compute_dtype),
         trust_remote_code=model.trust_remote_code,
         gradient_checkpointing=args.gradient_checkpointing,
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 PROTOCOL_VERSION: Final = 1
-PROTOCOL_HASH: Final = "2e82dc22211bbfd4a8ecce3d36befa9f06058f210527ef4a8318032cb5d411fd"
+PROTOCOL_HASH: Final = "9c8689e5c60061d1ddf90516fce1e217412510ac0687ba286064dbe27cc6ef1a"
 
 MAX_BODY_BYTES: Final = 8388608
 """Largest MessagePack body of one message, in bytes."""
@@ -81,7 +81,9 @@ class Model(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     seed: Annotated[int, Meta(ge=0, le=9007199254740991)]
     """Seed of random weights."""
     dtype: Literal["float32", "bfloat16", "float16"]
-    """Dtype of the weights."""
+    """Dtype of the weights; float32 for a role that is trained."""
+    compute_dtype: Literal["float32", "bfloat16", "float16"] | UnsetType = UNSET
+    """Dtype of matrix products (autocast), where it differs from the weights'."""
     trust_remote_code: bool
     """Run code shipped with the model."""
 
@@ -488,7 +490,7 @@ class BuildArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Collates rows of several parts into one batch."""
 
     out: Handle
-    """Batch."""
+    """Batch; in the scope step."""
     parts: Annotated[list[BatchPart], Meta(max_length=16)]
     """Rows, in order."""
 

@@ -105,8 +105,8 @@ def _require_room(session: Session, rollouts: Mapping[str, Rollout]) -> None:
         budget = session.handles.budgets[scope]
         if budget and sum(sizes) > budget:
             raise OverBudgetError(
-                f"the checkpoint's rollouts of scope {scope} need {sum(sizes)} bytes, and the scope's budget is "
-                f"{budget}; raise {scope}_budget_bytes"
+                f"the checkpoint's rollouts of scope {scope} need {sum(sizes)} bytes, and the scope's budget "
+                f"is {budget}; raise {scope}_budget_bytes"
             )
 
 

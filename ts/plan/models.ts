@@ -15,7 +15,7 @@ function fromModel(model: ModelConfig, seed: number): ModelPlan {
 
 /**
  * Resolves a reference to a model. A named model starts from the same random weights wherever it is used, so
- * that stages which begin with it are comparable. An exported stage keeps its student's dtype.
+ * that stages which begin with it are comparable. An exported stage keeps its student's dtypes.
  */
 export function planModel(config: RunConfig, reference: ModelReference, asker: Asker): ModelPlan {
   if (typeof reference === 'string') {
@@ -36,6 +36,7 @@ export function planModel(config: RunConfig, reference: ModelReference, asker: A
     arch: null,
     seed,
     dtype: exported.dtype,
+    compute_dtype: exported.compute_dtype,
     trust_remote_code: exported.trust_remote_code,
   };
 }

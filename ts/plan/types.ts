@@ -26,6 +26,8 @@ export interface ModelPlan {
   readonly arch: ModelConfig['arch'];
   readonly seed: number;
   readonly dtype: ModelConfig['dtype'];
+  /** Dtype of matrix products where it differs from the weights'; null otherwise. */
+  readonly compute_dtype: ModelConfig['compute_dtype'];
   readonly trust_remote_code: boolean;
 }
 

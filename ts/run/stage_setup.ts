@@ -29,6 +29,7 @@ function wireModel(model: ModelPlan, run: RunFolder): OperationArgs<'load_role'>
     seed: model.seed,
     dtype: model.dtype,
     trust_remote_code: model.trust_remote_code,
+    ...(model.compute_dtype === null ? {} : { compute_dtype: model.compute_dtype }),
     ...(model.layers === null ? {} : { layers: model.layers }),
     ...(model.arch === null ? {} : { arch: model.arch }),
   };

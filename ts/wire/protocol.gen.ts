@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 export const PROTOCOL_VERSION = 1;
-export const PROTOCOL_HASH = '2e82dc22211bbfd4a8ecce3d36befa9f06058f210527ef4a8318032cb5d411fd';
+export const PROTOCOL_HASH = '9c8689e5c60061d1ddf90516fce1e217412510ac0687ba286064dbe27cc6ef1a';
 
 export const LIMITS = {
   /** Largest MessagePack body of one message, in bytes. */
@@ -86,8 +86,10 @@ export const modelSchema = z.strictObject({
   arch: archSchema.exactOptional(),
   /** Seed of random weights. */
   seed: z.int().min(0).max(9007199254740991),
-  /** Dtype of the weights. */
+  /** Dtype of the weights; float32 for a role that is trained. */
   dtype: z.enum(["float32","bfloat16","float16"]),
+  /** Dtype of matrix products (autocast), where it differs from the weights'. */
+  compute_dtype: z.enum(["float32","bfloat16","float16"]).exactOptional(),
   /** Run code shipped with the model. */
   trust_remote_code: z.boolean(),
 });
@@ -538,7 +540,7 @@ export const OPERATIONS = {
   build: {
     mutating: true,
     args: z.strictObject({
-  /** Batch. */
+  /** Batch; in the scope step. */
   out: handleSchema,
   /** Rows, in order. */
   parts: z.array(batchPartSchema).max(16),

@@ -96,6 +96,37 @@ def test_a_role_that_cannot_be_loaded(
     load_student(empty)
 
 
+HALF = {**model(2), "dtype": "float32", "compute_dtype": "bfloat16"}
+
+
+@pytest.mark.parametrize(
+    ("precision", "words"),
+    [
+        ({"dtype": "bfloat16"}, "model.dtype: bfloat16"),
+        ({"dtype": "float16"}, "model.dtype: float16"),
+        ({"dtype": "bfloat16", "compute_dtype": "float32"}, "model.dtype: bfloat16"),
+        ({"compute_dtype": "float16"}, "model.compute_dtype"),
+    ],
+)
+def test_half_precision_weights_are_not_trained(
+    empty: LocalWorker, precision: dict[str, str], words: str
+) -> None:
+    configured(empty)
+    args = load_role(model={**model(2), **precision})
+    error = empty.error("load_role", **args, optimizer=ADAMW)
+    assert (error["code"], error["applied"]) == ("unsupported", False)
+    assert words in error["message"]
+    assert "dtype: float32 with compute_dtype: bfloat16" in error["message"]
+    empty.call("load_role", **args)
+
+
+def test_matrix_products_may_have_another_dtype(empty: LocalWorker) -> None:
+    configured(empty)
+    empty.call("load_role", **load_role(model=HALF, optimizer=ADAMW))
+    policy = empty.session.role("student").policy
+    assert (policy.dtype, policy.compute_dtype) == (torch.float32, torch.bfloat16)
+
+
 def test_the_order_of_loading_is_held(empty: LocalWorker) -> None:
     configured(empty)
     load_student(empty)

@@ -50,6 +50,7 @@ describe('models', () => {
   test('names are expanded; a stage is kept as a reference with what its weights are', () => {
     const plan = planOf(
       'models.big.dtype=bfloat16',
+      'models.big.compute_dtype=float16',
       'stages.student.student={stage: teacher, init: layers, layers: [1]}',
       'models.tiny=null',
     );
@@ -66,6 +67,7 @@ describe('models', () => {
       layers: [1],
       arch: null,
       dtype: 'bfloat16',
+      compute_dtype: 'float16',
     });
     expect(student?.teacher).toMatchObject({
       origin: { kind: 'stage', stage: 'teacher' },

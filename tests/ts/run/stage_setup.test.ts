@@ -62,6 +62,13 @@ describe('loading a stage', () => {
     expect(student?.optimizer).toMatchObject({ beta1: 0.9 });
   });
 
+  test('the dtype of matrix products is named where it is another, also of an earlier stage’s student', async () => {
+    const { client } = await load(1, 'models.big.compute_dtype=bfloat16');
+    const [teacher, student] = client.argsOf('load_role');
+    expect(teacher?.model).toMatchObject({ dtype: 'float32', compute_dtype: 'bfloat16' });
+    expect(student?.model).not.toHaveProperty('compute_dtype');
+  });
+
   test('some layers of a model are named', async () => {
     const { client } = await load(1, 'stages.student.student={stage: teacher, init: layers, layers: [1]}');
     expect(client.argsOf('load_role')[1]?.model).toMatchObject({ init: 'layers', layers: [1] });

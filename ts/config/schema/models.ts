@@ -47,7 +47,15 @@ export const model = z
       .nullable()
       .default(null)
       .describe("Seed of random weights; null derives it from the run's seed and the model's name; C"),
-    dtype: z.enum(['float32', 'bfloat16', 'float16']).default('float32').describe('Dtype of the weights; C'),
+    dtype: z
+      .enum(['float32', 'bfloat16', 'float16'])
+      .default('float32')
+      .describe('Dtype of the weights; float32 where the model is trained; C'),
+    compute_dtype: z
+      .enum(['float32', 'bfloat16', 'float16'])
+      .nullable()
+      .default(null)
+      .describe("Dtype of matrix products (autocast) where it differs from the weights'; null: the same; C"),
     trust_remote_code: z.boolean().default(false).describe('Run code shipped with the model; C'),
   })
   .refine(layersAgree, layersMessage)
