@@ -1,17 +1,19 @@
 """Steps of critics and student through the loop."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from py_worker import ops
 from py_worker.losses.scored import ScoredBatch
 from tests.py.ops.local_worker import LocalWorker
+from tests.py.ops.read_back import no_read_back
 from tests.py.ops.scene import (
     ADAMW,
     critic_spec,
@@ -151,17 +153,6 @@ def test_fine_tuning_needs_neither_teacher_nor_score(empty: LocalWorker) -> None
     assert losses[-1] < losses[0] - 0.1
 
 
-class NoReadBack(TorchDispatchMode):
-    """Fails where a tensor's value is read by the host, which waits for an accelerator."""
-
-    WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "_unique2", "is_nonzero")
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = func.overloadpacket.__name__
-        assert name not in self.WAITS, f"{name} reads a value back"
-        return func(*args, **(kwargs or {}))
-
-
 @pytest.mark.parametrize("graph", [False, True])
 def test_nothing_on_the_training_path_waits_for_the_device(
     worker: LocalWorker, monkeypatch: pytest.MonkeyPatch, graph: bool
@@ -174,7 +165,7 @@ def test_nothing_on_the_training_path_waits_for_the_device(
             return run
 
         def under_watch(*args: Any) -> Any:
-            with NoReadBack():
+            with no_read_back():
                 return run(*args)
 
         return under_watch
@@ -184,9 +175,26 @@ def test_nothing_on_the_training_path_waits_for_the_device(
         run_step(worker, step, graph=graph, micro_batch=0 if graph else 3)
 
 
-def test_the_watch_would_notice() -> None:
-    with pytest.raises(AssertionError, match="_local_scalar_dense"), NoReadBack():
-        torch.ones(()).item()
+READS: dict[str, Callable[[Tensor], Any]] = {
+    "item": lambda t: t.sum().item(),
+    "condition": lambda t: bool(t.sum() > 0),
+    "cpu": lambda t: t.cpu(),
+    "tolist": lambda t: t.tolist(),
+    "numpy": lambda t: t.numpy(),
+    "array": np.asarray,
+    "equal": lambda t: torch.equal(t, t),
+    "allclose": lambda t: torch.allclose(t, t),
+    "nonzero": torch.nonzero,
+    "mask": lambda t: t[t > 0],
+    "masked assignment": lambda t: t.__setitem__(t > 0, torch.zeros(3)),
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS.keys())
+def test_the_watch_would_notice(read: Callable[[Tensor], Any]) -> None:
+    with pytest.raises(AssertionError, match="reads a value back"), no_read_back():
+        read(torch.ones(3))
+    read(torch.ones(3))
 
 
 def run_of_variant(cache_dir: Path, precision: dict[str, str], checkpointing: bool) -> list[dict[str, float]]:
