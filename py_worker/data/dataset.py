@@ -19,8 +19,8 @@ from py_worker.data.encoding import Limits, encode
 from py_worker.data.records import Record
 from py_worker.data.sources import Records
 
-# Raised when the meaning of a cached array changes.
-_LAYOUT = 1
+# Raised when the meaning of a cached array, or how texts become ids, changes.
+_LAYOUT = 2
 
 
 @dataclass(frozen=True)

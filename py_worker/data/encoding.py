@@ -7,7 +7,8 @@ from transformers import PreTrainedTokenizerFast
 
 from py_worker.data.errors import DataError
 from py_worker.data.records import Record
-from py_worker.data.templates import TEMPLATES
+from py_worker.data.spelling import Speller, tokenize
+from py_worker.data.templates import TEMPLATES, Template
 
 # Rows tokenized in one call: enough for the tokenizer's threads, little enough to hold few texts twice.
 _CHUNK = 2048
@@ -57,7 +58,8 @@ def encode(
     A prompt that is too long loses its end, as in MiniLLM's reference code (our choice to follow it). Prompt
     and response are tokenized as one text where that leaves the prompt's ids as they are alone, which is how
     a model meets them in generation; where a token would span the border, each is tokenized by itself (our
-    choice).
+    choice). Only a template's own text may hold special tokens: where a record spells one it stays text, and
+    its prompt and response are tokenized each by itself.
 
     Raises:
         DataError: an unknown template, a tokenizer without EOS, or one without a chat template for `chat`.
@@ -69,24 +71,36 @@ def encode(
     chosen = TEMPLATES[template]
     for start in range(0, len(records), _CHUNK):
         chunk = records[start : start + _CHUNK]
-        prompts = [chosen.render(tokenizer, record.instruction, record.input) for record in chunk]
-        answers = [record.outputs[0] if record.outputs else None for record in chunk]
-        prompt_ids = _ids(tokenizer, prompts, chosen.special_tokens)
-        response_ids = _responses(tokenizer, prompts, prompt_ids, answers, chosen.special_tokens)
-        for prompt, response in zip(prompt_ids, response_ids, strict=True):
+        pairs = _common(chunk, tokenizer, chosen)
+        if chosen.special_tokens:
+            speller = Speller(tokenizer, chosen)
+            for index, record in enumerate(chunk):
+                if speller.spells(record):
+                    pairs[index] = _spelled(record, speller)
+        for prompt, response in pairs:
             yield _cut(prompt, response, tokenizer.eos_token_id, limits)
 
 
-def _ids(tokenizer: PreTrainedTokenizerFast, texts: list[str], special_tokens: bool) -> list[list[int]]:
-    encoded = tokenizer(
-        texts,
-        add_special_tokens=False,
-        split_special_tokens=not special_tokens,
-        return_attention_mask=False,
-        verbose=False,
-    )
-    ids: list[list[int]] = encoded["input_ids"]
-    return ids
+Pair = tuple[list[int], list[int] | None]
+"""Ids of the prompt and, without EOS, of the response; None where there is no answer."""
+
+
+def _common(records: Sequence[Record], tokenizer: PreTrainedTokenizerFast, template: Template) -> list[Pair]:
+    """Of records that spell no special token."""
+    prompts = [template.render(tokenizer, record.instruction, record.input) for record in records]
+    prompt_ids = tokenize(tokenizer, prompts, template.special_tokens)
+    answers = [_answer(record) for record in records]
+    responses = _responses(tokenizer, prompts, prompt_ids, answers, template.special_tokens)
+    return list(zip(prompt_ids, responses, strict=True))
+
+
+def _spelled(record: Record, speller: Speller) -> Pair:
+    answer = _answer(record)
+    return speller.prompt(record), None if answer is None else speller.text(answer)
+
+
+def _answer(record: Record) -> str | None:
+    return record.outputs[0] if record.outputs else None
 
 
 def _responses(
@@ -99,14 +113,14 @@ def _responses(
     """Ids of the answers after their prompts, without EOS; None where there is no answer."""
     texts = [prompt + (answer or "") for prompt, answer in zip(prompts, answers, strict=True)]
     responses: list[list[int] | None] = []
-    joint = _ids(tokenizer, texts, special_tokens)
+    joint = tokenize(tokenizer, texts, special_tokens)
     for prompt, whole, answer in zip(prompt_ids, joint, answers, strict=True):
         if answer is None:
             responses.append(None)
         elif whole[: len(prompt)] == prompt:
             responses.append(whole[len(prompt) :])
         else:
-            responses.append(_ids(tokenizer, [answer], special_tokens)[0])
+            responses.append(tokenize(tokenizer, [answer], special_tokens)[0])
     return responses
 
 
