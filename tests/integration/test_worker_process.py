@@ -159,7 +159,7 @@ def test_it_does_not_outlive_its_controller(controller: Controller, tmp_path: Pa
         "measure",
         {"role": "student", "dataset": "train", "rows": rows, "metrics": ["cross_entropy"], "micro_batch": 8},
     )
-    while "running" not in controller.ping():
+    while controller.ping().get("running", {}).get("op") != "measure":
         pass
     worker = controller.hello["pid"]
     parent.kill()
