@@ -9,7 +9,7 @@ from py_worker.server.session import Session
 def run(session: Session, args: EndStepArgs, context: OperationContext) -> Late:
     """The one copy from the device of a step; on CUDA it is read when the device has come this far."""
     context.commit()
-    read = session.metrics.take()
+    read = session.metrics.take(args.step)
     session.handles.end_step(args.step)
     handles = session.handles.usage()
     return Late(lambda: EndStepResult(metrics=read(), handles=handles))

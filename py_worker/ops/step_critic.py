@@ -29,7 +29,7 @@ def run(session: Session, args: StepCriticArgs, context: OperationContext) -> St
     finally:
         for trained in critics.values():
             trained.optimizer.discard_gradients()
-    _record(session, args.turn, metrics)
+    _record(session, args, metrics)
     return StepCriticResult()
 
 
@@ -57,12 +57,12 @@ def _gradients(
         }
 
 
-def _record(session: Session, turn: int, metrics: dict[str, dict[str, Tensor]]) -> None:
+def _record(session: Session, args: StepCriticArgs, metrics: dict[str, dict[str, Tensor]]) -> None:
     """`critic/NAME/...`: as it was before the step's first update, and `..._last` before its last."""
     for name, values in metrics.items():
         for metric, value in values.items():
-            first = f"critic/{name}/{metric}"
-            session.metrics.record(first if turn == 0 or metric in _LATEST else f"{first}_last", value)
+            again = args.turn > 0 and metric not in _LATEST
+            session.metrics.record(args.step, f"critic/{name}/{metric}{'_last' if again else ''}", value)
 
 
 _LATEST = ("gradient_norm", "skipped")

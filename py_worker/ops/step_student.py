@@ -29,8 +29,8 @@ def run(session: Session, args: StepStudentArgs, context: OperationContext) -> S
         # Before the update a graph may be half used up, and its values are still right: a repetition runs the
         # student again. From the update on they are those of older weights.
         _keep_hidden(session, args.batch, scored, detached=not context.applied)
-    session.metrics.record_all(metrics)
-    session.metrics.record_all(_lengths(scored))
+    session.metrics.record_all(args.step, metrics)
+    session.metrics.record_all(args.step, _lengths(scored))
     return StepStudentResult(policy_version=student.version)
 
 

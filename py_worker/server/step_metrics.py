@@ -9,31 +9,33 @@ Scalar = Tensor | float
 
 
 class StepMetrics:
-    """Named scalars since the last `take`; a name recorded twice keeps its last value."""
+    """Named scalars by optimizer step; a name recorded twice keeps its last value."""
 
     def __init__(self) -> None:
-        self._scalars: dict[str, Scalar] = {}
+        self._steps: dict[int, dict[str, Scalar]] = {}
 
-    def record(self, name: str, value: Scalar) -> None:
+    def record(self, step: int, name: str, value: Scalar) -> None:
         """Keeps a scalar: a tensor of one element stays on its device, unread."""
-        self._scalars[name] = value.detach() if isinstance(value, Tensor) else float(value)
+        kept = value.detach() if isinstance(value, Tensor) else float(value)
+        self._steps.setdefault(step, {})[name] = kept
 
-    def record_all(self, values: Mapping[str, Scalar], prefix: str = "") -> None:
-        """Records several, under names that begin with `prefix`."""
+    def record_all(self, step: int, values: Mapping[str, Scalar]) -> None:
+        """Records several."""
         for name, value in values.items():
-            self.record(prefix + name, value)
+            self.record(step, name, value)
 
     def clear(self) -> None:
         """Forgets what was recorded."""
-        self._scalars = {}
+        self._steps = {}
 
-    def take(self) -> Callable[[], dict[str, float]]:
-        """Starts the copy to the host and begins anew.
+    def take(self, step: int) -> Callable[[], dict[str, float]]:
+        """Starts the copy of a step's scalars to the host; those of steps before it that never ended go.
 
         Returns:
             Reads the copy. On CUDA it must not be called before the stream has come this far.
         """
-        scalars, self._scalars = self._scalars, {}
+        scalars = self._steps.get(step, {})
+        self._steps = {later: kept for later, kept in self._steps.items() if later > step}
         names = [name for name, value in scalars.items() if isinstance(value, Tensor)]
         tensors = [value.reshape(()) for value in scalars.values() if isinstance(value, Tensor)]
         copied = _copy_to_host(tensors)

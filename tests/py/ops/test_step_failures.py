@@ -11,7 +11,7 @@ import torch
 
 from py_worker.losses.scored import ScoredBatch
 from tests.py.ops.local_worker import LocalWorker
-from tests.py.ops.scene import AMMD_TERMS, load_everything, run_step, term
+from tests.py.ops.scene import AMMD_TERMS, load_everything, run_step, step_requests, term
 from tests.py.ops.stepping import BATCH, critic_step, critic_weights, prepare, same, student_step, weights
 
 
@@ -193,3 +193,14 @@ def test_a_restore_drops_gradients(worker: LocalWorker, tmp_path: Path) -> None:
     parameters[0].grad = torch.ones_like(parameters[0])
     worker.call("restore", dir=str(tmp_path), files=files)
     assert all(p.grad is None for p in parameters)
+
+
+def test_metrics_of_a_step_that_failed_are_not_in_the_next(worker: LocalWorker) -> None:
+    prepare(worker)
+    worker.call("step_critic", **critic_step())
+    worker.error("step_student", **unknown(student_step()))
+    for op, args in step_requests(1, turns=0)[:-1]:
+        worker.call(op, **args)
+    metrics = worker.call("end_step", step=1)["metrics"]
+    assert "loss" in metrics
+    assert not [name for name in metrics if name.startswith("critic/")]
