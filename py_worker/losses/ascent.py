@@ -110,7 +110,8 @@ def _add_statistics(
     sums.add("saturated", measure * (values.abs() > 0.95 * critic.spec.bound_value))
     sums.raise_to("value_max", values.abs())
     if critic.spec.bound != "tanh":
-        # ½ Σ (π* − π_θ)²/μ; where μ underflows to 0 so does the difference.
+        # ½ Σ (π* − π_θ)²/μ. Where a mixture underflows to 0 so does the difference; where only the student
+        # does, the sum is huge by right, and the optimality near 0.
         sums.add("largest", 0.5 * difference.square() / measure.clamp(min=torch.finfo(measure.dtype).tiny))
 
 

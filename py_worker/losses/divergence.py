@@ -34,7 +34,7 @@ def _log_mixture(log_a: Tensor, log_b: Tensor, weight: float) -> Tensor:
     if weight <= 0.0:
         return log_b
     if weight >= 1.0:
-        return log_a
+        return log_a + 0.0 * log_b  # keeps a gradient, of 0, where only b has a graph
     return torch.logaddexp(log_a + math.log(weight), log_b + math.log1p(-weight))
 
 

@@ -110,8 +110,12 @@ def student_backward(
         `NAME_PART` for the names of `PART_DIAGNOSTICS`, means per token.
 
     Raises:
-        ValueError: a term that names what is not there, or `reuse_graph` without a graph.
+        ValueError: a term that names what is not there, two terms of one name, or `reuse_graph` without a
+            graph.
     """
+    names = [term.name for term in terms]
+    if len(set(names)) != len(names):
+        raise ValueError(f"terms: a name is used twice in {', '.join(names)}; the metrics go by it")
     counts = token_counts or scored.token_counts()
     bound = tuple(_bind(term, scored, teacher, critics or {}, counts) for term in terms)
     size = chunk_size or default_chunk_size(student.vocab_size, student.device)

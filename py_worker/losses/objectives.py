@@ -92,6 +92,8 @@ def _divergence(kind: DivergenceKind, chunk: Chunk, params: Mapping[str, float])
 
 def _moment(chunk: Chunk, params: Mapping[str, float]) -> Tensor:
     """`γ^t · Δ_f` with a constant critic: the game's descent direction through `π_θ(·|s)` at given states."""
+    if not 0.0 <= params["gamma"] <= 1.0:
+        raise ValueError(f"gamma must lie in [0, 1], not {params['gamma']}")
     teacher = _given(chunk.teacher_logits, "teacher")
     gap = moment_gap(chunk.student_logits, teacher, _given(chunk.values, "critic"))
     if params["gamma"] == 1.0:

@@ -1,7 +1,8 @@
 """Critics `f(s, ·)`: one bounded value per token, from a frozen model's last hidden state.
 
-Everything here is our choice except that there are two critics with values per state and token. The default
-head has no `hidden × V` matrix of its own: `f(s, y) = B · tanh(q(h_s) · e_y / √d + b_y)`.
+That there are two critics with values per state and token is the paper's; that a penalty's maximiser is
+`(π* − π_θ)/μ` is derived; everything else here is our choice. The default head has no `hidden × V` matrix of
+its own: `f(s, y) = B · tanh(q(h_s) · e_y / √d + b_y)`.
 """
 
 from collections.abc import Callable

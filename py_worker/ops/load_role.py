@@ -81,8 +81,8 @@ def _end_note(student: Policy, teacher: Policy) -> str | None:
     own = student.tokenizer.convert_ids_to_tokens(end)
     others = ", ".join(repr(teacher.tokenizer.convert_ids_to_tokens(index)) for index in teacher.eos_ids[:8])
     return (
-        f"Responses in the data end with {own!r} (id {end}), the teacher's with {others}: it teaches the student "
-        "not to end there. Set the same eos_token in both tokenizers, or name it in the teacher's "
+        f"Responses in the data end with {own!r} (id {end}), the teacher's with {others}: it teaches the "
+        "student not to end there. Set the same eos_token in both tokenizers, or name it in the teacher's "
         "generation_config.json."
     )
 

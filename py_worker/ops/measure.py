@@ -24,7 +24,7 @@ def run(session: Session, args: MeasureArgs, context: OperationContext) -> Measu
     policy = session.role(args.role).policy
     needs_teacher = any(objective.needs_teacher for objective in objectives)
     teacher = session.role("teacher").policy if needs_teacher else None
-    chunk_size = session.configured().position_chunk or default_chunk_size(policy.vocab_size)
+    chunk_size = session.configured().position_chunk or default_chunk_size(policy.vocab_size, policy.device)
     values: dict[str, dict[int, float]] = {objective.name: {} for objective in objectives}
     counts: dict[int, int] = {}
     for batch in _batches(session, args):

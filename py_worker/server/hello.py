@@ -8,7 +8,6 @@ import torch
 
 from py_worker.server.protocol_gen import PROTOCOL_HASH, PROTOCOL_VERSION, HelloMessage
 
-TOKEN_VARIABLE = "AMMD_TOKEN"
 _PACKAGES = (
     "torch",
     "transformers",

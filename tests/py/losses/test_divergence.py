@@ -169,6 +169,15 @@ def test_bounds_and_identity(kind):
     assert same.grad.abs().max() < 1e-14
 
 
+@pytest.mark.parametrize("kind", ["skew_forward_kl", "skew_reverse_kl"])
+def test_a_skew_of_one_has_a_gradient_of_zero(kind):
+    student, teacher = logits_pair(13)
+    student.requires_grad_()
+    value = divergence(kind, student, teacher, alpha=1.0)
+    value.sum().backward()
+    assert value.abs().max() == 0 and student.grad.abs().max() < 1e-14
+
+
 def test_end_points_and_relations():
     student, teacher = logits_pair(12)
     forward, reverse = (divergence(k, student, teacher) for k in ("forward_kl", "reverse_kl"))

@@ -267,6 +267,8 @@ def test_parts_without_rows_and_rows_without_responses_contribute_nothing():
         (Term("x", "jsd", "off", params={"alpha": 0.1}), "no parameter alpha"),
         (Term("x", "moment", "off", critic="of"), "names 'of', and there is off, on"),
         (Term("x", "moment", "off"), "needs a critic"),
+        (Term("x", "moment", "off", critic="off", params={"gamma": 1.01}), "gamma must lie in"),
+        (Term("x", "moment", "off", critic="off", params={"gamma": -0.5}), "gamma must lie in"),
     ],
 )
 def test_bad_terms_are_named(term, message):
@@ -274,6 +276,15 @@ def test_bad_terms_are_named(term, message):
     scored = score_batch(tiny_batch(), teacher=teacher)
     with pytest.raises(ValueError, match=message):
         student_backward(student, scored, [term], teacher=teacher, critics=critics)
+
+
+def test_two_terms_of_one_name_are_refused():
+    student, teacher, _ = setting()
+    scored = score_batch(tiny_batch(), teacher=teacher)
+    terms = [Term("x", "forward_kl", "off"), Term("y", "tvd", "off"), Term("x", "cross_entropy", "on")]
+    with pytest.raises(ValueError, match="used twice in x, y, x"):
+        student_backward(student, scored, terms, teacher=teacher)
+    assert not gradients(student)
 
 
 def test_a_missing_teacher_is_named():

@@ -139,6 +139,20 @@ def test_measure_agrees_with_a_plain_computation(worker: LocalWorker) -> None:
             assert result["values"][name][index] == pytest.approx(float(value), rel=1e-4, abs=1e-6), name
 
 
+def test_measure_takes_chunks_of_the_device_s_size(
+    worker: LocalWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def chunk_size(*args: Any) -> int:
+        asked.append(args)
+        return 5
+
+    monkeypatch.setattr("py_worker.ops.measure.default_chunk_size", chunk_size)
+    worker.call("measure", **measure_args())
+    assert asked == [(99, torch.device("cpu"))]
+
+
 @pytest.mark.parametrize("micro_batch", [1, 3])
 def test_measure_does_not_depend_on_micro_batches(worker: LocalWorker, micro_batch: int) -> None:
     rows = list(range(10))
