@@ -16,6 +16,20 @@ function checkSources(sources: MethodConfig['sources'], path: Path, findings: Fi
     findings.error([...path, 'all'], '"all" stands for all parts; name this one otherwise');
 }
 
+/** A generalized JSD vanishes towards its ends like min(beta, 1 - beta); at the ends themselves it is a KL. */
+const SMALLEST_JSD = 0.05;
+
+function checkBeta(term: TermConfig, path: Path, findings: Findings): void {
+  const beta = term.objective === 'jsd' ? (term.params.beta ?? 0.5) : 0.5;
+  const share = Math.min(beta, 1 - beta);
+  if (share <= 0 || share >= SMALLEST_JSD) return;
+  findings.warn(
+    [...path, 'params', 'beta'],
+    `with beta ${beta} the loss is about ${Number(share.toPrecision(2))} of ${beta < 0.5 ? 'forward' : 'reverse'} KL; ` +
+      `give ${beta < 0.5 ? 0 : 1} for the KL itself, or a beta from ${SMALLEST_JSD} to ${1 - SMALLEST_JSD}`,
+  );
+}
+
 function checkTerm(term: TermConfig, method: MethodConfig, path: Path, findings: Findings): void {
   const facts = OBJECTIVES[term.objective];
   findings.known([...path, 'part'], 'part', term.part, [...Object.keys(method.sources), 'all']);
@@ -24,6 +38,7 @@ function checkTerm(term: TermConfig, method: MethodConfig, path: Path, findings:
   for (const param of Object.keys(term.params)) {
     findings.known([...path, 'params', param], `parameter of ${term.objective}`, param, facts.params);
   }
+  checkBeta(term, path, findings);
   if (term.critic === null) {
     if (facts.critic) findings.error(path, `${term.objective} needs a critic; give \`critic: NAME\``);
     return;

@@ -153,10 +153,23 @@ describe('warnings', () => {
       'models.tiny.arch.max_positions=64',
       'sequences may reach 512 tokens; the student of stage "student" has 64',
     ],
+    [
+      `${METHOD}.terms.anchor={objective: jsd, params: {beta: 0.02}}`,
+      `${METHOD}.terms.anchor.params.beta: with beta 0.02 the loss is about 0.02 of forward KL; give 0 for`,
+    ],
+    [
+      `${METHOD}.terms.anchor={objective: jsd, params: {beta: 0.96}}`,
+      'with beta 0.96 the loss is about 0.04 of reverse KL; give 1 for the KL itself, or a beta from 0.05 to 0.95',
+    ],
   ])('%s', (override, warning) => {
     const { warnings } = resolveRun(override);
     const place = warning.startsWith('run.yaml') ? warning.slice(warning.indexOf(': ') + 2) : warning;
     expect(warnings).toContainEqual(expect.stringContaining(place));
+  });
+
+  test.each([0, 0.05, 0.5, 0.95, 1])('a JSD of beta %d is well scaled', (beta) => {
+    const term = `${METHOD}.terms.anchor={objective: jsd, params: {beta: ${beta}}}`;
+    expect(resolveRun(term).warnings).toEqual([]);
   });
 
   test('a model that no stage names is reported with its place', () => {
