@@ -21,7 +21,7 @@ import { openSession } from '../../ts/run/session.js';
 import { loadStage } from '../../ts/run/stage_setup.js';
 import { advance, INITIAL_STATE } from '../../ts/schedule/state.js';
 import { planStep } from '../../ts/schedule/step.js';
-import { captureProgram, runCaptured } from '../ts/cli/captured.js';
+import { captureProgram, jsonLinesOf, linesOf, runCaptured } from '../ts/cli/captured.js';
 import { outcomeOf, PYTHON, TINY } from './tiny_run.js';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'ammd-main-job-'));
@@ -181,18 +181,9 @@ describe('the run folder', () => {
   });
 
   test('the exported student is a model of the Transformers library', () => {
-    const program = [
-      'import json, sys',
-      'from transformers import AutoModelForCausalLM, AutoTokenizer',
-      'model = AutoModelForCausalLM.from_pretrained(sys.argv[1])',
-      'tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])',
-      'ids = tokenizer("reverse: abc", return_tensors="pt").input_ids',
-      'out = model.generate(ids, max_new_tokens=4, do_sample=False)',
-      'print(json.dumps({"parameters": model.num_parameters(), "drawn": out.shape[1] - ids.shape[1],',
-      '    "text": tokenizer.decode(ids[0]), "eos": tokenizer.eos_token_id == model.generation_config.eos_token_id}))',
-    ].join('\n');
+    const program = path.join(home, 'tests/integration/load_student.py');
     const environment = { ...process.env, OMP_NUM_THREADS: '1', HF_HUB_OFFLINE: '1' };
-    const said = execFileSync(PYTHON, ['-c', program, run.stage('ammd').student], {
+    const said = execFileSync(PYTHON, [program, run.stage('ammd').student], {
       encoding: 'utf8',
       env: environment,
       stdio: ['ignore', 'pipe', 'ignore'],
@@ -204,20 +195,6 @@ describe('the run folder', () => {
     expect(loaded.drawn).toBeGreaterThan(0);
   }, 60_000);
 });
-
-/** Lines of standard output of a command that must succeed, and print nothing else. */
-async function linesOf(...argv: readonly string[]): Promise<readonly string[]> {
-  const { status, stdout, stderr } = await runCaptured(...argv);
-  expect(`${status} ${stderr}`).toBe('0 ');
-  return stdout.trimEnd().split('\n');
-}
-
-async function jsonLinesOf(
-  ...argv: readonly string[]
-): Promise<readonly Readonly<Record<string, unknown>>[]> {
-  const lines = await linesOf(...argv, '--json');
-  return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
-}
 
 describe('train and resume', () => {
   const stopped = path.join(folder, 'stopped');

@@ -1,4 +1,4 @@
-import { jest } from '@jest/globals';
+import { expect, jest } from '@jest/globals';
 import { runProgram } from '../../../ts/cli/program.js';
 
 export interface Captured {
@@ -38,4 +38,18 @@ export async function captureProgram(
   } finally {
     for (const spy of spies) spy.mockRestore();
   }
+}
+
+/** Lines of standard output of a command that must succeed, and print nothing else. */
+export async function linesOf(...argv: readonly string[]): Promise<readonly string[]> {
+  const { status, stdout, stderr } = await runCaptured(...argv);
+  expect(`${status} ${stderr}`).toBe('0 ');
+  return stdout.trimEnd().split('\n');
+}
+
+export async function jsonLinesOf(
+  ...argv: readonly string[]
+): Promise<readonly Readonly<Record<string, unknown>>[]> {
+  const lines = await linesOf(...argv, '--json');
+  return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
 }
