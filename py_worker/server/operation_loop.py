@@ -75,6 +75,8 @@ class OperationLoop:
         self._completion.begin()
         self._queue.begin(context)
         outcome = self._outcome(request, context)
+        # Before the reply, so that whoever has it is not told by a pong that the operation still runs.
+        self._queue.finish()
         epoch = message.epoch
 
         def deliver(run_ms: float) -> None:

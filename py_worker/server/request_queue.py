@@ -98,7 +98,7 @@ class RequestQueue:
                 context.cancel()
 
     def finish(self) -> None:
-        """The request got last is done."""
+        """The request got last is done. Idempotent."""
         with self._changed:
             self._last = self._running or self._last
             self._running = None

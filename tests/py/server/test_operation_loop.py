@@ -9,9 +9,11 @@ import msgspec
 import pytest
 
 from py_worker import ops
-from py_worker.server.context import OperationContext
+from py_worker.server.context import OperationContext, Progress
 from py_worker.server.errors import ArgumentError
-from py_worker.server.protocol_gen import MAX_QUEUED_REQUESTS, EndStepResult, ResetResult
+from py_worker.server.operation_loop import OperationLoop
+from py_worker.server.protocol_gen import MAX_QUEUED_REQUESTS, EndStepResult, RequestMessage, ResetResult
+from py_worker.server.request_queue import Admitted, RequestQueue
 from py_worker.server.session import Session
 from tests.py.server.controller import Controller, WorkerThread
 
@@ -281,3 +283,21 @@ def test_frames_that_nothing_refers_to_are_refused(controller: Controller, scrip
     controller.send_raw(msgspec.msgpack.encode(message), *[b""] * 17)
     assert controller.error(2)["code"] == "oversize"
     assert script.ran == []
+
+
+@pytest.mark.usefixtures("script")
+@pytest.mark.parametrize("step", [1, 13])
+def test_what_has_its_reply_runs_no_more(step: int) -> None:
+    """A pong that comes after the reply does not name the operation."""
+    queue = RequestQueue()
+    running: list[object] = []
+    loop = OperationLoop(queue, Session(), lambda _: running.append(queue.state().running), Progress())
+    args = msgspec.Raw(msgspec.msgpack.encode({"step": step}))
+    queue.put(Admitted(RequestMessage(id=1, epoch=0, op="end_step", args=args), len(args)))
+    thread = threading.Thread(target=loop.run)
+    thread.start()
+    while not running:
+        time.sleep(0.002)
+    queue.close()
+    thread.join()
+    assert running == [None]
