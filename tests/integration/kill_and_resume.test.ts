@@ -66,7 +66,7 @@ async function disturb(
     read = entries.length;
     return hit || done;
   }, 'the moment to kill');
-  if (done) throw new Error('the run ended before the moment to kill came');
+  if (done) throw new Error(`the run ended before the moment to kill came: ${controller.stderr()}`);
   const [worker] = workersOf(pid);
   if (worker === undefined) throw new Error('the controller has no worker');
   const started = Date.now();

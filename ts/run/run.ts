@@ -1,7 +1,7 @@
-import { existsSync, rmSync } from 'node:fs';
-import path from 'node:path';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { writeFileAtomic } from '../common/atomic_file.js';
 import { AmmdError } from '../common/errors.js';
+import { showPath } from '../config/files.js';
 import { configToYaml, type ResolvedConfig, resolveConfig } from '../config/resolve.js';
 import type { RunEvent } from '../metrics/events.js';
 import { planRun } from '../plan/run.js';
@@ -33,7 +33,8 @@ interface Run {
  * Starts a new run of a resolved configuration.
  *
  * @param out folder to make; by default `runs/NAME-TIME`.
- * @throws RunError, or what the worker failed with. A run that fails before its first stage has loaded leaves no folder.
+ * @throws RunError, or what the worker failed with. A run whose input is found wrong before its first stage has loaded
+ * leaves no folder.
  */
 export async function startRun(
   resolved: ResolvedConfig,
@@ -47,7 +48,9 @@ export async function startRun(
     writeFileAtomic(folder.configHash, `${resolved.hash}\n`);
     await runStages({ folder, resolved, plan: planRun(resolved), options });
   } catch (error) {
-    if (!existsSync(folder.manifest)) rmSync(folder.path, { recursive: true, force: true });
+    // Bad input leaves nothing behind; what a worker died of is in its log, which stays.
+    if (!existsSync(folder.manifest) && !isWorkerFailure(error))
+      rmSync(folder.path, { recursive: true, force: true });
     throw error;
   } finally {
     release();
@@ -58,13 +61,21 @@ export async function startRun(
 /**
  * Continues a run after its last durable checkpoint; stages that are done are not run again.
  *
- * @throws RunError `run_not_found`, `run_locked`, or `run_finished`.
+ * @throws RunError `run_not_found`, `run_locked`, `run_finished`, or `config_changed`.
  */
 export async function resumeRun(runFolder: string, options: RunOptions): Promise<RunFolder> {
   const folder = openRunFolder(runFolder);
   const resolved = resolveConfig(folder.config);
+  if (readFileSync(folder.configHash, 'utf8').trim() !== resolved.hash)
+    throw new RunError(
+      'config_changed',
+      `${showPath(folder.config)} is not the configuration that the run began with`,
+      {
+        hint: `put it back as it was, or start another run with: ammd train ${showPath(folder.config)}`,
+      },
+    );
   const plan = planRun(resolved);
-  if (plan.stages.every((stage) => existsSync(folder.stage(stage.name).done)) && existsSync(folder.report))
+  if (isDone(folder, plan) && existsSync(folder.report))
     throw new RunError('run_finished', `${runFolder} is finished`, {
       hint: `its report is ${folder.report}; start another run with: ammd train ${folder.config}`,
     });
@@ -76,6 +87,12 @@ export async function resumeRun(runFolder: string, options: RunOptions): Promise
   }
   return folder;
 }
+
+const isDone = (folder: RunFolder, plan: RunPlan) =>
+  plan.stages.every((stage) => existsSync(folder.stage(stage.name).done));
+
+const isWorkerFailure = (error: unknown): boolean =>
+  error instanceof WorkerFailure || (error instanceof RunError && error.cause instanceof WorkerFailure);
 
 async function runStages(run: Run): Promise<void> {
   const { folder, plan, options } = run;
@@ -92,18 +109,25 @@ async function runStages(run: Run): Promise<void> {
     })),
   });
   for (const warning of run.resolved.warnings) options.emit({ kind: 'note', message: warning });
-  const session = await openSession(run.resolved.config.worker, folder.workerLog, {
-    ...options,
-    resumeHint: `ammd resume ${shownPath(folder)}`,
-  });
-  try {
-    await runOpenStages(run, session);
-  } finally {
-    await session.close();
-  }
+  if (!isDone(folder, plan)) await withSession(run, (session) => runOpenStages(run, session));
   await options.report(folder);
   const seconds = (performance.now() - started) / 1000;
   options.emit({ kind: 'run_finished', folder: folder.path, report: folder.report, seconds });
+}
+
+async function withSession(
+  { folder, resolved, options }: Run,
+  use: (session: Session) => Promise<void>,
+): Promise<void> {
+  const session = await openSession(resolved.config.worker, folder.workerLog, {
+    ...options,
+    resumeHint: `ammd resume ${showPath(folder.path)}`,
+  });
+  try {
+    await use(session);
+  } finally {
+    await session.close();
+  }
 }
 
 async function runOpenStages({ folder, resolved, plan, options }: Run, session: Session): Promise<void> {
@@ -138,12 +162,6 @@ async function runOpenStages({ folder, resolved, plan, options }: Run, session: 
   }
 }
 
-/** As a person would type it from here. */
-function shownPath(folder: RunFolder): string {
-  const short = path.relative(process.cwd(), folder.path);
-  return short === '' || short.startsWith('..') ? folder.path : short;
-}
-
 /** Says which stage failed and how to go on; what can be gone on from keeps its folder. */
 function stageFailure(cause: unknown, stage: string, folder: RunFolder): unknown {
   if (!(cause instanceof AmmdError) || cause instanceof RunError) return cause;
@@ -152,7 +170,7 @@ function stageFailure(cause: unknown, stage: string, folder: RunFolder): unknown
     cause,
     ...(begun
       ? {
-          hint: `${cause instanceof WorkerFailure ? 'go on' : 'when that is mended, go on'} with: ammd resume ${shownPath(folder)}`,
+          hint: `${cause instanceof WorkerFailure ? 'go on' : 'when that is mended, go on'} with: ammd resume ${showPath(folder.path)}`,
         }
       : {}),
   });
