@@ -112,7 +112,7 @@ export function pytestOutcome(xml, ok) {
 function listTests(root) {
   return readdirSync(join(root, 'tests'), { recursive: true, encoding: 'utf8' })
     .map((name) => `tests/${name}`)
-    .filter((name) => /(\.test\.ts|\/test_[^/]*\.py)$/.test(name));
+    .filter((name) => /(\.test\.ts|\/test_[^/]*\.py|_test\.py)$/.test(name));
 }
 
 /**
