@@ -105,11 +105,11 @@ describe('train', () => {
     expect(readdirSync('out')).toEqual(['notes.txt']);
   });
 
-  test('without a worker leaves no run folder, and says what to do', async () => {
+  test("without a worker says what to do, and leaves the worker's log", async () => {
     const { status, stderr } = await runCaptured('train', 'run.yaml', '--out', 'out');
     expect(status).toBe(3);
     expect(stderr).toMatch(/could not be started.*ammd doctor/s);
-    expect(written()).toEqual([]);
+    expect(existsSync(new RunFolder('out').workerLog)).toBe(true);
   });
 
   test('of a trace that cannot be written starts nothing', async () => {
@@ -146,7 +146,9 @@ describe('check --dry-run', () => {
 function runFolder(...done: readonly string[]): RunFolder {
   const run = new RunFolder('run');
   mkdirSync(run.path);
-  writeFileSync(run.config, configToYaml(resolveConfig('run.yaml').config));
+  const { config, hash } = resolveConfig('run.yaml');
+  writeFileSync(run.config, configToYaml(config));
+  writeFileSync(run.configHash, `${hash}\n`);
   writeFileSync(run.manifest, '{}');
   for (const stage of done) writeFileSync(run.stage(stage).make().done, '{}');
   return run;
