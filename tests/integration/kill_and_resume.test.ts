@@ -30,12 +30,14 @@ const KILLS: readonly { readonly phase: string; readonly victim: Victim; readonl
 ];
 
 const STAGES = ['teacher', 'ammd'];
+// Long enough that every moment is still to come, however far a run got before it was killed.
+const LONGER = ['--set', 'stages.ammd.training.steps=16'];
 const folder = mkdtempSync(path.join(tmpdir(), 'ammd-kill-'));
 const undisturbed = path.join(folder, 'undisturbed');
 const disturbed = path.join(folder, 'disturbed');
 
 beforeAll(async () => {
-  const { exit, stderr } = startCommand(['train', TINY, '--out', undisturbed, '--json']);
+  const { exit, stderr } = startCommand(['train', TINY, ...LONGER, '--out', undisturbed, '--json']);
   const { code } = await exit;
   expect(`${code} ${stderr()}`).toMatch(/^0 /);
 }, 120_000);
@@ -51,7 +53,7 @@ async function disturb(
   const args = ['--json', '--trace', traceFile];
   const controller = startCommand(
     trace(traceFile).length === 0 || !canResume()
-      ? ['train', TINY, '--out', disturbed, ...args]
+      ? ['train', TINY, ...LONGER, '--out', disturbed, ...args]
       : ['resume', disturbed, ...args],
   );
   const pid = controller.process.pid ?? 0;
