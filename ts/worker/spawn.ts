@@ -39,7 +39,8 @@ function environmentOf({ packageRoot, threads, environment }: SpawnOptions): Rec
     PYTHONFAULTHANDLER: '1', // a traceback even of a segmentation fault
     ...(threads > 0 ? { OMP_NUM_THREADS: `${threads}` } : {}),
     // Threads that spin long while they wait take the core from the one they wait for when anything else runs: with two
-    // threads on two busy cores a step of the main job's teacher took 838 ms, with a short spin 228 ms; alone both 91 ms.
+    // threads on two busy cores a step of the main job's teacher took 838 ms, and 228 ms with a spin count of 1,000. On a
+    // quiet machine 10,000 is as fast as the library's choice (LOG.md).
     GOMP_SPINCOUNT: process.env.GOMP_SPINCOUNT ?? '10000',
     AMMD_CONTROLLER_PID: `${process.pid}`,
     ...environment,
