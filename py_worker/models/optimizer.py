@@ -44,6 +44,11 @@ class Optimizer:
         for parameter in self.parameters.values():
             self._adamw.state[parameter] = _fresh_moments(parameter)
 
+    @property
+    def size(self) -> int:
+        """Numbers that it moves."""
+        return sum(parameter.numel() for parameter in self.parameters.values())
+
     def step(self, *, lr: float, clip_norm: float = 0.0) -> dict[str, Tensor]:
         """One update from the accumulated gradients, which are then dropped, also where it fails.
 

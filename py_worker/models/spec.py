@@ -18,6 +18,25 @@ class ArchSpec:
 
 
 @dataclass(frozen=True)
+class LoraSpec:
+    """Low-rank adapters.
+
+    Attributes:
+        rank: r.
+        alpha: updates are multiplied by alpha / r.
+        dropout: on the adapters' inputs, in the student's step alone.
+        targets: names of the layers that get one; empty is all linear layers but the head.
+        seed: of the adapters' weights.
+    """
+
+    rank: int
+    alpha: float
+    dropout: float = 0.0
+    targets: tuple[str, ...] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """Where a model comes from and how its weights start.
 
@@ -32,6 +51,8 @@ class ModelSpec:
         compute_dtype: dtype of matrix products (autocast) where it differs from the weights'.
         trust_remote_code: run code shipped with a hub model.
         gradient_checkpointing: recompute activations in backward.
+        attention: implementation of attention; None is the library's choice.
+        lora: adapters to train instead of the weights.
     """
 
     source: str
@@ -43,6 +64,8 @@ class ModelSpec:
     compute_dtype: str | None = None
     trust_remote_code: bool = False
     gradient_checkpointing: bool = False
+    attention: str | None = None
+    lora: LoraSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +81,11 @@ class CriticSpec:
             student.
         bound_value: B. Under `mixture` the maximiser lies in [−2, 2], so 2 loses nothing.
         seed: of the weights.
+        spectral_norm: keep the largest singular value of each weight matrix at 1.
+        gradient_penalty: weight of the penalty on the critic's gradient; 0 is off.
+        gradient_penalty_target: gradient norm that the penalty pulls to (AdVIL: 0.4).
+        target_decay: the student sees an average of the critic's weights that decays by this a turn; None:
+            the critic itself.
     """
 
     head: str = "bilinear"
@@ -66,13 +94,21 @@ class CriticSpec:
     bound: Literal["tanh", "mixture", "student"] = "tanh"
     bound_value: float = 1.0
     seed: int = 0
+    spectral_norm: bool = False
+    gradient_penalty: float = 0.0
+    gradient_penalty_target: float = 0.4
+    target_decay: float | None = None
 
 
 @dataclass(frozen=True)
 class OptimizerSpec:
-    """AdamW; the learning rate comes with each step. Weight decay is decoupled (not on norms and biases)."""
+    """AdamW; the learning rate comes with each step. Weight decay is decoupled (not on norms and biases).
+
+    `optimistic`: each update is twice the present one minus the one before (Daskalakis et al. 2018).
+    """
 
     beta1: float = 0.9
     beta2: float = 0.999
     eps: float = 1e-8
     weight_decay: float = 0.0
+    optimistic: bool = False

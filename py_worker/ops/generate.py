@@ -35,5 +35,6 @@ def run(session: Session, args: GenerateArgs, context: OperationContext) -> Gene
         rows=len(prompts),
         tokens=drawn.token_count,
         ended=sum(drawn.ended),
+        cached=0,
         policy_version=role.version,
     )

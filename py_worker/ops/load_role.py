@@ -91,6 +91,7 @@ def _describe(role: Role, notes: list[str]) -> LoadRoleResult:
     policy = role.policy
     return LoadRoleResult(
         parameters=sum(parameter.numel() for parameter in policy.module.parameters()),
+        trained_parameters=0 if role.optimizer is None else role.optimizer.size,
         vocabulary=policy.vocab_size,
         hidden_size=policy.hidden_size,
         layers=policy.module.config.get_text_config().num_hidden_layers,

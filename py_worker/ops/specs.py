@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
 from py_worker.data.sources import DataSource
 from py_worker.losses.driver import Term
-from py_worker.models.spec import ArchSpec, CriticSpec, ModelSpec, OptimizerSpec
+from py_worker.models.spec import ArchSpec, CriticSpec, LoraSpec, ModelSpec, OptimizerSpec
 from py_worker.rollout.sampling import Sampling
 from py_worker.server import protocol_gen as wire
 from py_worker.server.errors import ArgumentError
@@ -20,6 +20,11 @@ Value = TypeVar("Value")
 def given(value: Value | UnsetType) -> Value | None:
     """The value of an optional field, or None."""
     return None if isinstance(value, UnsetType) else value
+
+
+def given_fields(struct: msgspec.Struct) -> dict[str, Any]:
+    """The fields that have a value; the others take the defaults of whoever gets them."""
+    return {name: value for name, value in msgspec.structs.asdict(struct).items() if value is not UNSET}
 
 
 def model_spec(args: wire.LoadRoleArgs) -> ModelSpec:
@@ -36,17 +41,25 @@ def model_spec(args: wire.LoadRoleArgs) -> ModelSpec:
         compute_dtype=given(model.compute_dtype),
         trust_remote_code=model.trust_remote_code,
         gradient_checkpointing=args.gradient_checkpointing,
+        attention=given(model.attention),
+        lora=_lora_spec(given(args.lora)),
     )
+
+
+def _lora_spec(lora: wire.Lora | None) -> LoraSpec | None:
+    if lora is None:
+        return None
+    return LoraSpec(**{**given_fields(lora), "targets": tuple(lora.targets)})
 
 
 def optimizer_spec(optimizer: wire.Optimizer) -> OptimizerSpec:
     """AdamW's settings."""
-    return OptimizerSpec(**msgspec.structs.asdict(optimizer))
+    return OptimizerSpec(**given_fields(optimizer))
 
 
 def critic_spec(spec: wire.CriticSpec) -> CriticSpec:
     """A critic's shape."""
-    return CriticSpec(**msgspec.structs.asdict(spec))
+    return CriticSpec(**given_fields(spec))
 
 
 def data_source(source: wire.DataSource) -> DataSource:

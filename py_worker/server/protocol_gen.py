@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 PROTOCOL_VERSION: Final = 1
-PROTOCOL_HASH: Final = "9c8689e5c60061d1ddf90516fce1e217412510ac0687ba286064dbe27cc6ef1a"
+PROTOCOL_HASH: Final = "857988168940cac2d81806cf59385aedcc97a9d4d59eb52673d36e4ae9cce87f"
 
 MAX_BODY_BYTES: Final = 8388608
 """Largest MessagePack body of one message, in bytes."""
@@ -86,6 +86,8 @@ class Model(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Dtype of matrix products (autocast), where it differs from the weights'."""
     trust_remote_code: bool
     """Run code shipped with the model."""
+    attention: Literal["eager", "sdpa", "flash_attention_2"] | UnsetType = UNSET
+    """Attention implementation; absent: the library's choice."""
 
 class Optimizer(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """AdamW. The learning rate comes with each step."""
@@ -98,6 +100,22 @@ class Optimizer(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Added to the denominator."""
     weight_decay: Annotated[float, Meta(ge=0, le=10)]
     """Decoupled; not applied to norms and biases."""
+    optimistic: bool | UnsetType = UNSET
+    """Optimistic Adam: each update is twice the present one minus the one before; absent is false."""
+
+class Lora(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Low-rank adapters: all other weights stay as they are."""
+
+    rank: Annotated[int, Meta(ge=1, le=65536)]
+    """r."""
+    alpha: Annotated[float, Meta(ge=0, le=1000000)]
+    """Scale; updates are multiplied by alpha / r."""
+    dropout: Annotated[float, Meta(ge=0, le=0.99)]
+    """On the adapters' inputs, in the student's step alone."""
+    targets: Annotated[list[Annotated[str, Meta(max_length=128)]], Meta(max_length=64)]
+    """Names of the layers that get one; none: all linear layers but the head."""
+    seed: Annotated[int, Meta(ge=0, le=9007199254740991)]
+    """Seed of the adapters' weights."""
 
 class CriticSpec(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """A critic f(s, .) with one value per token."""
@@ -114,6 +132,14 @@ class CriticSpec(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """B."""
     seed: Annotated[int, Meta(ge=0, le=9007199254740991)]
     """Seed of the weights."""
+    spectral_norm: bool | UnsetType = UNSET
+    """Keep the largest singular value of each weight matrix at 1; absent is false."""
+    gradient_penalty: Annotated[float, Meta(ge=0, le=1000000)] | UnsetType = UNSET
+    """Weight of the gradient penalty; absent is 0, off."""
+    gradient_penalty_target: Annotated[float, Meta(ge=0, le=1000000)] | UnsetType = UNSET
+    """Gradient norm that the penalty pulls to; absent is 0.4."""
+    target_decay: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
+    """The student sees an average of the critic's weights, decaying by this a turn; absent: the critic itself."""
 
 class DataSource(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """A dataset and how it becomes tokens."""
@@ -165,7 +191,27 @@ class BatchPart(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     rows: Annotated[list[Annotated[int, Meta(ge=0, le=9007199254740991)]], Meta(max_length=65536)] | UnsetType = UNSET
     """Row numbers of the dataset."""
     rollout: Handle | UnsetType = UNSET
-    """All rows of this rollout."""
+    """Rows of this rollout."""
+    picks: Annotated[list[Annotated[int, Meta(ge=0, le=65535)]], Meta(max_length=65536)] | UnsetType = UNSET
+    """Which rows of the rollout, from 0; absent is all."""
+
+class Returns(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Policy gradient of a term: how the costs of later positions reach the tokens drawn before them."""
+
+    gradient: Literal["return", "reinforce"]
+    """return: the loss at each state, and log pi(y_t) times the later positions' costs; reinforce: log pi(y_t) times the sampled costs from t on, and nothing else."""
+    costs: Literal["exact", "sampled"]
+    """Of later positions under return: the loss of the state, or its one-sample estimate at the token drawn."""
+    norm: Literal["none", "length"]
+    """length: divide a return by the number of positions in it."""
+    baseline: Literal["none", "leave_one_out", "whiten"]
+    """leave_one_out: subtract the mean return of the step's other sequences at the same position; whiten: mean 0 and deviation 1 over the step."""
+    importance: Literal["none", "token", "sequence"]
+    """Weights for responses that another distribution drew: the ratio of each token, or of the whole response."""
+    ratio_limit: Annotated[float, Meta(ge=0, le=1000000)]
+    """Largest importance weight; 0 is no limit."""
+    clip: Annotated[float, Meta(ge=0, le=1)]
+    """PPO's clip of the ratio to 1 - clip .. 1 + clip; 0 is off. Needs importance token."""
 
 class Term(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """One term of the student's objective: a mean over its part's valid tokens of the whole optimizer step."""
@@ -182,6 +228,12 @@ class Term(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Critic whose values the objective takes."""
     params: Annotated[dict[str, Annotated[float, Meta(ge=-1000000, le=1000000)]], Meta(max_length=16)]
     """Parameters of the objective: beta, alpha, temperature."""
+    gamma: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
+    """Discount per response position; absent is 1. The loss at position t (from 0) counts gamma^t."""
+    drop_discount: bool | UnsetType = UNSET
+    """Leave the factor gamma^t out, and keep gamma in the returns alone; absent is false."""
+    returns: Returns | UnsetType = UNSET
+    """Also go through the distribution of states; absent is the gradient at the given states alone. Needs a part whose rows the student drew, and its hidden states from score."""
 
 class CriticUpdate(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """One critic's ascent step on one part of the batch."""
@@ -389,12 +441,16 @@ class LoadRoleArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     """For a role that is trained."""
     gradient_checkpointing: bool
     """Recompute activations in backward."""
+    lora: Lora | UnsetType = UNSET
+    """Train adapters instead of the weights."""
 
 class LoadRoleResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Result of load_role."""
 
     parameters: Annotated[int, Meta(ge=0)]
     """Count."""
+    trained_parameters: Annotated[int, Meta(ge=0)]
+    """Of them, those that an optimizer moves."""
     vocabulary: Annotated[int, Meta(ge=1)]
     """Tokens in the part shared with the tokenizer."""
     hidden_size: Annotated[int, Meta(ge=1)]
@@ -473,6 +529,10 @@ class GenerateArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     """How."""
     seed: Annotated[int, Meta(ge=0, le=9007199254740991)]
     """Seed."""
+    mixture: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
+    """m: each token is drawn from m times the teacher's distribution plus 1 - m times the student's; absent is 0. For the student."""
+    cache: bool | UnsetType = UNSET
+    """Take responses that the same weights gave to the same prompts, sample ids, sampling and seed from the cache folder, and keep new ones there; absent is false. For the teacher."""
 
 class GenerateResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Result of generate."""
@@ -483,6 +543,8 @@ class GenerateResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     """Tokens generated, EOS included."""
     ended: Annotated[int, Meta(ge=0)]
     """Responses that ended with EOS."""
+    cached: Annotated[int, Meta(ge=0)]
+    """Responses taken from the cache."""
     policy_version: Annotated[int, Meta(ge=0)]
     """Version of the weights that drew them."""
 
@@ -564,6 +626,8 @@ class StepStudentArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
     """Rows at a time; 0 is all. Changes nothing but rounding."""
     diagnostics: bool
     """Record divergences, gaps, entropy and lengths in the same pass."""
+    dropout_seed: Annotated[int, Meta(ge=0, le=9007199254740991)] | UnsetType = UNSET
+    """Dropout of adapters is on in this pass and drawn from this seed; absent: off."""
 
 class StepStudentResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Result of step_student."""
@@ -711,6 +775,8 @@ class ExportArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Role."""
     dir: Annotated[str, Meta(max_length=4096)]
     """Folder; made when missing."""
+    form: Literal["merged", "adapter"] | UnsetType = UNSET
+    """merged: adapters added into the weights; adapter: they alone, in PEFT's format; absent is merged."""
 
 class ExportResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Result of export."""

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 export const PROTOCOL_VERSION = 1;
-export const PROTOCOL_HASH = '9c8689e5c60061d1ddf90516fce1e217412510ac0687ba286064dbe27cc6ef1a';
+export const PROTOCOL_HASH = '857988168940cac2d81806cf59385aedcc97a9d4d59eb52673d36e4ae9cce87f';
 
 export const LIMITS = {
   /** Largest MessagePack body of one message, in bytes. */
@@ -92,6 +92,8 @@ export const modelSchema = z.strictObject({
   compute_dtype: z.enum(["float32","bfloat16","float16"]).exactOptional(),
   /** Run code shipped with the model. */
   trust_remote_code: z.boolean(),
+  /** Attention implementation; absent: the library's choice. */
+  attention: z.enum(["eager","sdpa","flash_attention_2"]).exactOptional(),
 });
 export type Model = z.infer<typeof modelSchema>;
 
@@ -105,8 +107,25 @@ export const optimizerSchema = z.strictObject({
   eps: z.number().min(0).max(1),
   /** Decoupled; not applied to norms and biases. */
   weight_decay: z.number().min(0).max(10),
+  /** Optimistic Adam: each update is twice the present one minus the one before; absent is false. */
+  optimistic: z.boolean().exactOptional(),
 });
 export type Optimizer = z.infer<typeof optimizerSchema>;
+
+/** Low-rank adapters: all other weights stay as they are. */
+export const loraSchema = z.strictObject({
+  /** r. */
+  rank: z.int().min(1).max(65536),
+  /** Scale; updates are multiplied by alpha / r. */
+  alpha: z.number().min(0).max(1000000),
+  /** On the adapters' inputs, in the student's step alone. */
+  dropout: z.number().min(0).max(0.99),
+  /** Names of the layers that get one; none: all linear layers but the head. */
+  targets: z.array(z.string().max(128)).max(64),
+  /** Seed of the adapters' weights. */
+  seed: z.int().min(0).max(9007199254740991),
+});
+export type Lora = z.infer<typeof loraSchema>;
 
 /** A critic f(s, .) with one value per token. */
 export const criticSpecSchema = z.strictObject({
@@ -122,6 +141,14 @@ export const criticSpecSchema = z.strictObject({
   bound_value: z.number().min(0).max(1000),
   /** Seed of the weights. */
   seed: z.int().min(0).max(9007199254740991),
+  /** Keep the largest singular value of each weight matrix at 1; absent is false. */
+  spectral_norm: z.boolean().exactOptional(),
+  /** Weight of the gradient penalty; absent is 0, off. */
+  gradient_penalty: z.number().min(0).max(1000000).exactOptional(),
+  /** Gradient norm that the penalty pulls to; absent is 0.4. */
+  gradient_penalty_target: z.number().min(0).max(1000000).exactOptional(),
+  /** The student sees an average of the critic's weights, decaying by this a turn; absent: the critic itself. */
+  target_decay: z.number().min(0).max(1).exactOptional(),
 });
 export type CriticSpec = z.infer<typeof criticSpecSchema>;
 
@@ -175,10 +202,31 @@ export const batchPartSchema = z.strictObject({
   dataset: z.string().max(128).exactOptional(),
   /** Row numbers of the dataset. */
   rows: z.array(z.int().min(0).max(9007199254740991)).max(65536).exactOptional(),
-  /** All rows of this rollout. */
+  /** Rows of this rollout. */
   rollout: handleSchema.exactOptional(),
+  /** Which rows of the rollout, from 0; absent is all. */
+  picks: z.array(z.int().min(0).max(65535)).max(65536).exactOptional(),
 });
 export type BatchPart = z.infer<typeof batchPartSchema>;
+
+/** Policy gradient of a term: how the costs of later positions reach the tokens drawn before them. */
+export const returnsSchema = z.strictObject({
+  /** return: the loss at each state, and log pi(y_t) times the later positions' costs; reinforce: log pi(y_t) times the sampled costs from t on, and nothing else. */
+  gradient: z.enum(["return","reinforce"]),
+  /** Of later positions under return: the loss of the state, or its one-sample estimate at the token drawn. */
+  costs: z.enum(["exact","sampled"]),
+  /** length: divide a return by the number of positions in it. */
+  norm: z.enum(["none","length"]),
+  /** leave_one_out: subtract the mean return of the step's other sequences at the same position; whiten: mean 0 and deviation 1 over the step. */
+  baseline: z.enum(["none","leave_one_out","whiten"]),
+  /** Weights for responses that another distribution drew: the ratio of each token, or of the whole response. */
+  importance: z.enum(["none","token","sequence"]),
+  /** Largest importance weight; 0 is no limit. */
+  ratio_limit: z.number().min(0).max(1000000),
+  /** PPO's clip of the ratio to 1 - clip .. 1 + clip; 0 is off. Needs importance token. */
+  clip: z.number().min(0).max(1),
+});
+export type Returns = z.infer<typeof returnsSchema>;
 
 /** One term of the student's objective: a mean over its part's valid tokens of the whole optimizer step. */
 export const termSchema = z.strictObject({
@@ -194,6 +242,12 @@ export const termSchema = z.strictObject({
   critic: z.string().max(32).exactOptional(),
   /** Parameters of the objective: beta, alpha, temperature. */
   params: mapSchema(z.number().min(-1000000).max(1000000), 16),
+  /** Discount per response position; absent is 1. The loss at position t (from 0) counts gamma^t. */
+  gamma: z.number().min(0).max(1).exactOptional(),
+  /** Leave the factor gamma^t out, and keep gamma in the returns alone; absent is false. */
+  drop_discount: z.boolean().exactOptional(),
+  /** Also go through the distribution of states; absent is the gradient at the given states alone. Needs a part whose rows the student drew, and its hidden states from score. */
+  returns: returnsSchema.exactOptional(),
 });
 export type Term = z.infer<typeof termSchema>;
 
@@ -440,10 +494,14 @@ export const OPERATIONS = {
   optimizer: optimizerSchema.exactOptional(),
   /** Recompute activations in backward. */
   gradient_checkpointing: z.boolean(),
+  /** Train adapters instead of the weights. */
+  lora: loraSchema.exactOptional(),
 }),
     result: z.strictObject({
   /** Count. */
   parameters: z.int().min(0),
+  /** Of them, those that an optimizer moves. */
+  trained_parameters: z.int().min(0),
   /** Tokens in the part shared with the tokenizer. */
   vocabulary: z.int().min(1),
   /** H. */
@@ -524,6 +582,10 @@ export const OPERATIONS = {
   sampling: samplingSchema,
   /** Seed. */
   seed: z.int().min(0).max(9007199254740991),
+  /** m: each token is drawn from m times the teacher's distribution plus 1 - m times the student's; absent is 0. For the student. */
+  mixture: z.number().min(0).max(1).exactOptional(),
+  /** Take responses that the same weights gave to the same prompts, sample ids, sampling and seed from the cache folder, and keep new ones there; absent is false. For the teacher. */
+  cache: z.boolean().exactOptional(),
 }),
     result: z.strictObject({
   /** Responses. */
@@ -532,6 +594,8 @@ export const OPERATIONS = {
   tokens: z.int().min(0),
   /** Responses that ended with EOS. */
   ended: z.int().min(0),
+  /** Responses taken from the cache. */
+  cached: z.int().min(0),
   /** Version of the weights that drew them. */
   policy_version: z.int().min(0),
 }),
@@ -617,6 +681,8 @@ export const OPERATIONS = {
   micro_batch: z.int().min(0).max(65536),
   /** Record divergences, gaps, entropy and lengths in the same pass. */
   diagnostics: z.boolean(),
+  /** Dropout of adapters is on in this pass and drawn from this seed; absent: off. */
+  dropout_seed: z.int().min(0).max(9007199254740991).exactOptional(),
 }),
     result: z.strictObject({
   /** Version of the student's weights after the step. */
@@ -766,6 +832,8 @@ export const OPERATIONS = {
   role: z.enum(["teacher","student"]),
   /** Folder; made when missing. */
   dir: z.string().max(4096),
+  /** merged: adapters added into the weights; adapter: they alone, in PEFT's format; absent is merged. */
+  form: z.enum(["merged","adapter"]).exactOptional(),
 }),
     result: z.strictObject({
   /** Files written. */

@@ -124,6 +124,7 @@ export class ScriptedClient implements WorkerClient {
       if (role === 'student') this.version = 0;
       return {
         parameters: role === 'teacher' ? 2000 : 1000,
+        trained_parameters: role === 'teacher' ? 0 : 1000,
         vocabulary: 50,
         hidden_size: 16,
         layers: 1,
@@ -149,6 +150,7 @@ export class ScriptedClient implements WorkerClient {
       rows: sizes(rows),
       tokens: 3 * sizes(rows),
       ended: sizes(rows) - 1,
+      cached: 0,
       policy_version: this.version,
     }),
     build: ({ parts }) => ({
