@@ -40,7 +40,7 @@ def _gradient(
     teacher = session.roles.get("teacher")
     whole = args.micro_batch == 0 or args.micro_batch >= len(scored.batch)
     hidden = scored.student_hidden
-    critics = {name: session.critic(name).critic for term in args.terms if (name := given(term.critic))}
+    critics = {name: session.critic(name).for_student for term in args.terms if (name := given(term.critic))}
     with argument_errors():
         return student_backward(
             session.role("student").policy,

@@ -60,6 +60,11 @@ class TrainedCritic:
     critic: "Critic"
     optimizer: "Optimizer"
 
+    @property
+    def for_student(self) -> "Critic":
+        """Whose values the student's objective takes."""
+        return self.critic
+
 
 @dataclass
 class Session:
