@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from py_worker.data.errors import DataError
+
+LogProbs = npt.NDArray[np.floating]
+"""Of each token of one response, float32 (a wider type is kept)."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,8 @@ class ResponsePositions:
         time: [N] int64, index t whose hidden state predicts `tokens[row, t + 1]`.
         target: [N] int64, `tokens[row, t + 1]`.
         step: [N] int64, index of the target within its response, from 0.
+        log_prob: [N], log-probability of each target under the distribution that drew it, nan in rows that
+            were not drawn; None for a batch without any.
         counts: response tokens of each row, on the host.
     """
 
@@ -33,6 +39,7 @@ class ResponsePositions:
     time: Tensor
     target: Tensor
     step: Tensor
+    log_prob: Tensor | None
     counts: tuple[int, ...]
 
 
@@ -46,6 +53,8 @@ class TokenBatch:
         lengths: tokens of prompt and response of each row (EOS included where there is one), on the host.
         parts: name of the part of the optimizer step that each row belongs to ("off", "on", ...).
         sample_ids: identity of each row's sample.
+        log_probs: for each row, on the host, those of its response tokens under the distribution that drew
+            them, or None where nothing drew them (a dataset's row); None for a batch without any.
     """
 
     tokens: Tensor
@@ -53,6 +62,7 @@ class TokenBatch:
     lengths: tuple[int, ...]
     parts: tuple[str, ...]
     sample_ids: tuple[int, ...]
+    log_probs: tuple[LogProbs | None, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -76,8 +86,18 @@ class TokenBatch:
             time=time_t,
             target=self.tokens[row_t, time_t + 1],
             step=step_t,
+            log_prob=self._log_prob(counts.tolist()),
             counts=tuple(counts.tolist()),
         )
+
+    def _log_prob(self, counts: list[int]) -> Tensor | None:
+        if self.log_probs is None:
+            return None
+        rows = [
+            np.full(count, np.nan, dtype=np.float32) if row is None else row
+            for row, count in zip(self.log_probs, counts, strict=True)
+        ]
+        return _to_device(torch.from_numpy(np.concatenate(rows)), self.tokens.device)
 
     def select(self, rows: Sequence[int]) -> "TokenBatch":
         """The given rows in the given order, trimmed to the longest of them.
@@ -96,6 +116,7 @@ class TokenBatch:
             lengths=lengths,
             parts=tuple(self.parts[row] for row in rows),
             sample_ids=tuple(self.sample_ids[row] for row in rows),
+            log_probs=None if self.log_probs is None else tuple(self.log_probs[row] for row in rows),
         )
 
     def split(self, micro_batch: int) -> "list[TokenBatch]":
@@ -117,6 +138,7 @@ def collate(
     sample_ids: Sequence[int],
     pad_id: int,
     device: torch.device | str,
+    log_probs: Sequence[LogProbs | None] | None = None,
 ) -> TokenBatch:
     """Pads token sequences on the right into one batch.
 
@@ -127,9 +149,12 @@ def collate(
         sample_ids: identity of each row's sample.
         pad_id: fills the rows; may equal EOS.
         device: where the tokens go.
+        log_probs: of each row's response tokens under the distribution that drew them, None for a row that
+            was not drawn.
 
     Raises:
-        DataError: no rows, arguments of different lengths, an empty prompt, or a prompt longer than its row.
+        DataError: no rows, arguments of different lengths, an empty prompt, a prompt longer than its row, or
+            another number of log-probabilities than the row has response tokens.
     """
     sizes = {len(rows), len(prompt_lengths), len(parts), len(sample_ids)}
     if sizes == {0} or len(sizes) != 1:
@@ -144,6 +169,7 @@ def collate(
                 f"collate: sample {sample} has a prompt of {prompt} tokens in a row of {length}; "
                 "a row needs a prompt of at least one token, because it predicts the first response token"
             )
+    behaviour = None if log_probs is None else _checked(log_probs, lengths, prompt_lengths, sample_ids)
     padded = np.full((len(rows), max(lengths)), pad_id, dtype=np.int64)
     for index, row in enumerate(rows):
         padded[index, : len(row)] = row
@@ -153,7 +179,26 @@ def collate(
         lengths=lengths,
         parts=tuple(parts),
         sample_ids=tuple(int(sample) for sample in sample_ids),
+        log_probs=behaviour,
     )
+
+
+def _checked(
+    log_probs: Sequence[LogProbs | None],
+    lengths: Sequence[int],
+    prompt_lengths: Sequence[int],
+    sample_ids: Sequence[int],
+) -> tuple[LogProbs | None, ...] | None:
+    """One array per response token count; None when no row has any."""
+    if len(log_probs) != len(lengths):
+        raise DataError(f"collate: log-probabilities of {len(log_probs)} rows for {len(lengths)} rows")
+    for sample, row, length, prompt in zip(sample_ids, log_probs, lengths, prompt_lengths, strict=True):
+        if row is not None and len(row) != length - prompt:
+            raise DataError(
+                f"collate: sample {sample} has {len(row)} log-probabilities and {length - prompt} response "
+                "tokens; there must be one per token"
+            )
+    return None if all(row is None for row in log_probs) else tuple(log_probs)
 
 
 def _to_device(host: Tensor, device: torch.device) -> Tensor:

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -79,6 +80,35 @@ def test_collate_refuses_impossible_rows(rows: list[list[int]], prompts: list[in
     with pytest.raises(DataError, match=message) as caught:
         collate(rows, prompts, ["off"] * len(rows), list(range(len(rows))), 0, "cpu")
     assert caught.value.code == "data_error"
+
+
+def test_log_probabilities_follow_their_rows() -> None:
+    drawn = [None, None, np.array([-1, -2, -3], np.float32), np.array([-4], np.float32)]
+    batch = collate(ROWS, PROMPTS, ["off"] * 4, list(range(4)), EOS, "cpu", drawn)
+    log_prob = batch.positions().log_prob
+    assert log_prob is not None
+    assert log_prob.dtype == torch.float32
+    assert log_prob.isnan().tolist() == [True] * 4 + [False] * 4
+    assert log_prob[4:].tolist() == [-1, -2, -3, -4]
+    assert batch.select([3, 2]).positions().log_prob.tolist() == [-4, -1, -2, -3]  # type: ignore[union-attr]
+    pieces = [piece.positions().log_prob for piece in batch.split(3)]
+    torch.testing.assert_close(torch.cat(pieces), log_prob, equal_nan=True)  # type: ignore[arg-type]
+
+
+def test_a_batch_of_data_alone_has_no_log_probabilities() -> None:
+    assert ragged().positions().log_prob is None
+    batch = collate(ROWS, PROMPTS, ["off"] * 4, list(range(4)), EOS, "cpu", [None] * 4)
+    assert batch.log_probs is None
+    wide = collate([[1, 2]], [1], ["on"], [0], 0, "cpu", [np.array([-0.1])])
+    assert wide.positions().log_prob.dtype == torch.float64  # type: ignore[union-attr]
+
+
+def test_log_probabilities_must_be_one_per_token() -> None:
+    arguments = ([[1, 2, 3]], [1], ["on"], [7], 0, "cpu")
+    with pytest.raises(DataError, match="sample 7 has 1 log-probabilities and 2 response tokens"):
+        collate(*arguments, [np.zeros(1, np.float32)])
+    with pytest.raises(DataError, match="log-probabilities of 0 rows for 1 rows"):
+        collate(*arguments, [])
 
 
 def test_select_and_split_refuse_what_is_outside() -> None:
