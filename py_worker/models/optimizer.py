@@ -8,7 +8,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from py_worker.models.spec import OptimizerSpec
 
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+_UPDATE = "update"
 
 
 class Optimizer:
@@ -17,6 +17,10 @@ class Optimizer:
     Weight decay is not applied to parameters of one dimension (norms, biases). An update whose gradient norm
     is not finite leaves weights, moments and step counts as they were, without the host looking at it: the
     fused kernel reads the flag that gradient scalers use.
+
+    Optimistic (Daskalakis et al. 2018): with `u_t` what AdamW would add to the weights, they move by
+    `2·u_t − u_{t−1}`, from `u_{−1} = 0`. Weight decay is part of `u_t` (our choice): it is extrapolated as
+    the gradient is, and takes `lr · weight_decay` a step as ever.
     """
 
     def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]], spec: OptimizerSpec):
@@ -42,7 +46,8 @@ class Optimizer:
         )
         # Before the first step: a device too small for the moments is found while loading.
         for parameter in self.parameters.values():
-            self._adamw.state[parameter] = _fresh_moments(parameter)
+            self._adamw.state[parameter] = _fresh_moments(parameter, spec.optimistic)
+        self._optimistic = spec.optimistic
 
     @property
     def size(self) -> int:
@@ -73,20 +78,50 @@ class Optimizer:
         for group in self._adamw.param_groups:
             group["lr"] = lr
         self._adamw.found_inf = skipped  # type: ignore[attr-defined]
+        before = [p.detach().clone() for p in parameters] if self._optimistic else []
         self._adamw.step()
+        if before:
+            self._extrapolate([*parameters], before, 1.0 - skipped)
         return {"gradient_norm": norm, "skipped": skipped}
+
+    @torch.no_grad()
+    def _extrapolate(self, weights: list[Tensor], before: list[Tensor], applied: Tensor) -> None:
+        """From `before + u_t` to `before + 2·u_t − u_{t−1}`; nothing moves where `applied` is 0."""
+        last: list[Tensor] = [self._adamw.state[weight][_UPDATE] for weight in weights]
+        # u_t − u_{t−1} is what both the weights and the kept update have to be moved by.
+        change = torch._foreach_sub(torch._foreach_sub(weights, before), last)
+        torch._foreach_mul_(change, applied)
+        torch._foreach_add_(weights, change)
+        torch._foreach_add_(last, change)
 
     def discard_gradients(self) -> None:
         """Drops what was accumulated."""
         self._adamw.zero_grad(set_to_none=True)
 
     def state_tensors(self) -> dict[str, Tensor]:
-        """Each parameter's `NAME.exp_avg`, `NAME.exp_avg_sq`, `NAME.step`; zeros before its first step."""
+        """Each parameter's `NAME.exp_avg`, `NAME.exp_avg_sq`, `NAME.step`; zeros before its first step.
+
+        Optimistic also `NAME.update`, the last `u_t`.
+        """
         return {
-            f"{name}.{key}": self._adamw.state[parameter][key]
+            f"{name}.{key}": moment
             for name, parameter in self.parameters.items()
-            for key in _MOMENTS
+            for key, moment in self._adamw.state[parameter].items()
         }
+
+    def check_state_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Whether `load_state_tensors` would take them.
+
+        Raises:
+            ValueError: names or shapes that are not this optimizer's.
+        """
+        own = self.state_tensors()
+        names = {key.rpartition(".")[0] for key in tensors}
+        expected = {key for key in own if key.rpartition(".")[0] in names}
+        wrong = sorted(expected ^ set(tensors))
+        wrong += [key for key in sorted(expected & set(tensors)) if tensors[key].shape != own[key].shape]
+        if wrong:
+            raise ValueError(f"an optimizer's moments do not fit what it trains: {', '.join(wrong[:5])}")
 
     def load_state_tensors(self, tensors: Mapping[str, Tensor]) -> None:
         """Overwrites the state with what `state_tensors` gave; nothing is changed if it does not fit.
@@ -96,30 +131,19 @@ class Optimizer:
         Raises:
             ValueError: names or shapes that are not this optimizer's.
         """
-        names = {key.rpartition(".")[0] for key in tensors}
-        expected = {f"{name}.{key}" for name in names for key in _MOMENTS}
-        wrong = sorted((names - set(self.parameters)) | (expected ^ set(tensors)))
-        wrong += [
-            key
-            for key, value in tensors.items()
-            if key not in wrong
-            and not key.endswith(".step")
-            and value.shape != self.parameters[key.rpartition(".")[0]].shape
-        ]
-        if wrong:
-            raise ValueError(f"optimizer state does not fit the model: {', '.join(wrong[:5])}")
-        for name, parameter in self.parameters.items():
-            for key, moment in self._adamw.state[parameter].items():
-                if name in names:
-                    moment.copy_(tensors[f"{name}.{key}"])
-                else:
-                    moment.zero_()
+        self.check_state_tensors(tensors)
+        for key, moment in self.state_tensors().items():
+            if key in tensors:
+                moment.copy_(tensors[key])
+            else:
+                moment.zero_()
 
 
-def _fresh_moments(parameter: nn.Parameter) -> dict[str, Tensor]:
-    """What AdamW would make in its first step."""
-    return {
+def _fresh_moments(parameter: nn.Parameter, optimistic: bool) -> dict[str, Tensor]:
+    """What AdamW would make in its first step, and the update before it."""
+    moments = {
         "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
         "exp_avg": torch.zeros_like(parameter, requires_grad=False),
         "exp_avg_sq": torch.zeros_like(parameter, requires_grad=False),
     }
+    return moments | ({_UPDATE: torch.zeros_like(parameter, requires_grad=False)} if optimistic else {})

@@ -1,6 +1,7 @@
 """AdamW against its published update, clipping, skipped updates, and state restored bit for bit."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from py_worker.models.spec import OptimizerSpec
 torch.set_num_threads(1)
 
 SPEC = OptimizerSpec(beta1=0.8, beta2=0.95, eps=1e-6, weight_decay=0.1)
+OPTIMISTIC = replace(SPEC, optimistic=True)
 
 
 def model(seed: int = 0, dtype: torch.dtype = torch.float64) -> dict[str, nn.Parameter]:
@@ -32,12 +34,14 @@ def bits(parameters: dict[str, nn.Parameter], optimizer: Optimizer) -> dict[str,
     return weights | {name: tensor.clone() for name, tensor in optimizer.state_tensors().items()}
 
 
-def test_update_is_adamw_with_decay_on_matrices_only():
+@pytest.mark.parametrize("spec", [SPEC, OPTIMISTIC], ids=["plain", "optimistic"])
+def test_update_is_adamw_with_decay_on_matrices_only(spec):
     parameters = model()
     weights = [p.detach().clone() for p in parameters.values()]
     first = [torch.zeros_like(w) for w in weights]
     second = [torch.zeros_like(w) for w in weights]
-    optimizer = Optimizer(parameters.items(), SPEC)
+    last = [torch.zeros_like(w) for w in weights]
+    optimizer = Optimizer(parameters.items(), spec)
     for t in range(1, 5):
         lr = 0.1 / t
         gradients = set_gradients(parameters, t)
@@ -46,16 +50,40 @@ def test_update_is_adamw_with_decay_on_matrices_only():
         assert float(metrics["gradient_norm"]) == pytest.approx(norm) and metrics["skipped"] == 0
         for i, g in enumerate(gradients):
             g = g * min(1.0, 0.5 / (norm + 1e-6))
-            first[i] = SPEC.beta1 * first[i] + (1 - SPEC.beta1) * g
-            second[i] = SPEC.beta2 * second[i] + (1 - SPEC.beta2) * g * g
+            first[i] = spec.beta1 * first[i] + (1 - spec.beta1) * g
+            second[i] = spec.beta2 * second[i] + (1 - spec.beta2) * g * g
+            corrected = first[i] / (1 - spec.beta1**t)
+            denominator = (second[i] / (1 - spec.beta2**t)).sqrt() + spec.eps
+            descent = lr * corrected / denominator
             if weights[i].dim() > 1:
-                weights[i] = weights[i] * (1 - lr * SPEC.weight_decay)
-            corrected = first[i] / (1 - SPEC.beta1**t)
-            denominator = (second[i] / (1 - SPEC.beta2**t)).sqrt() + SPEC.eps
-            weights[i] = weights[i] - lr * corrected / denominator
+                descent = descent + lr * spec.weight_decay * weights[i]
+            weights[i] = weights[i] - (2 * descent - last[i] if spec.optimistic else descent)
+            last[i] = descent
     for p, expected in zip(parameters.values(), weights, strict=True):
         torch.testing.assert_close(p.detach(), expected, rtol=1e-9, atol=1e-12)
         assert p.grad is None
+    for name, expected in zip(parameters, last, strict=True):
+        if spec.optimistic:
+            kept = optimizer.state_tensors()[f"{name}.update"]
+            torch.testing.assert_close(kept, -expected, rtol=1e-9, atol=1e-12)
+
+
+def distance_on_the_bilinear_game(optimistic: bool, eps: float, lr: float, steps: int) -> float:
+    """From the solution (0, 0) of `min_x max_y xy`, begun at (1, 1)."""
+    players = {name: nn.Parameter(torch.ones((), dtype=torch.float64)) for name in "xy"}
+    # No momentum, with which optimism cannot make up for the turn; eps makes the steps follow the gradient.
+    optimizer = Optimizer(players.items(), OptimizerSpec(beta1=0.0, eps=eps, optimistic=optimistic))
+    x, y = players.values()
+    for _ in range(steps):
+        x.grad, y.grad = y.detach().clone(), -x.detach().clone()
+        optimizer.step(lr=lr)
+    return math.hypot(float(x.detach()), float(y.detach()))
+
+
+@pytest.mark.parametrize(("eps", "lr", "steps"), [(1.0, 0.1, 1000), (100.0, 20.0, 300)])
+def test_optimism_turns_the_spiral_of_a_game_inwards(eps, lr, steps):
+    assert distance_on_the_bilinear_game(False, eps, lr, steps) > 2.0
+    assert distance_on_the_bilinear_game(True, eps, lr, steps) < 0.2
 
 
 def test_small_gradients_are_not_clipped_and_zero_is_off():
@@ -70,9 +98,10 @@ def test_small_gradients_are_not_clipped_and_zero_is_off():
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 @pytest.mark.parametrize("steps_before", [0, 2])
 @pytest.mark.parametrize("clip_norm", [0.0, 1.0])
-def test_a_non_finite_update_changes_nothing(bad, steps_before, clip_norm):
+@pytest.mark.parametrize("spec", [SPEC, OPTIMISTIC], ids=["plain", "optimistic"])
+def test_a_non_finite_update_changes_nothing(bad, steps_before, clip_norm, spec):
     parameters = model(dtype=torch.float32)
-    optimizer = Optimizer(parameters.items(), SPEC)
+    optimizer = Optimizer(parameters.items(), spec)
     for step in range(steps_before):
         set_gradients(parameters, step)
         optimizer.step(lr=0.1, clip_norm=clip_norm)
@@ -86,7 +115,7 @@ def test_a_non_finite_update_changes_nothing(bad, steps_before, clip_norm):
     assert all(after[f"{name}.step"] == steps_before for name in parameters)
     # The next good update is as if the bad one had never been.
     other = model(dtype=torch.float32)
-    reference = Optimizer(other.items(), SPEC)
+    reference = Optimizer(other.items(), spec)
     for step in range(steps_before + 1):
         set_gradients(other, step)
         reference.step(lr=0.1, clip_norm=clip_norm)
@@ -96,16 +125,17 @@ def test_a_non_finite_update_changes_nothing(bad, steps_before, clip_norm):
     assert all(torch.equal(value, expected[name]) for name, value in bits(parameters, optimizer).items())
 
 
-def test_state_goes_through_tensors_bit_for_bit():
+@pytest.mark.parametrize("spec", [SPEC, OPTIMISTIC], ids=["plain", "optimistic"])
+def test_state_goes_through_tensors_bit_for_bit(spec):
     parameters = model()
-    optimizer = Optimizer(parameters.items(), SPEC)
+    optimizer = Optimizer(parameters.items(), spec)
     assert not any(tensor.any() for tensor in optimizer.state_tensors().values())
     for step in range(2):
         set_gradients(parameters, step)
         optimizer.step(lr=0.1)
     saved = {name: tensor.clone() for name, tensor in optimizer.state_tensors().items()}
     copies = {name: nn.Parameter(p.detach().clone()) for name, p in parameters.items()}
-    resumed = Optimizer(copies.items(), SPEC)
+    resumed = Optimizer(copies.items(), spec)
     resumed.load_state_tensors(saved)
     for owner, other in ((parameters, optimizer), (copies, resumed)):
         set_gradients(owner, 5)
@@ -115,9 +145,12 @@ def test_state_goes_through_tensors_bit_for_bit():
     assert not torch.equal(saved["matrix.exp_avg"], first["matrix.exp_avg"]), "the saved tensors are copies"
 
 
-def test_state_that_does_not_fit_changes_nothing():
+@pytest.mark.parametrize(
+    ("spec", "other"), [(SPEC, OPTIMISTIC), (OPTIMISTIC, SPEC)], ids=["plain", "optimistic"]
+)
+def test_state_that_does_not_fit_changes_nothing(spec, other):
     parameters = model()
-    optimizer = Optimizer(parameters.items(), SPEC)
+    optimizer = Optimizer(parameters.items(), spec)
     set_gradients(parameters, 0)
     optimizer.step(lr=0.1)
     good = {name: tensor.clone() for name, tensor in optimizer.state_tensors().items()}
@@ -126,15 +159,17 @@ def test_state_that_does_not_fit_changes_nothing():
         (good | {"other.step": torch.ones(())}, "other"),
         (missing, "norm.exp_avg"),
         (good | {"matrix.exp_avg": torch.zeros(3, 4)}, "matrix.exp_avg"),
+        (Optimizer(model().items(), other).state_tensors(), "matrix.update"),
     ):
         with pytest.raises(ValueError, match=name):
             optimizer.load_state_tensors(bad)
     assert all(torch.equal(optimizer.state_tensors()[name], tensor) for name, tensor in good.items())
 
 
-def test_parameters_without_gradient_are_left_alone_and_gradients_can_be_dropped():
+@pytest.mark.parametrize("spec", [SPEC, OPTIMISTIC], ids=["plain", "optimistic"])
+def test_parameters_without_gradient_are_left_alone_and_gradients_can_be_dropped(spec):
     parameters = model()
-    optimizer = Optimizer(parameters.items(), SPEC)
+    optimizer = Optimizer(parameters.items(), spec)
     set_gradients(parameters, 0)
     optimizer.discard_gradients()
     assert all(p.grad is None for p in parameters.values())
