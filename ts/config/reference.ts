@@ -4,7 +4,17 @@ import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { packageRoot } from './files.js';
 import { stageReference } from './schema/models.js';
-import { dataset, method, model, optimizer, run, sampling, schedule, stage } from './schema.js';
+import {
+  dataset,
+  method,
+  model,
+  optimizer,
+  run,
+  sampling,
+  schedule,
+  simpleSchedule,
+  stage,
+} from './schema.js';
 import { describe, type Shape, shapes } from './shape.js';
 
 type Schema = z.core.$ZodType;
@@ -44,11 +54,20 @@ const SHARED: ReadonlyMap<unknown, string> = new Map([
   [definitionOf(stage), 'stage'],
 ]);
 
-const isSchedule = (alternatives: readonly Shape[]) => describe(alternatives) === describe(shapes(schedule));
+const bare = (alternatives: readonly Shape[]) =>
+  describe(alternatives.map((alternative) => ({ ...alternative, nullable: false })));
+
+/** Schedules are recognised by what they allow: bounds make a new schema of each. */
+const SCHEDULES: ReadonlyMap<string, string> = new Map([
+  [bare(shapes(schedule)), '[schedule](#schedule)'],
+  [bare(shapes(simpleSchedule)), '[schedule](#schedule) but sequence and adaptive'],
+]);
 
 function typeText(schema: Schema): string {
   const alternatives = shapes(schema);
-  if (isSchedule(alternatives)) return '[schedule](#schedule)';
+  const scheduled = SCHEDULES.get(bare(alternatives));
+  if (scheduled !== undefined)
+    return alternatives.some(({ nullable }) => nullable) ? `${scheduled}, or null` : scheduled;
   const texts = alternatives.map((alternative) => {
     const definition = alternative.schema._zod.def;
     if (definition.type === 'record') return `mapping of names to ${typeText(definition.valueType)}`;
@@ -70,22 +89,32 @@ function defaultText({ fallback, expanded }: Wrapping): string {
 const row = (...cells: readonly string[]) =>
   `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
 
+/** What the entries of a mapping of names or of a list are, and how a path to their keys is written. */
+function entriesOf(
+  schema: Schema,
+): { readonly entry: Schema; readonly at: string; readonly type: string } | null {
+  const definition = shapes(schema)[0]?.schema._zod.def;
+  if (definition?.type === 'record')
+    return { entry: definition.valueType, at: 'NAME.', type: 'mapping by name' };
+  if (definition?.type === 'array') return { entry: definition.element, at: 'N.', type: 'list of mappings' };
+  return null;
+}
+
 /** Rows of a mapping: its keys, and those of the mappings within it under dotted names. */
 function rowsOf(schema: Schema, prefix = ''): readonly string[] {
   const definition = (schema as z.core.$ZodTypes)._zod.def;
   if (definition.type !== 'object') return [];
   return Object.entries(definition.shape).flatMap(([key, field]) => {
     const wrapping = unwrap(field);
-    const first = shapes(field)[0]?.schema;
-    const named = first?._zod.def.type === 'record' ? first._zod.def.valueType : undefined;
-    const below = named ?? field;
+    const entries = entriesOf(field);
+    const below = entries?.entry ?? field;
     const single = shapes(below)[0]?.schema;
     const opens =
       single?._zod.def.type === 'object' && !SHARED.has(single._zod.def) && shapes(below).length === 1;
-    const type = opens ? (named ? 'mapping by name' : 'mapping') : typeText(field);
-    const shown = opens && !named && wrapping.expanded ? '' : defaultText(wrapping);
+    const type = opens ? (entries?.type ?? 'mapping') : typeText(field);
+    const shown = opens && entries === null && wrapping.expanded ? '' : defaultText(wrapping);
     const own = row(`\`${prefix}${key}\``, type, shown, wrapping.meaning);
-    return opens ? [own, ...rowsOf(single, `${prefix}${key}.${named ? 'NAME.' : ''}`)] : [own];
+    return opens ? [own, ...rowsOf(single, `${prefix}${key}.${entries?.at ?? ''}`)] : [own];
   });
 }
 

@@ -7,8 +7,6 @@ export {
   type IterationConfig,
   type MethodConfig,
   method,
-  type SourceConfig,
-  type TermConfig,
 } from './schema/method.js';
 export {
   type ModelConfig,
@@ -18,7 +16,16 @@ export {
   type StageReference,
 } from './schema/models.js';
 export { type RunConfig, run, type WorkerConfig } from './schema/run.js';
-export { type Schedule, schedule } from './schema/schedule.js';
+export {
+  type AdaptiveSchedule,
+  constantValue,
+  type Schedule,
+  type SimpleSchedule,
+  schedule,
+  scheduleEnds,
+  simpleSchedule,
+} from './schema/schedule.js';
+export type { SourceConfig } from './schema/source.js';
 export {
   type CheckpointsConfig,
   type EvaluationConfig,
@@ -27,3 +34,4 @@ export {
   stage,
   type TrainingConfig,
 } from './schema/stage.js';
+export type { TermConfig } from './schema/term.js';

@@ -1,10 +1,11 @@
-import type { MethodConfig } from './schema.js';
-
 /**
  * Rows of each part in a batch: the shares times the batch size, rounded by largest remainder so that they
  * sum to it. Ties go to the part named first.
  */
-export function partRows(sources: MethodConfig['sources'], batchSize: number): ReadonlyMap<string, number> {
+export function partRows(
+  sources: Readonly<Record<string, { readonly share: number }>>,
+  batchSize: number,
+): ReadonlyMap<string, number> {
   const exact = Object.entries(sources).map(([part, { share }]) => ({ part, rows: share * batchSize }));
   const rows = new Map(exact.map((one) => [one.part, Math.floor(one.rows + 1e-9)]));
   const missing = batchSize - [...rows.values()].reduce((sum, count) => sum + count, 0);

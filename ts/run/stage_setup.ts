@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { DatasetConfig, RunConfig } from '../config/schema.js';
 import type { WorkerClient } from '../dispatch/client.js';
-import type { ModelPlan, StagePlan } from '../plan/types.js';
+import type { CriticPlan, ModelPlan, StagePlan } from '../plan/types.js';
 import type { OperationArgs, OperationResult } from '../wire/protocol.gen.js';
 import type { RunFolder } from './run_folder.js';
 
@@ -73,10 +73,23 @@ function registerDatasets(client: WorkerClient, names: readonly string[], data: 
   });
 }
 
+/** What is off by default is not sent. */
+function wireCritic(critic: CriticPlan): OperationArgs<'load_critic'>['spec'] {
+  const { head, features, hidden_size, bound, bound_value, seed } = critic;
+  const { spectral_norm, gradient_penalty, gradient_penalty_target, target_decay } = critic;
+  return {
+    ...{ head, features, hidden_size, bound, bound_value, seed },
+    ...(spectral_norm ? { spectral_norm } : {}),
+    ...(gradient_penalty > 0 ? { gradient_penalty, gradient_penalty_target } : {}),
+    ...(target_decay === null ? {} : { target_decay }),
+  };
+}
+
 function loadCritics(client: WorkerClient, { critics, adversary: { optimizer } }: StagePlan) {
-  return critics.map(async ({ name, part: _part, ...spec }) => {
-    const { result } = await client.call('load_critic', { critic: name, spec, optimizer });
-    return [name, result.parameters] as const;
+  return critics.map(async (critic) => {
+    const args = { critic: critic.name, spec: wireCritic(critic), optimizer };
+    const { result } = await client.call('load_critic', args);
+    return [critic.name, result.parameters] as const;
   });
 }
 

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { AmmdError } from '../common/errors.js';
 import type { SizedStagePlan } from '../plan/types.js';
 import type { StageState } from './types.js';
+import { countOf, valueAt } from './value.js';
 
 /** A saved controller state that does not belong to the plan it should continue. */
 export class StateError extends AmmdError {
@@ -34,6 +35,14 @@ export const isDone = (plan: SizedStagePlan, state: StageState): boolean => stat
 export const inCriticWarmup = (plan: SizedStagePlan, state: StageState): boolean =>
   state.step < plan.adversary.warmup_steps;
 
+const studentStepAt = (plan: SizedStagePlan, step: number) => Math.max(0, step - plan.adversary.warmup_steps);
+
+/** K, ascent steps of the critics in a step; 0 without critics that learn. */
+export function turnsAt(plan: SizedStagePlan, studentStep: number): number {
+  if (plan.critics.every(({ trained }) => !trained)) return 0;
+  return countOf(valueAt(plan.adversary.turns, studentStep, plan.studentSteps));
+}
+
 /** The state after a step: K turns of the critics, and one of the student unless they warm up. */
 export function advance(plan: SizedStagePlan, state: StageState): StageState {
   if (isDone(plan, state)) throw new RangeError(`stage ${plan.name} has only ${plan.steps} steps`);
@@ -41,8 +50,14 @@ export function advance(plan: SizedStagePlan, state: StageState): StageState {
     version: 1,
     step: state.step + 1,
     studentStep: state.studentStep + (inCriticWarmup(plan, state) ? 0 : 1),
-    criticTurns: state.criticTurns + (plan.critics.length === 0 ? 0 : plan.adversary.turns),
+    criticTurns: state.criticTurns + turnsAt(plan, state.studentStep),
   };
+}
+
+function turnsBefore(plan: SizedStagePlan, steps: number): number {
+  let turns = 0;
+  for (let step = 0; step < steps; step += 1) turns += turnsAt(plan, studentStepAt(plan, step));
+  return turns;
 }
 
 /**
@@ -54,9 +69,12 @@ export function restoreState(plan: SizedStagePlan, saved: unknown): StageState {
   const parsed = stageState.safeParse(saved);
   if (!parsed.success) throw new StateError('the saved controller state is damaged', { cause: parsed.error });
   const state = parsed.data;
-  const studentStep = Math.max(0, state.step - plan.adversary.warmup_steps);
-  const criticTurns = plan.critics.length === 0 ? 0 : state.step * plan.adversary.turns;
-  if (state.step > plan.steps || state.studentStep !== studentStep || state.criticTurns !== criticTurns) {
+  const studentStep = studentStepAt(plan, state.step);
+  if (
+    state.step > plan.steps ||
+    state.studentStep !== studentStep ||
+    state.criticTurns !== turnsBefore(plan, state.step)
+  ) {
     throw new StateError(`the saved controller state is of another plan than that of stage ${plan.name}`);
   }
   return state;

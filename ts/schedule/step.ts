@@ -1,7 +1,7 @@
 import { OBJECTIVES } from '../config/objectives.js';
 import type { SizedStagePlan, TermPlan } from '../plan/types.js';
 import { partsAt, releasedAt, rolloutsAt } from './rollouts.js';
-import { inCriticWarmup, isDone } from './state.js';
+import { inCriticWarmup, isDone, turnsAt } from './state.js';
 import type {
   CriticStepPlan,
   ScorePlan,
@@ -30,13 +30,15 @@ function planScore(plan: SizedStagePlan, warmup: boolean): ScorePlan | null {
 }
 
 function planCritics(plan: SizedStagePlan, state: StageState): CriticStepPlan | null {
-  if (plan.critics.length === 0) return null;
-  const { turns, lr_ratio, clip_norm } = plan.adversary;
+  const turns = turnsAt(plan, state.studentStep);
+  if (turns === 0) return null;
+  const { lr_ratio, clip_norm } = plan.adversary;
+  const trained = plan.critics.filter((critic) => critic.trained);
   return {
     turns,
     lr: lr_ratio * studentLr(plan, state),
     clip_norm,
-    updates: plan.critics.map(({ name, part }) => ({ critic: name, part })),
+    updates: trained.map(({ name, part }) => ({ critic: name, part })),
   };
 }
 

@@ -64,11 +64,11 @@ describe('wrong values', () => {
     ['stages.student.student=[1]', 'stages.student.student: expected text, or mapping {stage, init, layers}'],
     [
       'stages.student.training.lr=fast',
-      'stages.student.training.lr: expected a number or a mapping with kind: constant, linear, cosine or step',
+      'stages.student.training.lr: expected a number or a mapping with kind: constant, linear, cosine, step, sequence or adaptive',
     ],
     [
       'stages.student.training.lr={kind: cosin, from: 1, to: 0}',
-      'stages.student.training.lr.kind: expected a number or a mapping with kind: constant, linear, cosine or st',
+      'stages.student.training.lr.kind: expected a number or a mapping with kind: constant, linear, cosine, st',
     ],
     ['stages.student.training.lr=-1', 'stages.student.training.lr: every value must be from 0 to 1000'],
     [

@@ -74,7 +74,7 @@ describe('layers of configuration', () => {
       'stages.teacher.method=kd',
       'stages.teacher.teacher=big',
     );
-    expect(config.stages.student?.method).toMatchObject({ name: 'ammd', adversary: { turns: 3 } });
+    expect(config.stages.student?.method).toMatchObject({ name: 'ammd', adversary: { turns: { value: 3 } } });
     expect(config.stages.teacher?.method.name).toBe('kd');
   });
 

@@ -3,9 +3,7 @@ import fc from 'fast-check';
 import { partRows } from '../../../ts/config/shares.js';
 
 const sources = (shares: readonly number[]) =>
-  Object.fromEntries(
-    shares.map((share, index) => [`p${index}`, { from: 'dataset' as const, share, data: null }]),
-  );
+  Object.fromEntries(shares.map((share, index) => [`p${index}`, { share }]));
 
 test.each([
   [[0.5, 0.5], 8, [4, 4]],

@@ -33,6 +33,10 @@ export const optimizer = z
       .max(10)
       .default(0.01)
       .describe('Decoupled weight decay, not applied to norms and biases; R'),
+    optimistic: z
+      .boolean()
+      .default(false)
+      .describe('Optimistic Adam: each update is twice the present one minus the one before; C'),
   })
   .prefault({})
   .describe('AdamW');

@@ -1,36 +1,8 @@
 import { z } from 'zod';
 import { count, type DeepReadonly, name, optimizer, positiveCount } from './common.js';
-import { boundedSchedule } from './schedule.js';
-
-const source = z.strictObject({
-  from: z
-    .enum(['dataset', 'student', 'teacher'])
-    .describe(
-      "Responses of the dataset, or drawn from the student or the teacher on the dataset's prompts; P",
-    ),
-  share: z.number().gt(0).max(1).describe('Share of the rows of each batch; the shares sum to 1'),
-  data: name
-    .nullable()
-    .default(null)
-    .describe("Dataset of this part; null takes the stage's training set; C"),
-});
-
-const term = z.strictObject({
-  objective: z.string().min(1).max(64).describe('Name of an objective: cross_entropy, forward_kl, moment, …'),
-  part: name.describe('A part of the batch, or all'),
-  critic: name.nullable().default(null).describe('Critic whose values the objective takes'),
-  weight: boundedSchedule(-1e6, 1e6)
-    .default({ kind: 'constant', value: 1, warmup: 0 })
-    .describe("Factor of the term's mean; number or schedule; C"),
-  scale: z
-    .enum(['none', 'on_policy_weight', 'off_policy_weight'])
-    .default('none')
-    .describe('Further factor: on_policy_weight w, or off_policy_weight = 1 - w; P'),
-  params: z
-    .record(name, z.number().min(-1e6).max(1e6))
-    .default({})
-    .describe('Parameters of the objective, for example beta, alpha, temperature'),
-});
+import { boundedSchedule, constant, countedSchedule } from './schedule.js';
+import { source } from './source.js';
+import { term } from './term.js';
 
 const critic = z.strictObject({
   part: name.describe('Part of the batch on which the critic ascends, or all; P: one critic per policy'),
@@ -50,16 +22,44 @@ const critic = z.strictObject({
       'tanh: values in [-B, B]; otherwise a penalty ½ E_μ f², μ the mixture of both policies or the student; D',
     ),
   bound_value: z.number().gt(0).max(1000).default(2).describe('B; D: the mixture penalty keeps f within ±2'),
+  trained: z
+    .boolean()
+    .default(true)
+    .describe('false: a random critic that never learns, to see what learning adds; C'),
+  spectral_norm: z
+    .boolean()
+    .default(false)
+    .describe('Keep the largest singular value of each weight matrix at 1; C'),
+  gradient_penalty: z
+    .number()
+    .min(0)
+    .max(1e6)
+    .default(0)
+    .describe('Weight of the gradient penalty, 0 is off; R: AdVIL 10'),
+  gradient_penalty_target: z
+    .number()
+    .min(0)
+    .max(1e6)
+    .default(0.4)
+    .describe('Gradient norm that the penalty pulls to; R: AdVIL'),
+  target_decay: z
+    .number()
+    .min(0)
+    .lt(1)
+    .nullable()
+    .default(null)
+    .describe(
+      "The student sees an average of the critic's weights that decays by this a turn; null: the critic itself; C",
+    ),
 });
 
 const adversary = z
   .strictObject({
-    turns: z
-      .int()
-      .min(1)
-      .max(1000)
-      .default(1)
-      .describe('K, ascent steps of the critics per step of the student; P: the game, C: the number'),
+    turns: countedSchedule(1000)
+      .default(constant(1))
+      .describe(
+        'K, ascent steps of the critics per step of the student, rounded; number or schedule; P: the game, C: the number',
+      ),
     warmup_steps: count
       .default(0)
       .describe('Steps at the start in which only the critics learn, in addition to the training steps; C'),
@@ -101,7 +101,7 @@ export const method = z.strictObject({
   name: name.describe("The method's name, for tables"),
   sources: z.record(name, source).describe('Parts of each batch, by name; their shares sum to 1'),
   on_policy_weight: boundedSchedule(0, 1)
-    .default({ kind: 'constant', value: 0.5, warmup: 0 })
+    .default(constant(0.5))
     .describe(
       'w, the weight of the on-policy side of the game; 0 to 1, number or schedule; P: the factor, C: 0.5',
     ),
@@ -111,8 +111,6 @@ export const method = z.strictObject({
   iteration,
 });
 
-export type SourceConfig = DeepReadonly<z.output<typeof source>>;
-export type TermConfig = DeepReadonly<z.output<typeof term>>;
 export type CriticConfig = DeepReadonly<z.output<typeof critic>>;
 export type AdversaryConfig = DeepReadonly<z.output<typeof adversary>>;
 export type IterationConfig = DeepReadonly<z.output<typeof iteration>>;

@@ -11,45 +11,94 @@ const over = positiveCount
   .default(null)
   .describe('Student steps from `from` to `to`, warm-up excluded; null takes all steps of the stage; C');
 
-const shapes = z.discriminatedUnion(
-  'kind',
-  [
-    z.strictObject({
-      kind: z.literal('constant').describe('Shape'),
-      value: z.number().describe('The value'),
-      warmup,
-    }),
-    z.strictObject({ kind: z.literal('linear').describe('Shape'), from, to, warmup, over }),
-    z.strictObject({ kind: z.literal('cosine').describe('Shape'), from, to, warmup, over }),
-    z.strictObject({
-      kind: z.literal('step').describe('Shape'),
-      from,
-      factor: z.number().gt(0).max(1).describe('Multiplies the value every `every` steps'),
-      every: positiveCount.describe('Steps between two multiplications; student steps'),
-      warmup,
-    }),
-  ],
-  { error: 'expected a number or a mapping with kind: constant, linear, cosine or step' },
-);
+/** Shapes whose value follows from the step alone, and that begin and end where they say. */
+const simple = [
+  z.strictObject({
+    kind: z.literal('constant').describe('Shape'),
+    value: z.number().describe('The value'),
+    warmup,
+  }),
+  z.strictObject({ kind: z.literal('linear').describe('Shape'), from, to, warmup, over }),
+  z.strictObject({ kind: z.literal('cosine').describe('Shape'), from, to, warmup, over }),
+  z.strictObject({
+    kind: z.literal('step').describe('Shape'),
+    from,
+    factor: z.number().gt(0).max(1).describe('Multiplies the value every `every` steps'),
+    every: positiveCount.describe('Steps between two multiplications; student steps'),
+    warmup,
+  }),
+] as const;
 
 /** A number stands for a constant; the resolved form always has a kind. */
-export const schedule = z.preprocess(
-  (value) => (typeof value === 'number' ? { kind: 'constant', value } : value),
-  shapes,
-);
+const constantOf = (value: unknown) => (typeof value === 'number' ? { kind: 'constant', value } : value);
 
+const simpleShapes = z.discriminatedUnion('kind', simple, {
+  error: 'expected a number or a mapping with kind: constant, linear, cosine or step',
+});
+export const simpleSchedule = z.preprocess(constantOf, simpleShapes);
+
+const sequence = z.strictObject({
+  kind: z.literal('sequence').describe('Several shapes, one after the other'),
+  pieces: z
+    .array(
+      z.strictObject({
+        steps: positiveCount.describe('Its length; the last goes on to the end; student steps'),
+        shape: simpleSchedule.describe('Runs from 0 at the start of the piece; `over: null` is its length'),
+      }),
+    )
+    .min(1)
+    .max(64)
+    .describe('What comes after what'),
+  warmup,
+});
+
+const adaptive = z.strictObject({
+  kind: z.literal('adaptive').describe("Moves when an evaluation got no better: DistiLLM's rule"),
+  from,
+  to: z.number().describe('Where it moves, never past'),
+  increment: z.number().gt(0).describe('How far a move goes; R: 0.1'),
+  metric: z.string().min(1).describe('Watched on the validation set: a name of `metrics` or `measure`'),
+  mode: z.enum(['min', 'max']).default('min').describe('Which end of the metric is better; C'),
+  tolerance: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe(
+      'It moves when the metric is not below (max: above) that at the last move, plus (minus) this; the first evaluation sets the mark; C',
+    ),
+  warmup,
+});
+
+const shapes = z.discriminatedUnion('kind', [...simple, sequence, adaptive], {
+  error: 'expected a number or a mapping with kind: constant, linear, cosine, step, sequence or adaptive',
+});
+
+export const schedule = z.preprocess(constantOf, shapes);
+
+export type SimpleSchedule = DeepReadonly<z.output<typeof simpleShapes>>;
+export type AdaptiveSchedule = DeepReadonly<z.output<typeof adaptive>>;
 export type Schedule = DeepReadonly<z.output<typeof shapes>>;
 
-/** The extreme values a schedule takes after its warm-up: both ends of its range. */
-export function scheduleEnds(value: Schedule): readonly [number, number] {
+/** The extreme values that a schedule takes after its warm-up; shapes that decay for ever end at `limit`. */
+export function scheduleEnds(value: Schedule, limit = 0): readonly number[] {
   switch (value.kind) {
     case 'constant':
-      return [value.value, value.value];
+      return [value.value];
     case 'step':
-      return [value.from, 0];
+      return [value.from, limit];
+    case 'sequence':
+      return value.pieces.flatMap(({ shape }) => scheduleEnds(shape, limit));
     default:
       return [value.from, value.to];
   }
+}
+
+/** The value of a schedule that never changes, or null. */
+export function constantValue(value: Schedule): number | null {
+  const [first, ...others] = scheduleEnds(value);
+  if (first === undefined || others.some((end) => end !== first)) return null;
+  const ramps = value.kind === 'sequence' && value.pieces.some(({ shape }) => shape.warmup > 0);
+  return value.warmup > 0 || ramps ? null : first;
 }
 
 /** A schedule whose every value lies in [low, high]; warm-up starts near 0, so `low` is at most 0. */
@@ -58,3 +107,13 @@ export function boundedSchedule(low: number, high: number) {
     error: `every value must be from ${low} to ${high}`,
   });
 }
+
+/** A schedule of whole numbers from 1 to `high`; values between, and those of a warm-up, are rounded. */
+export function countedSchedule(high: number) {
+  return schedule.refine((value) => scheduleEnds(value, 1).every((end) => end >= 1 && end <= high), {
+    error: `every value must be from 1 to ${high}`,
+  });
+}
+
+/** A default: a schedule that never changes. */
+export const constant = (value: number) => ({ kind: 'constant' as const, value, warmup: 0 });

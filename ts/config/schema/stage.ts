@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { count, type DeepReadonly, name, optimizer, positiveCount, sampling, seed } from './common.js';
 import { method } from './method.js';
 import { modelReference } from './models.js';
-import { boundedSchedule } from './schedule.js';
+import { boundedSchedule, countedSchedule } from './schedule.js';
 
 const training = z
   .strictObject({
@@ -39,7 +39,20 @@ const training = z
     path: ['steps'],
   });
 
-const rollout = z.strictObject({ sampling }).prefault({}).describe('Generation of training rows');
+const rollout = z
+  .strictObject({
+    sampling,
+    temperature: boundedSchedule(0, 100)
+      .nullable()
+      .default(null)
+      .describe("In place of the sampling's, step by step; null keeps that; number or schedule; C"),
+    max_new_tokens: countedSchedule(1_048_576)
+      .nullable()
+      .default(null)
+      .describe("In place of the sampling's, rounded; null keeps that; tokens, number or schedule; C"),
+  })
+  .prefault({})
+  .describe('Generation of training rows');
 
 const data = z.strictObject({
   train: name.describe('Training set'),
@@ -107,6 +120,7 @@ export const stage = z.strictObject({
 });
 
 export type TrainingConfig = DeepReadonly<z.output<typeof training>>;
+export type RolloutConfig = DeepReadonly<z.output<typeof rollout>>;
 export type StageDataConfig = DeepReadonly<z.output<typeof data>>;
 export type EvaluationConfig = DeepReadonly<z.output<typeof evaluation>>;
 export type CheckpointsConfig = DeepReadonly<z.output<typeof checkpoints>>;
