@@ -81,7 +81,7 @@ def _row_means(
         where = slice(piece.start, piece.stop)
         student_logits = policy.logits(_slice(hidden, where))
         teacher_logits = None if teacher is None else teacher.logits(_slice(scored.teacher_hidden, where))
-        chunk = Chunk(student_logits, teacher_logits, positions.target[where], None, positions.step[where])
+        chunk = Chunk(student_logits, teacher_logits, positions.target[where])
         for index, objective in enumerate(objectives):
             loss = objective.loss(chunk, objective.parameters({}))
             sums[index].index_add_(0, positions.row[where], loss.to(torch.float64))

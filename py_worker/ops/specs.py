@@ -8,7 +8,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from py_worker.data.sources import DataSource
-from py_worker.losses.driver import Term
+from py_worker.losses.returns import Returns
+from py_worker.losses.terms import Term
 from py_worker.models.spec import ArchSpec, CriticSpec, LoraSpec, ModelSpec, OptimizerSpec
 from py_worker.rollout.sampling import Sampling
 from py_worker.server import protocol_gen as wire
@@ -82,6 +83,7 @@ def sampling_of(sampling: wire.Sampling) -> Sampling:
 
 def term_of(term: wire.Term) -> Term:
     """A term of the student's objective."""
+    returns, gamma = given(term.returns), given(term.gamma)
     return Term(
         name=term.name,
         objective=term.objective,
@@ -89,6 +91,9 @@ def term_of(term: wire.Term) -> Term:
         weight=term.weight,
         critic=given(term.critic),
         params=term.params,
+        gamma=1.0 if gamma is None else gamma,
+        drop_discount=bool(given(term.drop_discount)),
+        returns=None if returns is None else Returns(**msgspec.structs.asdict(returns)),
     )
 
 

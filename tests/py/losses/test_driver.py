@@ -7,9 +7,10 @@ from torch import Tensor
 from py_worker.data.batch import TokenBatch, collate
 from py_worker.losses.diagnostics import PART_DIAGNOSTICS
 from py_worker.losses.divergence import divergence
-from py_worker.losses.driver import Term, default_chunk_size, student_backward
+from py_worker.losses.driver import default_chunk_size, student_backward
 from py_worker.losses.moment import moment_gap
 from py_worker.losses.scored import ScoredBatch, score_batch
+from py_worker.losses.terms import Term
 from py_worker.models.critic import Critic, build_critic
 from py_worker.models.policy import Policy
 from py_worker.models.spec import CriticSpec
@@ -226,15 +227,30 @@ def test_diagnostics_per_part_match_the_definitions():
     assert not [name for name in plain if name.startswith("tv")]
 
 
-def test_discount_weights_the_moment_by_the_step_within_the_response():
+@pytest.mark.parametrize("drop", [False, True])
+@pytest.mark.parametrize("objective", ["moment", "forward_kl", "cross_entropy"])
+def test_discount_weights_a_loss_by_the_step_within_the_response(objective, drop):
     student, teacher, critics = setting()
     batch = tiny_batch(9)
-    scored = score_batch(batch, teacher=teacher, student=student)
-    q, p = student.logits(scored.student_hidden), teacher.logits(scored.teacher_hidden)
-    gap = moment_gap(q, p, critics["on"].values(scored.teacher_hidden))
-    term = Term("t", "moment", "all", critic="on", params={"gamma": 0.5})
+    scored = score_batch(batch, teacher=teacher)
+    hidden = student.response_hidden(batch)
+    q, p = student.logits(hidden), teacher.logits(scored.teacher_hidden)
+    losses = {
+        "moment": lambda: moment_gap(q, p, critics["on"].values(scored.teacher_hidden).detach()),
+        "forward_kl": lambda: divergence("forward_kl", q, p),
+        "cross_entropy": lambda: -q.log_softmax(-1).gather(1, batch.positions().target[:, None]).squeeze(1),
+    }[objective]()
+    weights = 1.0 if drop else 0.5 ** batch.positions().step.double()
+    expected = (losses * weights).sum()
+    (expected / len(losses)).backward()  # the mean is over tokens, whatever their weights
+    wanted = gradients(student)
+    critic = "on" if objective == "moment" else None
+    term = Term("t", objective, "all", critic=critic, gamma=0.5, drop_discount=drop)
     metrics = student_backward(student, scored, [term], teacher=teacher, critics=critics)
-    torch.testing.assert_close(metrics["d_t"], (gap * 0.5 ** batch.positions().step).sum() / len(batch))
+    torch.testing.assert_close(metrics["loss_t"], expected.detach() / len(losses))
+    assert_same(gradients(student), wanted, rtol=1e-9, atol=1e-12)
+    if critic:
+        torch.testing.assert_close(metrics["d_t"], expected.detach() / len(batch))
 
 
 def test_given_counts_are_the_denominators():
@@ -267,8 +283,9 @@ def test_parts_without_rows_and_rows_without_responses_contribute_nothing():
         (Term("x", "jsd", "off", params={"alpha": 0.1}), "no parameter alpha"),
         (Term("x", "moment", "off", critic="of"), "names 'of', and there is off, on"),
         (Term("x", "moment", "off"), "needs a critic"),
-        (Term("x", "moment", "off", critic="off", params={"gamma": 1.01}), "gamma must lie in"),
-        (Term("x", "moment", "off", critic="off", params={"gamma": -0.5}), "gamma must lie in"),
+        (Term("x", "moment", "off", critic="off", params={"gamma": 1.0}), "no parameter gamma"),
+        (Term("x", "moment", "off", critic="off", gamma=1.01), "gamma must lie in"),
+        (Term("x", "moment", "off", critic="off", gamma=-0.5), "gamma must lie in"),
     ],
 )
 def test_bad_terms_are_named(term, message):
