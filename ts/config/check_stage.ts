@@ -1,6 +1,6 @@
 import { checkMethod, teacherNeed } from './check_method.js';
 import type { Findings, Path } from './findings.js';
-import type { ModelReference, RunConfig, StageConfig } from './schema.js';
+import type { ModelConfig, ModelReference, RunConfig, StageConfig } from './schema.js';
 import { partRows } from './shares.js';
 
 function checkModel(
@@ -24,6 +24,36 @@ function checkModel(
   }
 }
 
+/** The model whose dtype a stage's student has, perhaps that of an earlier stage, and the place it is written at. */
+function weightsOf(
+  name: string,
+  config: RunConfig,
+  earlier: readonly string[],
+): { readonly model: ModelConfig | undefined; readonly at: Path } | null {
+  const student = config.stages[name]?.student;
+  if (typeof student === 'string') return { model: config.models[student], at: ['models', student] };
+  if (student === undefined || 'dtype' in student) return { model: student, at: ['stages', name, 'student'] };
+  const before = earlier.indexOf(student.stage);
+  return before < 0 ? null : weightsOf(student.stage, config, earlier.slice(0, before));
+}
+
+/** Updates below 2^-9 of a weight are lost in 16 bits. Adapters are in float32 whatever lies below them. */
+function checkPrecision(
+  name: string,
+  { training }: StageConfig,
+  config: RunConfig,
+  earlier: readonly string[],
+  findings: Findings,
+): void {
+  const weights = weightsOf(name, config, earlier);
+  if ((weights?.model?.dtype ?? 'float32') === 'float32' || training.lora !== null) return;
+  findings.error(
+    [...(weights?.at ?? []), 'dtype'],
+    `stage "${name}" trains these weights, which must be float32; give \`dtype: float32\` and, for fast matrix ` +
+      'products, `compute_dtype: bfloat16`; or train adapters (`training.lora`)',
+  );
+}
+
 function checkData(stage: StageConfig, path: Path, config: RunConfig, findings: Findings): void {
   const known = Object.keys(config.data);
   const dataset = (at: Path, name: string | null) => {
@@ -41,13 +71,22 @@ function checkData(stage: StageConfig, path: Path, config: RunConfig, findings: 
 
 function checkTeacher(stage: StageConfig, path: Path, findings: Findings): void {
   if (stage.teacher !== null) {
-    const used = teacherNeed(stage.method) !== null || stage.evaluation.measure.some(needsTeacher);
+    const used =
+      teacherNeed(stage.method) !== null ||
+      stage.evaluation.measure.some(needsTeacher) ||
+      orderNeedsTeacher(stage);
     if (!used) findings.warn([...path, 'teacher'], 'nothing uses the teacher; it is loaded for nothing');
     return;
   }
   const need = teacherNeed(stage.method);
   if (need !== null) {
     findings.error([...path, 'method', ...need], 'needs a teacher, and this stage has none; set `teacher`');
+  }
+  if (orderNeedsTeacher(stage)) {
+    findings.error(
+      [...path, 'training', 'order', 'by'],
+      `${stage.training.order.by} needs a teacher, and this stage has none; set \`teacher\`, or order by length`,
+    );
   }
   stage.evaluation.measure.forEach((measure, index) => {
     if (!needsTeacher(measure)) return;
@@ -59,6 +98,9 @@ function checkTeacher(stage: StageConfig, path: Path, findings: Findings): void 
 }
 
 const needsTeacher = (measure: string) => measure !== 'cross_entropy';
+
+const orderNeedsTeacher = ({ training: { order } }: StageConfig) =>
+  order.by === 'teacher_loss' || order.by === 'gap';
 
 function checkEvaluation(stage: StageConfig, path: Path, findings: Findings): void {
   const { best, every, greedy, initial, measure, metrics, seeds } = stage.evaluation;
@@ -138,6 +180,7 @@ export function checkStage(
   const path: Path = ['stages', name];
   checkModel(stage.student, [...path, 'student'], config, earlier, findings);
   if (stage.teacher !== null) checkModel(stage.teacher, [...path, 'teacher'], config, earlier, findings);
+  checkPrecision(name, stage, config, earlier, findings);
   checkMethod(stage.method, [...path, 'method'], findings);
   checkData(stage, path, config, findings);
   checkTeacher(stage, path, findings);

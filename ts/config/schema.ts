@@ -15,7 +15,8 @@ export {
   modelReference,
   type StageReference,
 } from './schema/models.js';
-export { type RunConfig, run, type WorkerConfig } from './schema/run.js';
+export type { OrderConfig } from './schema/order.js';
+export { maxHours, type RunConfig, run, type WandbConfig, type WorkerConfig } from './schema/run.js';
 export {
   type AdaptiveSchedule,
   constantValue,

@@ -15,7 +15,7 @@ function fromModel(model: ModelConfig, seed: number): ModelPlan {
 
 /**
  * Resolves a reference to a model. A named model starts from the same random weights wherever it is used, so
- * that stages which begin with it are comparable. An exported stage keeps its student's dtypes.
+ * that stages which begin with it are comparable. An exported stage keeps its student's dtypes and attention.
  */
 export function planModel(config: RunConfig, reference: ModelReference, asker: Asker): ModelPlan {
   if (typeof reference === 'string') {
@@ -37,6 +37,7 @@ export function planModel(config: RunConfig, reference: ModelReference, asker: A
     seed,
     dtype: exported.dtype,
     compute_dtype: exported.compute_dtype,
+    attention: exported.attention,
     trust_remote_code: exported.trust_remote_code,
   };
 }

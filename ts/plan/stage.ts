@@ -46,6 +46,7 @@ export function planStage(config: RunConfig, name: string, stage: StageConfig, i
     adversary: stage.method.adversary,
     iteration: stage.method.iteration,
     training: stage.training,
+    adapterSeeds: { weights: seed('adapters'), dropout: seed('dropout') },
     sampling: stage.rollout.sampling,
     data: stage.data,
     datasets: [...new Set([...drawn, ...(validation === null ? [] : [validation]), ...test])],

@@ -28,6 +28,8 @@ export interface ModelPlan {
   readonly dtype: ModelConfig['dtype'];
   /** Dtype of matrix products where it differs from the weights'; null otherwise. */
   readonly compute_dtype: ModelConfig['compute_dtype'];
+  /** Attention implementation; null is the library's choice. */
+  readonly attention: ModelConfig['attention'];
   readonly trust_remote_code: boolean;
 }
 
@@ -64,6 +66,8 @@ export interface StagePlan {
   readonly adversary: AdversaryConfig;
   readonly iteration: IterationConfig;
   readonly training: TrainingConfig;
+  /** Seeds of the adapters' weights, and of the dropout on their inputs. */
+  readonly adapterSeeds: { readonly weights: number; readonly dropout: number };
   /** Sampling of training rows. */
   readonly sampling: Sampling;
   readonly data: StageDataConfig;

@@ -88,10 +88,14 @@ export function newManifest(plan: RunPlan, version: string, worker: WorkerIdenti
   };
 }
 
+const adapterSeeds = (stage: StagePlan) =>
+  Object.entries(stage.adapterSeeds).map(([name, seed]) => [`adapters:${name}`, seed] as const);
+
 /** Seeds a stage derives from the root, by what they are for. */
 function seedsOf(stage: StagePlan): Record<string, number> {
   const named = [
     ['student', stage.student.seed] as const,
+    ...(stage.training.lora === null ? [] : adapterSeeds(stage)),
     ...stage.parts.map((part) => [`rollout:${part.part}`, part.seed] as const),
     ...stage.critics.map((critic) => [`critic:${critic.name}`, critic.seed] as const),
     ...Object.entries(stage.orderSeeds).map(([name, seed]) => [`order:${name}`, seed] as const),

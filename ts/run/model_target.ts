@@ -57,6 +57,6 @@ export function findModel(target: string, stage: string | undefined): ModelTarge
 export function targetModel(
   target: ModelTarget,
   dtype: ModelConfig['dtype'],
-): Omit<ModelConfig, 'layers' | 'arch' | 'seed' | 'compute_dtype'> & { readonly seed: number } {
+): Omit<ModelConfig, 'layers' | 'arch' | 'seed' | 'compute_dtype' | 'attention'> & { readonly seed: number } {
   return { source: target.source, init: 'pretrained', seed: 0, dtype, trust_remote_code: false };
 }

@@ -30,6 +30,7 @@ function wireModel(model: ModelPlan, run: RunFolder): OperationArgs<'load_role'>
     dtype: model.dtype,
     trust_remote_code: model.trust_remote_code,
     ...(model.compute_dtype === null ? {} : { compute_dtype: model.compute_dtype }),
+    ...(model.attention === null ? {} : { attention: model.attention }),
     ...(model.layers === null ? {} : { layers: model.layers }),
     ...(model.arch === null ? {} : { arch: model.arch }),
   };
@@ -55,12 +56,14 @@ function loadTeacher(client: WorkerClient, stage: StagePlan, run: RunFolder) {
   return client.call('load_role', { role: 'teacher', model, gradient_checkpointing: false });
 }
 
-function loadStudent(client: WorkerClient, { student, training }: StagePlan, run: RunFolder) {
+function loadStudent(client: WorkerClient, { student, training, adapterSeeds }: StagePlan, run: RunFolder) {
+  const { lora } = training;
   return client.call('load_role', {
     role: 'student',
     model: wireModel(student, run),
     optimizer: training.optimizer,
     gradient_checkpointing: training.gradient_checkpointing,
+    ...(lora === null ? {} : { lora: { ...lora, seed: adapterSeeds.weights } }),
   });
 }
 

@@ -1,3 +1,4 @@
+import { streamSeed } from '../common/random.js';
 import { OBJECTIVES } from '../config/objectives.js';
 import type { SizedStagePlan, TermPlan } from '../plan/types.js';
 import { partsAt, releasedAt, rolloutsAt } from './rollouts.js';
@@ -18,14 +19,17 @@ function studentLr(plan: SizedStagePlan, state: StageState): number {
   return inCriticWarmup(plan, state) ? startValue(lr) : valueAt(lr, state.studentStep, plan.studentSteps);
 }
 
+const hasDropout = ({ training }: SizedStagePlan) => (training.lora?.dropout ?? 0) > 0;
+
 function planScore(plan: SizedStagePlan, warmup: boolean): ScorePlan | null {
   const { batch_size, micro_batch } = plan.training;
   const adversarial = plan.critics.length > 0;
   const teacher = adversarial || plan.terms.some(({ objective }) => OBJECTIVES[objective]?.teacher);
   if (!teacher) return null;
-  // The graph of one pass can serve critics and student only when the batch is one micro-batch.
+  // The graph of one pass can serve critics and student only when the batch is one micro-batch, and when the student's
+  // step has no dropout, which scoring never has.
   const whole = micro_batch === 0 || micro_batch >= batch_size;
-  const shared = whole && !warmup ? 'graph' : 'values';
+  const shared = whole && !warmup && !hasDropout(plan) ? 'graph' : 'values';
   return { teacher: plan.teacher !== null, student: adversarial ? shared : 'none', micro_batch };
 }
 
@@ -56,6 +60,7 @@ function planStudent(plan: SizedStagePlan, state: StageState): StudentStepPlan {
     lr: studentLr(plan, state),
     clip_norm,
     micro_batch,
+    ...(hasDropout(plan) ? { dropout_seed: streamSeed(plan.adapterSeeds.dropout, state.step) } : {}),
     terms: plan.terms.map((term) => weigh(term, plan, state.studentStep)),
   };
 }

@@ -71,6 +71,8 @@ export interface StudentStepPlan {
   readonly lr: number;
   readonly clip_norm: number;
   readonly micro_batch: number;
+  /** Of the dropout on adapters' inputs; absent where they have none. */
+  readonly dropout_seed?: number;
   readonly terms: readonly WeightedTerm[];
 }
 

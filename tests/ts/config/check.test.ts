@@ -140,6 +140,60 @@ describe('evaluation and length', () => {
   });
 });
 
+describe('what a stage trains', () => {
+  test.each([
+    [
+      'models.tiny.dtype=bfloat16',
+      'models.tiny.dtype: stage "student" trains these weights, which must be float32',
+    ],
+    [
+      `stages.student.student={source: org/model, dtype: float16}`,
+      'stages.student.student.dtype: stage "student" trains these weights, which must be float32; give `dtype: float32`',
+    ],
+  ])('must be in float32: %s', (override, problem) => {
+    expect(problemsOf(override)).toContainEqual(expect.stringContaining(problem));
+  });
+
+  test('is float32 also where it goes on from a stage that trained adapters', () => {
+    expect(
+      problemsOf(
+        'models.big.dtype=bfloat16',
+        'stages.teacher.training.lora={}',
+        'stages.student.student={stage: teacher}',
+      ),
+    ).toEqual([expect.stringContaining('models.big.dtype: stage "student" trains these weights')]);
+  });
+
+  test('may be in 16 bits below adapters, and so may a model that only teaches', () => {
+    expect(() => resolveRun('models.tiny.dtype=bfloat16', 'stages.student.training.lora={}')).not.toThrow();
+    expect(() => resolveRun('stages.student.teacher={source: org/model, dtype: bfloat16}')).not.toThrow();
+  });
+});
+
+describe('the order of rows', () => {
+  test('a name alone is short for the mapping', () => {
+    const orders = ['gap', '{by: gap}', '{by: gap, descending: true, epochs: null}'].map(
+      (order) => resolveRun(`stages.student.training.order=${order}`).config.stages.student?.training.order,
+    );
+    expect(orders[0]).toEqual({ by: 'gap', descending: false, epochs: 1 });
+    expect(orders[1]).toEqual(orders[0]);
+    expect(orders[2]).toEqual({ by: 'gap', descending: true, epochs: null });
+    expect(resolveRun().config.stages.student?.training.order.by).toBe('shuffle');
+  });
+
+  test.each(['teacher_loss', 'gap'])('by %s needs a teacher', (by) => {
+    expect(problemsOf(`stages.teacher.training.order=${by}`)).toEqual([
+      expect.stringContaining(`stages.teacher.training.order.by: ${by} needs a teacher`),
+    ]);
+    const { warnings } = resolveRun('stages.teacher.teacher=tiny', `stages.teacher.training.order=${by}`);
+    expect(warnings).toEqual([]);
+  });
+
+  test('an unknown one is told with its place', () => {
+    expect(problemsOf('stages.student.training.order=lenght')[0]).toContain('training.order.by');
+  });
+});
+
 describe('warnings', () => {
   test.each([
     [`${METHOD}.terms.on=null`, `run.yaml:15:5: ${METHOD}.critics.on: no term uses this critic`],

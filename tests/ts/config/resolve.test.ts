@@ -19,9 +19,11 @@ describe('a resolved configuration', () => {
       batch_size: 8,
       micro_batch: 0,
       lr: { kind: 'constant', value: 0.001, warmup: 0 },
-      optimizer: { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.01 },
+      optimizer: { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.01, optimistic: false },
       clip_norm: 1,
       gradient_checkpointing: false,
+      lora: null,
+      order: { by: 'shuffle', descending: false, epochs: 1 },
     });
     expect(stage?.teacher).toEqual({ stage: 'teacher', init: 'pretrained', layers: null });
     expect(Object.keys(stage?.method.critics ?? {})).toEqual(['on', 'off']);

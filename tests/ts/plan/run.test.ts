@@ -49,8 +49,8 @@ describe('parts, terms and critics', () => {
 describe('models', () => {
   test('names are expanded; a stage is kept as a reference with what its weights are', () => {
     const plan = planOf(
-      'models.big.dtype=bfloat16',
-      'models.big.compute_dtype=float16',
+      'models.big={dtype: bfloat16, compute_dtype: float16, attention: eager}',
+      'stage_defaults.training.lora={}',
       'stages.student.student={stage: teacher, init: layers, layers: [1]}',
       'models.tiny=null',
     );
@@ -68,6 +68,7 @@ describe('models', () => {
       arch: null,
       dtype: 'bfloat16',
       compute_dtype: 'float16',
+      attention: 'eager',
     });
     expect(student?.teacher).toMatchObject({
       origin: { kind: 'stage', stage: 'teacher' },
@@ -76,11 +77,12 @@ describe('models', () => {
   });
 
   test('an inline model is planned like a named one', () => {
-    const inline = 'stages.teacher.student={source: org/model, init: layers, layers: [0, 2], dtype: float16}';
+    const inline =
+      'stages.teacher.student={source: org/model, init: layers, layers: [0, 2], compute_dtype: float16}';
     expect(stageOf('teacher', inline, 'models.big=null').student).toMatchObject({
       origin: { kind: 'source', source: 'org/model' },
       layers: [0, 2],
-      dtype: 'float16',
+      compute_dtype: 'float16',
     });
   });
 });

@@ -49,6 +49,20 @@ describe('loading a stage', () => {
     expect(client.argsOf('register_data')[1]?.source).not.toHaveProperty('limit');
   });
 
+  test('attention and adapters are sent where they are set', async () => {
+    const { client, plan } = await load(
+      1,
+      'models.tiny.attention=eager',
+      'stages.student.training.lora={rank: 4, targets: [q_proj]}',
+    );
+    const [teacher, student] = client.argsOf('load_role');
+    expect(teacher?.model).not.toHaveProperty('attention');
+    expect(teacher).not.toHaveProperty('lora');
+    expect(student?.model.attention).toBe('eager');
+    const seed = plan.stages[1]?.adapterSeeds.weights;
+    expect(student?.lora).toEqual({ rank: 4, alpha: 64, dropout: 0.1, targets: ['q_proj'], seed });
+  });
+
   test('an earlier stage’s student is a folder of the run; its dtype and shape come with it', async () => {
     const { client } = await load(1);
     const [teacher, student] = client.argsOf('load_role');

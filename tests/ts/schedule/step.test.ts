@@ -64,6 +64,23 @@ describe('a step of AMMD', () => {
   });
 });
 
+describe('adapters with dropout', () => {
+  const plans = (lora: string) => plansOf(ammd(30, 'training.steps=3', `training.lora=${lora}`));
+  const seeds = (steps: readonly StepPlan[]) => steps.map(({ student }) => student?.dropout_seed);
+
+  test('have a pass of their own in the student’s step, each step with another seed', () => {
+    const steps = plans('{}');
+    expect(steps.map(({ score }) => score?.student)).toEqual(['values', 'values', 'values']);
+    expect(new Set(seeds(steps)).size).toBe(3);
+    expect(seeds(steps)).not.toContain(undefined);
+    expect(seeds(plans('{}'))).toEqual(seeds(steps));
+  });
+
+  test.each(['null', '{dropout: 0}'])('without dropout nothing changes: %s', (lora) => {
+    expect(plans(lora)).toEqual(plansOf(ammd(30, 'training.steps=3')));
+  });
+});
+
 describe('critic warm-up', () => {
   const plan = ammd(
     30,

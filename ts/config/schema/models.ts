@@ -56,6 +56,11 @@ export const model = z
       .nullable()
       .default(null)
       .describe("Dtype of matrix products (autocast) where it differs from the weights'; null: the same; C"),
+    attention: z
+      .enum(['eager', 'sdpa', 'flash_attention_2'])
+      .nullable()
+      .default(null)
+      .describe("Attention implementation; null is the library's choice; C"),
     trust_remote_code: z.boolean().default(false).describe('Run code shipped with the model; C'),
   })
   .refine(layersAgree, layersMessage)

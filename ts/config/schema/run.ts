@@ -45,15 +45,42 @@ const worker = z
   .prefault({})
   .describe('The worker process');
 
+const wandb = z
+  .strictObject({
+    project: z.string().min(1).max(128).describe('Project'),
+    entity: z.string().min(1).max(128).nullable().default(null).describe('User or team; null is your own; C'),
+    mode: z
+      .enum(['online', 'offline'])
+      .default('online')
+      .describe('Upload while the run goes, or keep files for `wandb sync`; C'),
+    tags: z.array(z.string().min(1).max(64)).max(64).default([]).describe('Tags; C'),
+  })
+  .nullable()
+  .default(null)
+  .describe('Weights & Biases: the rows of the run folder, shown there as well; null for not');
+
+const tracking = z.strictObject({ wandb }).prefault({}).describe('Where figures go besides the run folder');
+
+/** Longest wall time. A timer counts whole seconds, and longer than a year is as good as none. */
+export const maxHours = z.number().gt(0).max(8784);
+
 export const run = z.strictObject({
   name: name.describe('Name of the run; begins the name of its folder'),
   seed: seed.default(0).describe('Root of all random streams; C'),
+  max_hours: maxHours
+    .nullable()
+    .default(null)
+    .describe(
+      'Longest wall time of one call of train or resume, which then stops with a checkpoint; hours, null is no limit; `--max-hours` goes before it; C',
+    ),
+  tracking,
   worker,
   data: z.record(name, dataset).describe('Datasets, by name'),
   models: z.record(name, model).default({}).describe('Models, by name'),
   stages: z.record(name, stage).describe('Stages, by name, in order; each trains one model by one method'),
 });
 
+export type WandbConfig = NonNullable<DeepReadonly<z.output<typeof wandb>>>;
 export type WorkerConfig = DeepReadonly<z.output<typeof worker>>;
 /** A resolved run configuration: every key present, methods inlined, nothing left to look up in a file. */
 export type RunConfig = DeepReadonly<z.output<typeof run>>;

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { count, type DeepReadonly, name, optimizer, positiveCount, sampling, seed } from './common.js';
+import { lora } from './lora.js';
 import { method } from './method.js';
 import { modelReference } from './models.js';
+import { order } from './order.js';
 import { boundedSchedule, countedSchedule } from './schedule.js';
 
 const training = z
@@ -33,6 +35,8 @@ const training = z
       .boolean()
       .default(false)
       .describe('Compute activations again in the backward pass: less memory, more time; C'),
+    lora,
+    order,
   })
   .refine((value) => (value.steps === null) !== (value.epochs === null), {
     error: 'give either `steps` or `epochs`, and leave the other out or null',
