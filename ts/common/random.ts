@@ -46,6 +46,9 @@ export function seeded(seed: number, stream: number): Generator {
   ]);
 }
 
+/** One number from U(0, 1), 1 excluded: the first draw of one stream of a seed, 32 bits of it. */
+export const uniform = (seed: number, stream: number): number => seeded(seed, stream)() / 2 ** 32;
+
 /**
  * A uniform integer in [0, bound), without modulo bias: the few draws past the last multiple are repeated.
  */

@@ -10,18 +10,33 @@ type WirePart = OperationArgs<'build'>['parts'][number];
 type WireTerm = OperationArgs<'step_student'>['terms'][number];
 
 function wirePart(part: BatchPartPlan): WirePart {
-  if (part.from === 'rollout') return { part: part.part, rollout: part.handle };
+  if (part.from === 'rollout') {
+    const { handle, picks } = part;
+    return { part: part.part, rollout: handle, ...(picks === null ? {} : { picks }) };
+  }
   return { part: part.part, dataset: part.dataset, rows: part.rows };
 }
 
-function wireTerm({ critic, ...term }: WeightedTerm): WireTerm {
-  return { ...term, ...(critic === null ? {} : { critic }) };
+/** What is off by default is not sent. */
+function wireTerm({ critic, gamma, discount, gradient, returns, ...term }: WeightedTerm): WireTerm {
+  return {
+    ...term,
+    ...(critic === null ? {} : { critic }),
+    ...(gamma === 1 ? {} : { gamma, ...(discount === 'dropped' ? { drop_discount: true } : {}) }),
+    ...(gradient === 'token' ? {} : { returns: { gradient, ...returns } }),
+  };
 }
 
 function rolloutRequests(plan: StepPlan): readonly OperationRequest[] {
-  return plan.rollouts.map(({ handle, sampleIds, part: _part, ...rollout }) => ({
+  return plan.rollouts.map(({ handle, sampleIds, part: _part, mixture, cache, ...rollout }) => ({
     op: 'generate',
-    args: { ...rollout, out: handle, sample_ids: sampleIds },
+    args: {
+      ...rollout,
+      out: handle,
+      sample_ids: sampleIds,
+      ...(mixture > 0 ? { mixture } : {}),
+      ...(cache ? { cache } : {}),
+    },
   }));
 }
 

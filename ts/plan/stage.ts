@@ -1,4 +1,5 @@
 import { streamSeed } from '../common/random.js';
+import { stageSchedules } from '../config/schedules.js';
 import type { RunConfig, StageConfig } from '../config/schema.js';
 import { partRows } from '../config/shares.js';
 import { deepFreeze } from './freeze.js';
@@ -7,15 +8,25 @@ import type { CriticPlan, PartPlan, SizedStagePlan, StagePlan } from './types.js
 
 type Seeds = (...names: readonly string[]) => number;
 
-function planParts(stage: StageConfig, seed: Seeds): readonly PartPlan[] {
+function planParts(stage: StageConfig, root: number, seed: Seeds): readonly PartPlan[] {
   const rows = partRows(stage.method.sources, stage.training.batch_size);
-  return Object.entries(stage.method.sources).map(([part, source]) => ({
-    part,
-    from: source.from,
-    dataset: source.data ?? stage.data.train,
-    rows: rows.get(part) ?? 0,
-    seed: seed('rollout', part),
-  }));
+  return Object.entries(stage.method.sources).map(([part, source]) => {
+    const { from, replay, max_staleness } = source;
+    const cache = from === 'teacher' && source.cache !== false;
+    const dataset = source.data ?? stage.data.train;
+    return {
+      part,
+      from,
+      dataset,
+      rows: rows.get(part) ?? 0,
+      // What is cached is drawn once for all stages and methods of a seed.
+      seed: cache ? streamSeed(root, 'responses', dataset) : seed('rollout', part),
+      coinSeed: seed('coin', part),
+      replay: replay === null ? null : { capacity: replay.capacity, seed: seed('replay', part) },
+      maxStaleness: max_staleness,
+      cache,
+    };
+  });
 }
 
 function planCritics(stage: StageConfig, seed: Seeds): readonly CriticPlan[] {
@@ -26,10 +37,13 @@ function planCritics(stage: StageConfig, seed: Seeds): readonly CriticPlan[] {
   }));
 }
 
+const planSchedules = (stage: StageConfig) =>
+  Object.fromEntries([...stageSchedules(stage)].map(([name, { schedule }]) => [name, schedule]));
+
 /** Plans one stage of a checked configuration. */
 export function planStage(config: RunConfig, name: string, stage: StageConfig, index: number): StagePlan {
   const seed: Seeds = (...names) => streamSeed(config.seed, 'stage', name, ...names);
-  const parts = planParts(stage, seed);
+  const parts = planParts(stage, config.seed, seed);
   const drawn = [...new Set(parts.map(({ dataset }) => dataset))];
   const { validation, test } = stage.data;
   return {
@@ -40,8 +54,7 @@ export function planStage(config: RunConfig, name: string, stage: StageConfig, i
     teacher:
       stage.teacher === null ? null : planModel(config, stage.teacher, { stage: name, role: 'teacher' }),
     parts,
-    onPolicyWeight: stage.method.on_policy_weight,
-    terms: Object.entries(stage.method.terms).map(([term, rest]) => ({ ...rest, name: term })),
+    terms: Object.entries(stage.method.terms).map(([name, { weight: _, ...term }]) => ({ ...term, name })),
     critics: planCritics(stage, seed),
     adversary: stage.method.adversary,
     iteration: stage.method.iteration,
@@ -53,6 +66,7 @@ export function planStage(config: RunConfig, name: string, stage: StageConfig, i
     evaluation: stage.evaluation,
     checkpoints: stage.checkpoints,
     diagnostics: stage.diagnostics,
+    schedules: planSchedules(stage),
     orderSeeds: Object.fromEntries(drawn.map((dataset) => [dataset, seed('order', dataset)])),
   };
 }

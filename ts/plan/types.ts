@@ -33,6 +33,13 @@ export interface ModelPlan {
   readonly trust_remote_code: boolean;
 }
 
+export interface ReplayPlan {
+  /** Rows kept. */
+  readonly capacity: number;
+  /** Seed of the choice of rows, one a step. */
+  readonly seed: number;
+}
+
 /** One part of each batch, with its rows per batch (the shares times the batch size, summing to it). */
 export interface PartPlan {
   readonly part: string;
@@ -41,9 +48,18 @@ export interface PartPlan {
   readonly rows: number;
   /** Seed of the responses drawn for this part; the sample id and position key the numbers. */
   readonly seed: number;
+  /** Seed of the numbers, one a minibatch, that decide whether the model draws its rows. */
+  readonly coinSeed: number;
+  /** Where kept rollouts are learned from again. */
+  readonly replay: ReplayPlan | null;
+  /** Most student steps between drawing a response and learning from it; null is no limit. */
+  readonly maxStaleness: number | null;
+  /** One response a prompt, kept on disk. */
+  readonly cache: boolean;
 }
 
-export interface TermPlan extends TermConfig {
+/** Its weight is one of the plan's schedules. */
+export interface TermPlan extends Omit<TermConfig, 'weight'> {
   readonly name: string;
 }
 
@@ -60,7 +76,6 @@ export interface StagePlan {
   readonly student: ModelPlan;
   readonly teacher: ModelPlan | null;
   readonly parts: readonly PartPlan[];
-  readonly onPolicyWeight: Schedule;
   readonly terms: readonly TermPlan[];
   readonly critics: readonly CriticPlan[];
   readonly adversary: AdversaryConfig;
@@ -76,6 +91,8 @@ export interface StagePlan {
   readonly evaluation: EvaluationConfig;
   readonly checkpoints: CheckpointsConfig;
   readonly diagnostics: { readonly every: number };
+  /** Everything that changes with the steps, by name: `training.lr`, `terms.kd.weight`, … */
+  readonly schedules: Readonly<Record<string, Schedule>>;
   /** Seed of the order of rows, per dataset that parts draw from. */
   readonly orderSeeds: Readonly<Record<string, number>>;
 }

@@ -6,6 +6,7 @@ import type { WorkerClient } from '../dispatch/client.js';
 import type { RunEvent } from '../metrics/events.js';
 import { withRows } from '../plan/stage.js';
 import type { SizedStagePlan, StagePlan } from '../plan/types.js';
+import { observe } from '../schedule/adaptive.js';
 import { INITIAL_STATE, restoreState } from '../schedule/state.js';
 import type { StageState } from '../schedule/types.js';
 import { WireError } from '../wire/errors.js';
@@ -20,7 +21,7 @@ import {
 import { RunError } from './errors.js';
 import { restore, restoreNewest } from './restore.js';
 import type { RunFolder, StageFolder } from './run_folder.js';
-import { bestValue, type EvaluationContext, evaluateStage, isBetter } from './stage_evaluation.js';
+import { type EvaluationContext, evaluateStage, isBetter, validationFigures } from './stage_evaluation.js';
 import { NO_ROWS, StageJournals } from './stage_journals.js';
 import { type LoadedStage, loadStage } from './stage_setup.js';
 import { type Barrier, trainLoop } from './train_loop.js';
@@ -73,13 +74,13 @@ class StageRunner {
 
   async train(from: StageState, policyVersion: number): Promise<StageState> {
     const { client, now, signal } = this.#context;
-    if (from.step === 0 && this.#stage.evaluation.initial)
-      await evaluateStage(this.#evaluation, 0, 'initial');
+    const initial = from.step === 0 && this.#stage.evaluation.initial;
+    const rows = initial ? await evaluateStage(this.#evaluation, 0, 'initial') : [];
     if (signal?.aborted) return from;
     return trainLoop({
       client,
       stage: this.#stage,
-      from,
+      from: observe(this.#stage, from, validationFigures(this.#stage, rows)),
       policyVersion,
       now,
       signal,
@@ -111,16 +112,17 @@ class StageRunner {
     this.#journals.close();
   }
 
-  async #atBarrier({ plan, state, stopping }: Barrier): Promise<void> {
-    let improved = false;
-    if (plan.evaluate) {
-      const rows = await evaluateStage(this.#evaluation, state.step, 'interval');
-      const value = bestValue(this.#stage, rows);
-      improved = value !== undefined && isBetter(this.#stage, value, this.#best?.value);
-      if (improved && value !== undefined) this.#best = { step: state.step, value };
-    }
-    if (plan.checkpoint || improved || stopping) await this.#checkpoint(state);
+  async #atBarrier({ plan, state, stopping }: Barrier): Promise<StageState> {
+    const figures = plan.evaluate
+      ? validationFigures(this.#stage, await evaluateStage(this.#evaluation, state.step, 'interval'))
+      : {};
+    const value = figures[this.#stage.evaluation.best?.metric ?? ''];
+    const improved = value !== undefined && isBetter(this.#stage, value, this.#best?.value);
+    if (improved) this.#best = { step: state.step, value };
+    const observed = observe(this.#stage, state, figures);
+    if (plan.checkpoint || improved || stopping) await this.#checkpoint(observed);
     if (stopping) await this.#written;
+    return observed;
   }
 
   async #checkpoint(state: StageState): Promise<void> {

@@ -47,13 +47,20 @@ interface Pass {
 }
 
 /**
- * What is generated. During training only the validation set and one decoding, the first seed where there is one:
- * that is how the reference scripts choose checkpoints.
+ * The one decoding during training, the first seed where there is one: that is how the reference scripts choose
+ * checkpoints.
  */
-function passesOf({ data, evaluation }: SizedStagePlan, extent: Extent): readonly Pass[] {
+function glanceOf({ evaluation }: SizedStagePlan): Decoding | undefined {
+  const all = decodingsOf(evaluation);
+  return all.find(({ decoding }) => decoding === 'sampled') ?? all[0];
+}
+
+/** What is generated. During training only the validation set and one decoding. */
+function passesOf(stage: SizedStagePlan, extent: Extent): readonly Pass[] {
+  const { data, evaluation } = stage;
   const validation = data.validation === null ? [] : [data.validation];
   const all = decodingsOf(evaluation);
-  const glance = all.find(({ decoding }) => decoding === 'sampled') ?? all[0];
+  const glance = glanceOf(stage);
   const decodings = extent === 'interval' ? (glance === undefined ? [] : [glance]) : all;
   const datasets = extent === 'interval' ? validation : [...validation, ...data.test];
   return datasets.flatMap((dataset) =>
@@ -155,11 +162,26 @@ export async function evaluateStage(
   return all;
 }
 
-/** The figure that `evaluation.best` watches, or undefined when these rows do not have it. */
-export function bestValue(stage: SizedStagePlan, rows: readonly EvaluationRow[]): number | undefined {
-  const best = stage.evaluation.best;
-  if (best === null) return undefined;
-  return rows.find((row) => row.dataset === stage.data.validation && row.metric === best.metric)?.mean;
+/**
+ * What the validation set says, by metric. An evaluation of everything is cut to what one during training has, so that
+ * the two compare: its one decoding, and its first rows.
+ */
+export function validationFigures(
+  stage: SizedStagePlan,
+  rows: readonly EvaluationRow[],
+): Readonly<Record<string, number>> {
+  const glance = glanceOf(stage);
+  const seen = rows.filter(({ dataset, decoding, seed }) => {
+    if (dataset !== stage.data.validation) return false;
+    return decoding === 'teacher_forced' || (decoding === glance?.decoding && seed === glance.seed);
+  });
+  const limit = stage.evaluation.rows ?? undefined;
+  return Object.fromEntries(
+    seen.map(({ metric, mean, scores }) => [
+      metric,
+      scores === undefined ? mean : meanOf(scores.slice(0, limit)),
+    ]),
+  );
 }
 
 export function isBetter(stage: SizedStagePlan, value: number, than: number | undefined): boolean {

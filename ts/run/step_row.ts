@@ -50,6 +50,19 @@ function rolloutMetrics(replies: readonly AnyReply[]): Record<string, number> {
   };
 }
 
+/** Shares of the rows of generated parts, and how old those are that a model drew. */
+function originMetrics({ origins }: StepPlan): Record<string, number> {
+  if (origins === null) return {};
+  const { fresh, replayed, dataset, staleness } = origins;
+  const rows = fresh + replayed + dataset;
+  return {
+    'rollout/fresh': fresh / rows,
+    'rollout/replayed': replayed / rows,
+    'rollout/dataset': dataset / rows,
+    ...(staleness === null ? {} : { 'rollout/staleness': staleness }),
+  };
+}
+
 /**
  * The typed row of one finished step.
  *
@@ -70,7 +83,7 @@ export function stepRow(
     kind: 'step',
     stage,
     step: plan.step + 1,
-    metrics: finiteOrNull({ ...end?.result.metrics, ...rolloutMetrics(replies) }),
+    metrics: finiteOrNull({ ...end?.result.metrics, ...rolloutMetrics(replies), ...originMetrics(plan) }),
     lr: plan.student?.lr ?? 0,
     critic_lr: plan.critics?.lr ?? null,
     tokens: {

@@ -25,8 +25,11 @@ export interface TrainLoopOptions {
   /** Milliseconds of a monotonic clock. */
   readonly now: () => number;
   readonly onRow: (row: StepRow) => void;
-  /** Called when the step's plan asks for an evaluation or a checkpoint, and before stopping. */
-  readonly atBarrier: (barrier: Barrier) => Promise<void>;
+  /**
+   * Called when the step's plan asks for an evaluation or a checkpoint, and before stopping. Resolves with the state to
+   * go on from: evaluations move adaptive schedules.
+   */
+  readonly atBarrier: (barrier: Barrier) => Promise<StageState>;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -73,7 +76,7 @@ export async function trainLoop(options: TrainLoopOptions): Promise<StageState> 
     while (inFlight.length >= (due || isStopping() ? 1 : LIMITS.maxStepsAhead)) await settleOldest();
     const stopping = isStopping();
     if (due || stopping) {
-      await atBarrier({ plan, state, stopping });
+      state = await atBarrier({ plan, state, stopping });
       stepEnd = now();
     }
     if (stopping) break;

@@ -1,8 +1,11 @@
 import { z } from 'zod';
 import { AmmdError } from '../common/errors.js';
 import type { SizedStagePlan } from '../plan/types.js';
+import { couldHaveMoved } from './adaptive.js';
+import { inCriticWarmup, isDone, studentStepAt } from './clock.js';
+import { read } from './read.js';
+import { couldBeKept, isReplayed, replayTurn } from './replay.js';
 import type { StageState } from './types.js';
-import { countOf, valueAt } from './value.js';
 
 /** A saved controller state that does not belong to the plan it should continue. */
 export class StateError extends AmmdError {
@@ -16,48 +19,60 @@ export class StateError extends AmmdError {
 
 const counter = z.int().min(0);
 const stageState = z.strictObject({
-  version: z.literal(1),
+  version: z.literal(2),
   step: counter,
   studentStep: counter,
   criticTurns: counter,
+  adaptive: z.record(z.string(), z.strictObject({ moves: counter, mark: z.number() })),
+  replay: z.record(z.string(), z.array(counter)),
 });
 
 export const INITIAL_STATE: StageState = Object.freeze({
-  version: 1,
+  version: 2,
   step: 0,
   studentStep: 0,
   criticTurns: 0,
+  adaptive: {},
+  replay: {},
 });
 
-export const isDone = (plan: SizedStagePlan, state: StageState): boolean => state.step >= plan.steps;
-
-/** Whether only the critics learn: for the first `warmup_steps` steps. */
-export const inCriticWarmup = (plan: SizedStagePlan, state: StageState): boolean =>
-  state.step < plan.adversary.warmup_steps;
-
-const studentStepAt = (plan: SizedStagePlan, step: number) => Math.max(0, step - plan.adversary.warmup_steps);
-
 /** K, ascent steps of the critics in a step; 0 without critics that learn. */
-export function turnsAt(plan: SizedStagePlan, studentStep: number): number {
-  if (plan.critics.every(({ trained }) => !trained)) return 0;
-  return countOf(valueAt(plan.adversary.turns, studentStep, plan.studentSteps));
+export function turnsAt(plan: SizedStagePlan, state: Pick<StageState, 'studentStep' | 'adaptive'>): number {
+  return plan.critics.some(({ trained }) => trained) ? read(plan, state, 'adversary.turns') : 0;
 }
 
 /** The state after a step: K turns of the critics, and one of the student unless they warm up. */
 export function advance(plan: SizedStagePlan, state: StageState): StageState {
   if (isDone(plan, state)) throw new RangeError(`stage ${plan.name} has only ${plan.steps} steps`);
+  const kept = plan.parts
+    .filter(isReplayed)
+    .map((part) => [part.part, replayTurn(plan, state, part).kept] as const);
   return {
-    version: 1,
+    version: 2,
     step: state.step + 1,
     studentStep: state.studentStep + (inCriticWarmup(plan, state) ? 0 : 1),
-    criticTurns: state.criticTurns + turnsAt(plan, state.studentStep),
+    criticTurns: state.criticTurns + turnsAt(plan, state),
+    adaptive: state.adaptive,
+    replay: Object.fromEntries(kept),
   };
 }
 
-function turnsBefore(plan: SizedStagePlan, steps: number): number {
+/** Whether the critics can have had that many turns: exactly, unless evaluations move K. */
+function couldHaveTurned(plan: SizedStagePlan, { step, criticTurns, adaptive }: StageState): boolean {
+  if (plan.schedules['adversary.turns']?.kind === 'adaptive') return criticTurns >= 0;
   let turns = 0;
-  for (let step = 0; step < steps; step += 1) turns += turnsAt(plan, studentStepAt(plan, step));
-  return turns;
+  for (let done = 0; done < step; done += 1) {
+    turns += turnsAt(plan, { studentStep: studentStepAt(plan, done), adaptive });
+  }
+  return criticTurns === turns;
+}
+
+function couldHaveKept(plan: SizedStagePlan, { step, replay }: StageState): boolean {
+  const parts = new Map(plan.parts.filter(isReplayed).map((part) => [part.part, part]));
+  return Object.entries(replay).every(([name, kept]) => {
+    const part = parts.get(name);
+    return part !== undefined && couldBeKept(plan, part, kept, step);
+  });
 }
 
 /**
@@ -69,11 +84,12 @@ export function restoreState(plan: SizedStagePlan, saved: unknown): StageState {
   const parsed = stageState.safeParse(saved);
   if (!parsed.success) throw new StateError('the saved controller state is damaged', { cause: parsed.error });
   const state = parsed.data;
-  const studentStep = studentStepAt(plan, state.step);
+  const counted = state.step <= plan.steps && state.studentStep === studentStepAt(plan, state.step);
   if (
-    state.step > plan.steps ||
-    state.studentStep !== studentStep ||
-    state.criticTurns !== turnsBefore(plan, state.step)
+    !counted ||
+    !couldHaveTurned(plan, state) ||
+    !couldHaveMoved(plan, state) ||
+    !couldHaveKept(plan, state)
   ) {
     throw new StateError(`the saved controller state is of another plan than that of stage ${plan.name}`);
   }

@@ -1,8 +1,11 @@
 import { streamSeed } from '../common/random.js';
 import { OBJECTIVES } from '../config/objectives.js';
 import type { SizedStagePlan, TermPlan } from '../plan/types.js';
+import { inCriticWarmup, isDone } from './clock.js';
+import { read } from './read.js';
 import { partsAt, releasedAt, rolloutsAt } from './rollouts.js';
-import { inCriticWarmup, isDone, turnsAt } from './state.js';
+import { originsOf } from './sources.js';
+import { turnsAt } from './state.js';
 import type {
   CriticStepPlan,
   ScorePlan,
@@ -11,30 +14,32 @@ import type {
   StudentStepPlan,
   WeightedTerm,
 } from './types.js';
-import { startValue, valueAt } from './value.js';
+import { startValue } from './value.js';
 
 /** While critics warm up, the student's clock stands at 0 and its own warm-up does not hold them back. */
 function studentLr(plan: SizedStagePlan, state: StageState): number {
-  const { lr } = plan.training;
-  return inCriticWarmup(plan, state) ? startValue(lr) : valueAt(lr, state.studentStep, plan.studentSteps);
+  return inCriticWarmup(plan, state) ? startValue(plan.training.lr) : read(plan, state, 'training.lr');
 }
 
 const hasDropout = ({ training }: SizedStagePlan) => (training.lora?.dropout ?? 0) > 0;
 
 function planScore(plan: SizedStagePlan, warmup: boolean): ScorePlan | null {
   const { batch_size, micro_batch } = plan.training;
-  const adversarial = plan.critics.length > 0;
-  const teacher = adversarial || plan.terms.some(({ objective }) => OBJECTIVES[objective]?.teacher);
-  if (!teacher) return null;
+  const needed =
+    plan.critics.length > 0 || plan.terms.some(({ objective }) => OBJECTIVES[objective]?.teacher);
+  const teacher = plan.teacher !== null && needed;
+  const ahead =
+    plan.critics.some(({ trained }) => trained) || plan.terms.some(({ gradient }) => gradient !== 'token');
+  if (!teacher && !ahead) return null;
   // The graph of one pass can serve critics and student only when the batch is one micro-batch, and when the student's
   // step has no dropout, which scoring never has.
   const whole = micro_batch === 0 || micro_batch >= batch_size;
   const shared = whole && !warmup && !hasDropout(plan) ? 'graph' : 'values';
-  return { teacher: plan.teacher !== null, student: adversarial ? shared : 'none', micro_batch };
+  return { teacher, student: ahead ? shared : 'none', micro_batch };
 }
 
 function planCritics(plan: SizedStagePlan, state: StageState): CriticStepPlan | null {
-  const turns = turnsAt(plan, state.studentStep);
+  const turns = turnsAt(plan, state);
   if (turns === 0) return null;
   const { lr_ratio, clip_norm } = plan.adversary;
   const trained = plan.critics.filter((critic) => critic.trained);
@@ -46,12 +51,10 @@ function planCritics(plan: SizedStagePlan, state: StageState): CriticStepPlan | 
   };
 }
 
-function weigh(term: TermPlan, plan: SizedStagePlan, step: number): WeightedTerm {
-  const at = (schedule: TermPlan['weight']) => valueAt(schedule, step, plan.studentSteps);
-  const onPolicy = at(plan.onPolicyWeight);
+function weigh({ scale, ...term }: TermPlan, plan: SizedStagePlan, state: StageState): WeightedTerm {
+  const onPolicy = read(plan, state, 'on_policy_weight');
   const scales = { none: 1, on_policy_weight: onPolicy, off_policy_weight: 1 - onPolicy };
-  const { name, objective, part, critic, params } = term;
-  return { name, objective, part, critic, weight: at(term.weight) * scales[term.scale], params };
+  return { ...term, weight: read(plan, state, `terms.${term.name}.weight`) * scales[scale] };
 }
 
 function planStudent(plan: SizedStagePlan, state: StageState): StudentStepPlan {
@@ -61,7 +64,7 @@ function planStudent(plan: SizedStagePlan, state: StageState): StudentStepPlan {
     clip_norm,
     micro_batch,
     ...(hasDropout(plan) ? { dropout_seed: streamSeed(plan.adapterSeeds.dropout, state.step) } : {}),
-    terms: plan.terms.map((term) => weigh(term, plan, state.studentStep)),
+    terms: plan.terms.map((term) => weigh(term, plan, state)),
   };
 }
 
@@ -79,17 +82,19 @@ export function planStep(plan: SizedStagePlan, state: StageState): StepPlan {
   const warmup = inCriticWarmup(plan, state);
   const last = step === plan.steps - 1;
   const { evaluation, checkpoints, diagnostics } = plan;
+  const parts = partsAt(plan, state);
   const evaluates = plan.data.validation !== null && evaluation.every > 0 && !warmup;
   return {
     step,
     phase: warmup ? 'critic_warmup' : 'train',
     batch: `step:${step}/batch`,
-    rollouts: rolloutsAt(plan, step),
-    parts: partsAt(plan, step),
+    rollouts: rolloutsAt(plan, state),
+    parts,
+    origins: originsOf(plan, parts),
     score: planScore(plan, warmup),
     critics: planCritics(plan, state),
     student: warmup ? null : planStudent(plan, state),
-    release: releasedAt(plan, step),
+    release: releasedAt(plan, state),
     diagnostics: diagnostics.every > 0 && (last || step % diagnostics.every === 0),
     evaluate: evaluates && (last || dueAfter(step, evaluation.every)),
     checkpoint: last || dueAfter(step, checkpoints.every),

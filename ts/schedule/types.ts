@@ -1,17 +1,29 @@
-import type { Sampling } from '../config/schema.js';
+import type { Sampling, TermConfig } from '../config/schema.js';
+
+/** Where an adaptive schedule stands; there is none before the first evaluation. */
+export interface AdaptiveState {
+  /** Increments away from its start. */
+  readonly moves: number;
+  /** The metric at the last move, or at the first evaluation. */
+  readonly mark: number;
+}
 
 /**
  * The whole controller state of a stage between two steps. JSON-serialisable; with the stage plan it decides
  * everything that follows, so that a stage resumed from it makes the same plans.
  */
 export interface StageState {
-  readonly version: 1;
+  readonly version: 2;
   /** Steps finished, critic warm-up included; the next step's 0-based number. */
   readonly step: number;
   /** Steps of the student finished; schedules run on this clock. */
   readonly studentStep: number;
   /** Ascent steps of the critics so far. */
   readonly criticTurns: number;
+  /** Of adaptive schedules that have seen an evaluation, by the schedule's name. */
+  readonly adaptive: Readonly<Record<string, AdaptiveState>>;
+  /** Of parts with replay: steps whose rollouts are kept, the oldest first. */
+  readonly replay: Readonly<Record<string, readonly number[]>>;
 }
 
 /** Responses to draw before the batch is built. */
@@ -26,12 +38,16 @@ export interface RolloutPlan {
   readonly sampleIds: readonly number[];
   readonly sampling: Sampling;
   readonly seed: number;
+  /** Share of the teacher in the distribution that each token is drawn from; 0 for the role alone. */
+  readonly mixture: number;
+  /** Take responses from the cache, and keep new ones there. */
+  readonly cache: boolean;
 }
 
-/**
- * Rows that enter the batch: of a dataset, or a rollout drawn in this step or an earlier one of the
- * iteration.
- */
+/** How rows of a part came to be: drawn for this step or iteration, drawn earlier and kept, or the dataset's own. */
+export type RowOrigin = 'fresh' | 'replayed' | 'dataset';
+
+/** Rows that enter the batch: of a dataset, or of a rollout drawn in this step or an earlier one. */
 export type BatchPartPlan =
   | {
       readonly from: 'dataset';
@@ -40,12 +56,28 @@ export type BatchPartPlan =
       readonly rows: readonly number[];
       readonly sampleIds: readonly number[];
     }
-  | { readonly from: 'rollout'; readonly part: string; readonly handle: string };
+  | {
+      readonly from: 'rollout';
+      readonly part: string;
+      readonly handle: string;
+      /** Which rows of the rollout, when it is replayed; null is all. */
+      readonly picks: readonly number[] | null;
+      /** Rows. */
+      readonly size: number;
+      /** Steps of the student since they were drawn. */
+      readonly age: number;
+    };
+
+/** Rows of generated parts in a step, by how they came to be. */
+export interface RowOrigins extends Readonly<Record<RowOrigin, number>> {
+  /** Mean age of the rows that a model drew, in student steps; null where there are none. */
+  readonly staleness: number | null;
+}
 
 /** What the policies must be run for before the critics and the student step. */
 export interface ScorePlan {
   readonly teacher: boolean;
-  /** values: for critics; graph: kept for the student's step, so that one pass serves both. */
+  /** values: for critics and returns; graph: kept for the student's step, so that one pass serves both. */
   readonly student: 'none' | 'values' | 'graph';
   /** Rows at a time; 0 is all. */
   readonly micro_batch: number;
@@ -65,6 +97,10 @@ export interface WeightedTerm {
   readonly critic: string | null;
   readonly weight: number;
   readonly params: Readonly<Record<string, number>>;
+  readonly gamma: number;
+  readonly discount: TermConfig['discount'];
+  readonly gradient: TermConfig['gradient'];
+  readonly returns: TermConfig['returns'];
 }
 
 export interface StudentStepPlan {
@@ -85,7 +121,9 @@ export interface StepPlan {
   readonly batch: string;
   readonly rollouts: readonly RolloutPlan[];
   readonly parts: readonly BatchPartPlan[];
-  /** Null when no pass is needed before the student's own (no teacher, no critic). */
+  /** Null for a method that generates nothing. */
+  readonly origins: RowOrigins | null;
+  /** Null when no pass is needed before the student's own (no teacher, critic or policy gradient). */
   readonly score: ScorePlan | null;
   readonly critics: CriticStepPlan | null;
   /** Null in critic warm-up. */

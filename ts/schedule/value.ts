@@ -50,6 +50,3 @@ export function valueAt(schedule: Schedule, step: number, steps: number, moved?:
   if (kind === 'sequence') return sequenceAt(schedule, step - warmup);
   return simpleAt(schedule, step - warmup, steps - warmup);
 }
-
-/** A value that counts something: whole, and at least 1, also in warm-up. */
-export const countOf = (value: number): number => Math.max(1, Math.round(value));

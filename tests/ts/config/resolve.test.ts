@@ -19,7 +19,7 @@ describe('a resolved configuration', () => {
       batch_size: 8,
       micro_batch: 0,
       lr: { kind: 'constant', value: 0.001, warmup: 0 },
-      optimizer: { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.01, optimistic: false },
+      optimizer: { beta1: 0.9, beta2: 0.999, eps: 1e-8, optimistic: false, weight_decay: 0.01 },
       clip_norm: 1,
       gradient_checkpointing: false,
       lora: null,

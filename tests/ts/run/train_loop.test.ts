@@ -32,7 +32,7 @@ async function loop(
     atBarrier: async (barrier) => {
       said.push(`barrier ${barrier.state.step}`);
       barriers.push(barrier);
-      await options.atBarrier?.(barrier);
+      return (await options.atBarrier?.(barrier)) ?? barrier.state;
     },
     signal: options.signal,
     ...(options.from === undefined ? {} : { from: options.from }),
@@ -66,6 +66,7 @@ describe('read-ahead', () => {
         ended.push(client.argsOf('end_step').length);
         expect(client.ops.at(-1)).toBe('end_step');
         expect(client.argsOf('build')).toHaveLength(state.step);
+        return state;
       },
     });
     expect(ended).toEqual([2, 4, 6]);
@@ -92,8 +93,9 @@ describe('read-ahead', () => {
       policyVersion: 0,
       now: () => clock,
       onRow: (row) => seconds.push(row.seconds.total),
-      atBarrier: async () => {
+      atBarrier: async ({ state }) => {
         clock += 60_000;
+        return state;
       },
       signal: undefined,
     });

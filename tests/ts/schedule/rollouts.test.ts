@@ -1,8 +1,18 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { SizedStagePlan } from '../../../ts/plan/types.js';
+import { studentStepAt } from '../../../ts/schedule/clock.js';
 import { partsAt, releasedAt, rolloutsAt } from '../../../ts/schedule/rollouts.js';
+import { INITIAL_STATE } from '../../../ts/schedule/state.js';
+import type { StageState } from '../../../ts/schedule/types.js';
 import { ammd } from '../plan/plans.js';
+
+/** The state of a plan without replay and adaptive schedules follows from the step. */
+const at = (plan: SizedStagePlan, step: number): StageState => ({
+  ...INITIAL_STATE,
+  step,
+  studentStep: studentStepAt(plan, step),
+});
 
 const steps = (plan: SizedStagePlan) => Array.from({ length: plan.steps }, (_, step) => step);
 
@@ -12,8 +22,8 @@ describe('one batch an iteration', () => {
       fc.property(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 2, max: 12 }), (rows, batch) => {
         const plan = ammd(rows, `training.batch_size=${batch}`, 'training.steps=30');
         const used = steps(plan).flatMap((step) => [
-          ...partsAt(plan, step).flatMap((part) => (part.from === 'dataset' ? part.sampleIds : [])),
-          ...rolloutsAt(plan, step).flatMap(({ sampleIds }) => sampleIds),
+          ...partsAt(plan, at(plan, step)).flatMap((part) => (part.from === 'dataset' ? part.sampleIds : [])),
+          ...rolloutsAt(plan, at(plan, step)).flatMap(({ sampleIds }) => sampleIds),
         ]);
         const ordered = used.toSorted((a, b) => a - b);
         const whole = Math.floor(ordered.length / rows) * rows;
@@ -26,16 +36,23 @@ describe('one batch an iteration', () => {
 
   test('a rollout lives for its step and enters the batch by its handle', () => {
     const plan = ammd(30);
-    expect(rolloutsAt(plan, 4).map(({ handle, role, dataset }) => [handle, role, dataset])).toEqual([
-      ['step:4/rollout.on', 'student', 'train'],
-    ]);
-    expect(partsAt(plan, 4)[1]).toEqual({ from: 'rollout', part: 'on', handle: 'step:4/rollout.on' });
-    expect(releasedAt(plan, 4)).toEqual([]);
+    expect(rolloutsAt(plan, at(plan, 4)).map(({ handle, role, dataset }) => [handle, role, dataset])).toEqual(
+      [['step:4/rollout.on', 'student', 'train']],
+    );
+    expect(partsAt(plan, at(plan, 4))[1]).toEqual({
+      from: 'rollout',
+      part: 'on',
+      handle: 'step:4/rollout.on',
+      picks: null,
+      size: 4,
+      age: 0,
+    });
+    expect(releasedAt(plan, at(plan, 4))).toEqual([]);
   });
 
   test('the teacher may generate too, with a seed of its own', () => {
     const plan = ammd(30, 'method.sources.off.from=teacher');
-    const [off, on] = rolloutsAt(plan, 0);
+    const [off, on] = rolloutsAt(plan, at(plan, 0));
     expect([off?.role, on?.role]).toEqual(['teacher', 'student']);
     expect(off?.seed).not.toBe(on?.seed);
     expect(off?.rows).not.toEqual(on?.rows);
@@ -60,16 +77,16 @@ describe('several minibatches and epochs an iteration', () => {
         );
         const live = new Map<string, number>();
         for (const step of steps(plan)) {
-          const drawn = rolloutsAt(plan, step);
+          const drawn = rolloutsAt(plan, at(plan, step));
           expect(drawn).toHaveLength(step % (minibatches * epochs) === 0 ? minibatches : 0);
           for (const { handle } of drawn) {
             expect(live.has(handle)).toBe(false);
             live.set(handle, 0);
           }
-          for (const part of partsAt(plan, step)) {
+          for (const part of partsAt(plan, at(plan, step))) {
             if (part.from === 'rollout') live.set(part.handle, (live.get(part.handle) ?? Number.NaN) + 1);
           }
-          for (const handle of releasedAt(plan, step)) {
+          for (const handle of releasedAt(plan, at(plan, step))) {
             if (step < plan.steps - 1) expect(live.get(handle)).toBe(epochs);
             expect(live.delete(handle)).toBe(true);
           }
@@ -82,9 +99,11 @@ describe('several minibatches and epochs an iteration', () => {
 
   test('prompts are used once an epoch of the data, together with the dataset rows', () => {
     const plan = ammd(24, 'training.steps=12', 'method.iteration={minibatches: 3, epochs: 2}');
-    const drawn = steps(plan).flatMap((step) => rolloutsAt(plan, step).flatMap(({ sampleIds }) => sampleIds));
+    const drawn = steps(plan).flatMap((step) =>
+      rolloutsAt(plan, at(plan, step)).flatMap(({ sampleIds }) => sampleIds),
+    );
     const rows = steps(plan).flatMap((step) =>
-      partsAt(plan, step).flatMap((part) => (part.from === 'dataset' ? part.sampleIds : [])),
+      partsAt(plan, at(plan, step)).flatMap((part) => (part.from === 'dataset' ? part.sampleIds : [])),
     );
     // Two iterations of 3 × 4 prompts and 6 × 4 dataset rows: 72 draws, three times every one of 24 rows.
     expect([...drawn, ...rows].toSorted((a, b) => a - b)).toEqual(Array.from({ length: 72 }, (_, id) => id));
@@ -92,7 +111,7 @@ describe('several minibatches and epochs an iteration', () => {
 
   test('later epochs take the minibatches in another order', () => {
     const plan = ammd(400, 'training.steps=20', 'method.iteration={minibatches: 10, epochs: 2}');
-    const handles = steps(plan).map((step) => partsAt(plan, step)[1]);
+    const handles = steps(plan).map((step) => partsAt(plan, at(plan, step))[1]);
     expect(handles.slice(10)).not.toEqual(handles.slice(0, 10));
   });
 });

@@ -1,0 +1,69 @@
+import type { AdaptiveSchedule } from '../config/schema.js';
+import type { SizedStagePlan, StagePlan } from '../plan/types.js';
+import type { StageState } from './types.js';
+
+/** Moves from `from` to `to`; the last may be shorter than the increment. */
+function mostMoves({ from, to, increment }: AdaptiveSchedule): number {
+  return Math.ceil(Math.abs(to - from) / increment - 1e-9);
+}
+
+/** Where an adaptive schedule is after so many moves: not a running sum, so that it has no rounding to carry. */
+export function movedTo(schedule: AdaptiveSchedule, moves: number): number {
+  const { from, to, increment } = schedule;
+  return moves >= mostMoves(schedule) ? to : from + Math.sign(to - from) * increment * moves;
+}
+
+function adaptiveSchedules(plan: StagePlan): readonly (readonly [string, AdaptiveSchedule])[] {
+  return Object.entries(plan.schedules).flatMap(([name, schedule]) =>
+    schedule.kind === 'adaptive' ? [[name, schedule] as const] : [],
+  );
+}
+
+/** Whether a figure got no better than the mark, by more than the tolerance. */
+function isNoBetter({ mode, tolerance }: AdaptiveSchedule, figure: number, mark: number): boolean {
+  return mode === 'min' ? figure >= mark + tolerance : figure <= mark - tolerance;
+}
+
+/**
+ * The state after an evaluation on the validation set: adaptive schedules whose metric got no better move by
+ * their increment, and the figure becomes the new mark (DistiLLM's rule). The first figure sets the mark alone.
+ *
+ * @param figures - by metric; one that is missing or not finite moves nothing
+ */
+export function observe(
+  plan: SizedStagePlan,
+  state: StageState,
+  figures: Readonly<Record<string, number>>,
+): StageState {
+  const adaptive = { ...state.adaptive };
+  for (const [name, schedule] of adaptiveSchedules(plan)) {
+    const figure = figures[schedule.metric];
+    if (figure === undefined || !Number.isFinite(figure)) continue;
+    const before = adaptive[name];
+    if (before === undefined) adaptive[name] = { moves: 0, mark: figure };
+    else if (isNoBetter(schedule, figure, before.mark)) {
+      adaptive[name] = { moves: Math.min(before.moves + 1, mostMoves(schedule)), mark: figure };
+    }
+  }
+  return { ...state, adaptive };
+}
+
+/** Evaluations that there have been when `step` steps are done. */
+function evaluationsBy(plan: SizedStagePlan, step: number): number {
+  const { every, initial } = plan.evaluation;
+  if (plan.data.validation === null || every === 0) return initial ? 1 : 0;
+  const { warmup_steps } = plan.adversary;
+  const regular = Math.max(0, Math.floor(step / every) - Math.floor(warmup_steps / every));
+  const last = step === plan.steps && step % every !== 0 ? 1 : 0;
+  return regular + last + (initial ? 1 : 0);
+}
+
+/** Whether the evaluations of this plan can have left this adaptive state when `step` steps are done. */
+export function couldHaveMoved(plan: SizedStagePlan, { step, adaptive }: StageState): boolean {
+  const schedules = new Map(adaptiveSchedules(plan));
+  const evaluations = evaluationsBy(plan, step);
+  return Object.entries(adaptive).every(([name, { moves }]) => {
+    const schedule = schedules.get(name);
+    return schedule !== undefined && moves <= mostMoves(schedule) && moves < evaluations;
+  });
+}

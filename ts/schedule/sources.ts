@@ -1,0 +1,43 @@
+import { uniform } from '../common/random.js';
+import type { PartPlan, SizedStagePlan } from '../plan/types.js';
+import { studentStepAt } from './clock.js';
+import { placeOf } from './iteration.js';
+import { read } from './read.js';
+import { isReplayed, replayTurn } from './replay.js';
+import type { BatchPartPlan, RowOrigin, RowOrigins, StageState } from './types.js';
+
+/**
+ * Where the rows of a part come from in a minibatch of the present iteration. One number a minibatch, compared
+ * with the part's probability at the iteration's start, decides for the whole iteration.
+ */
+export function originOf(
+  plan: SizedStagePlan,
+  state: StageState,
+  part: PartPlan,
+  minibatch: number,
+): RowOrigin {
+  if (part.from === 'dataset') return 'dataset';
+  if (isReplayed(part)) return replayTurn(plan, state, part).origin;
+  const { iteration, within } = placeOf(state.step, plan.iteration);
+  const start = { ...state, studentStep: studentStepAt(plan, state.step - within) };
+  const chance = read(plan, start, `sources.${part.part}.probability`);
+  const draw = uniform(part.coinSeed, iteration * plan.iteration.minibatches + minibatch);
+  return draw < chance ? 'fresh' : 'dataset';
+}
+
+/** Counts where the rows of generated parts came from; null for a method that generates nothing. */
+export function originsOf(plan: SizedStagePlan, parts: readonly BatchPartPlan[]): RowOrigins | null {
+  const generated = new Set(plan.parts.flatMap(({ part, from }) => (from === 'dataset' ? [] : [part])));
+  if (generated.size === 0) return null;
+  const counts = { fresh: 0, replayed: 0, dataset: 0 };
+  let ages = 0;
+  for (const part of parts.filter((one) => generated.has(one.part))) {
+    if (part.from === 'dataset') counts.dataset += part.rows.length;
+    else {
+      counts[part.picks === null ? 'fresh' : 'replayed'] += part.size;
+      ages += part.age * part.size;
+    }
+  }
+  const drawn = counts.fresh + counts.replayed;
+  return { ...counts, staleness: drawn === 0 ? null : ages / drawn };
+}
