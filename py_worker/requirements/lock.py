@@ -49,8 +49,8 @@ class Pin:
 
     @property
     def one_file(self) -> bool:
-        """Whether every machine gets the same file: a pure Python wheel, or the source."""
-        return self.file.endswith("-none-any.whl") or not self.file.endswith(".whl")
+        """Whether every machine gets the same file: a wheel for any Python 3, or the source."""
+        return self.file.endswith("py3-none-any.whl") or not self.file.endswith(".whl")
 
 
 def canonical(name: str) -> str:
@@ -128,7 +128,7 @@ def lock_all(report: Report) -> dict[str, dict[str, Pin]]:
     """All lock files by name; each later one leaves out what an earlier one has."""
     locks: dict[str, dict[str, Pin]] = {}
     locked: dict[str, Pin] = {}
-    for name in ("build", "runtime", "dev", "smollm2"):
+    for name in ("build", "runtime", "dev", "smollm2", "trl"):
         alone = ["--no-deps"] if name == "smollm2" else []
         pins = resolve(report, [*alone, "-r", str(HERE / f"{name}.in")], locked)
         locked |= pins

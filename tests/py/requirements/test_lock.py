@@ -46,6 +46,7 @@ class Registry:
             "build": build,
             "runtime": runtime,
             "dev": [torch, entry("pytest", "9.2.0", "p.whl", "p")],
+            "trl": [entry("multiprocess", "0.70", "multiprocess-0.70-py311-none-any.whl", "3.11")],
         }.get(group, [])
 
 
@@ -64,6 +65,7 @@ def test_each_package_is_in_one_lock(locks: tuple[dict[str, dict[str, lock.Pin]]
         "cuda": ["triton"],
         "dev": ["pytest"],
         "smollm2": [],
+        "trl": ["multiprocess"],
     }
 
 
@@ -73,6 +75,13 @@ def test_every_machine_has_its_hash(locks: tuple[dict[str, dict[str, lock.Pin]],
         for python in ("3.11", "3.12"):
             assert f"torch-{platform}-{python}" in torch.hashes
     assert torch.requirement == "torch==2.13.0"  # no local label: it would refuse the other builds
+
+
+def test_a_wheel_for_one_python_alone_is_asked_for_on_each(
+    locks: tuple[dict[str, dict[str, lock.Pin]], Registry],
+) -> None:
+    asked = [arguments for arguments in locks[1].asked if "multiprocess==0.70" in arguments]
+    assert {arguments[arguments.index("--python-version") + 1] for arguments in asked} == set(lock.PYTHONS)
 
 
 def test_cuda_packages_are_asked_for_on_linux_only(
@@ -109,7 +118,7 @@ def test_render() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["build", "torch", "runtime", "cuda", "dev", "smollm2"])
+@pytest.mark.parametrize("name", ["build", "torch", "runtime", "cuda", "dev", "smollm2", "trl"])
 def test_written_locks_hold_pins_with_hashes_and_nothing_else(name: str) -> None:
     text = (FOLDER / f"{name}.lock").read_text()
     pin = r"[a-z0-9-]+==[\w.]+( \\\n    --hash=sha256:[0-9a-f]{64})+\n"
