@@ -24,7 +24,23 @@ test('every file in configs/ is of a kind that is loaded here', () => {
     shippedConfigs(kind).map((name) => `${kind}/${name}.yaml`),
   );
   expect(yaml).toEqual(loaded.sort());
-  expect(shippedConfigs('methods')).toEqual(['ammd', 'ammd-off', 'ammd-on', 'kd', 'sft']);
+  expect(shippedConfigs('methods')).toEqual([
+    'abkd',
+    'ammd',
+    'ammd-off',
+    'ammd-on',
+    'distillm-skl',
+    'distillm-srkl',
+    'gkd',
+    'imitkd',
+    'jsd',
+    'kd',
+    'minillm',
+    'rkl',
+    'seqkd',
+    'sft',
+    'tvd',
+  ]);
 });
 
 test.each(shippedConfigs('runs'))('run %s resolves without warning and is planned', (name) => {
@@ -39,6 +55,17 @@ test.each(shippedConfigs('methods'))('method %s is whole', (name) => {
   expect(method.name).toBe(name);
   const used = Object.values(method.terms).flatMap(({ critic }) => (critic === null ? [] : [critic]));
   expect(Object.keys(method.critics).sort()).toEqual(used.sort());
+});
+
+test('the run of all methods has a stage for each, with no setting of its own but what AMMD needs', () => {
+  const { config } = resolveConfig('methods', [], CLONE);
+  const { teacher: _teacher, start: _start, ...stages } = config.stages;
+  const trained = Object.entries(stages);
+  expect(trained.map(([name]) => name).sort()).toEqual(shippedConfigs('methods').sort());
+  expect(trained.map(([name, stage]) => stage.method.name === name)).not.toContain(false);
+  const shared = ({ training, rollout, data, student }: (typeof stages)[string]) =>
+    JSON.stringify({ training, rollout, data, student });
+  expect(new Set(trained.map(([, stage]) => shared(stage))).size).toBe(1);
 });
 
 test('the sides of the game keep only their own part, critic and gap', () => {
