@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 PROTOCOL_VERSION: Final = 1
-PROTOCOL_HASH: Final = "857988168940cac2d81806cf59385aedcc97a9d4d59eb52673d36e4ae9cce87f"
+PROTOCOL_HASH: Final = "403ffd6cb0662535a22bc76c3f2ab60823f427c245cb3b4f7675c1a149140959"
 
 MAX_BODY_BYTES: Final = 8388608
 """Largest MessagePack body of one message, in bytes."""
@@ -553,8 +553,8 @@ class BuildArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
 
     out: Handle
     """Batch; in the scope step."""
-    parts: Annotated[list[BatchPart], Meta(max_length=16)]
-    """Rows, in order."""
+    parts: Annotated[list[BatchPart], Meta(max_length=65536)]
+    """Rows, in order; a part has several entries when its rows are of several rollouts."""
 
 class BuildResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Result of build."""

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 export const PROTOCOL_VERSION = 1;
-export const PROTOCOL_HASH = '857988168940cac2d81806cf59385aedcc97a9d4d59eb52673d36e4ae9cce87f';
+export const PROTOCOL_HASH = '403ffd6cb0662535a22bc76c3f2ab60823f427c245cb3b4f7675c1a149140959';
 
 export const LIMITS = {
   /** Largest MessagePack body of one message, in bytes. */
@@ -606,8 +606,8 @@ export const OPERATIONS = {
     args: z.strictObject({
   /** Batch; in the scope step. */
   out: handleSchema,
-  /** Rows, in order. */
-  parts: z.array(batchPartSchema).max(16),
+  /** Rows, in order; a part has several entries when its rows are of several rollouts. */
+  parts: z.array(batchPartSchema).max(65536),
 }),
     result: z.strictObject({
   /** Sequences. */
