@@ -24,10 +24,19 @@ export function parseCommand(args) {
 
 /** @param {readonly string[]} args */
 function setupGroups(args) {
-  if (args.length === 0) return [];
-  const [flag, names] = args[0]?.startsWith('--with=') ? ['--with', args[0].slice('--with='.length)] : args;
-  if (flag !== '--with' || !names) {
-    throw new SetupError(`setup does not know "${args.join(' ')}".`, 'Usage: ammd setup [--with NAME,NAME]');
+  const groups = [];
+  for (let rest = args; rest.length > 0; ) {
+    const [flag = '', ...others] = rest;
+    const attached = flag.startsWith('--with=');
+    const names = attached ? flag.slice('--with='.length) : others[0];
+    if (!(attached || flag === '--with') || !names) {
+      throw new SetupError(
+        `setup does not know "${args.join(' ')}".`,
+        'Usage: ammd setup [--with NAME,NAME]',
+      );
+    }
+    groups.push(...names.split(','));
+    rest = attached ? others : others.slice(1);
   }
-  return names.split(',');
+  return groups;
 }

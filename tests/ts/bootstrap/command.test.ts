@@ -21,11 +21,21 @@ describe('parseCommand', () => {
       ['dev', 'smollm2'],
     ],
     [['setup', '--with=smollm2'], ['smollm2']],
+    [
+      ['setup', '--with', 'dev', '--with', 'smollm2', '--with=peft,trl'],
+      ['dev', 'smollm2', 'peft', 'trl'],
+    ],
   ])('%j', (args, groups) => {
     expect(parseCommand(args)).toEqual({ kind: 'setup', args: [], groups });
   });
 
-  test.each([[['setup', '--wiht', 'dev']], [['setup', '--with']]])('%j is refused with the usage', (args) => {
+  test.each([
+    [['setup', '--wiht', 'dev']],
+    [['setup', '--with']],
+    [['setup', '--with=']],
+    [['setup', '--with', 'dev', 'smollm2']],
+    [['setup', '--with', 'dev', '--with']],
+  ])('%j is refused with the usage', (args) => {
     expect(() => parseCommand(args)).toThrow(
       expect.objectContaining({ remedy: expect.stringContaining('--with NAME') }),
     );
