@@ -125,10 +125,13 @@ def render(pins: Iterable[Pin]) -> str:
 
 
 def lock_all(report: Report) -> dict[str, dict[str, Pin]]:
-    """All lock files by name; each later one leaves out what an earlier one has."""
+    """All lock files by name; each later one leaves out what an earlier one has.
+
+    But `dev` has `peft` too, a small group that tests need whole.
+    """
     locks: dict[str, dict[str, Pin]] = {}
     locked: dict[str, Pin] = {}
-    for name in ("build", "runtime", "dev", "smollm2", "trl"):
+    for name in ("build", "runtime", "peft", "dev", "smollm2", "trl"):
         alone = ["--no-deps"] if name == "smollm2" else []
         pins = resolve(report, [*alone, "-r", str(HERE / f"{name}.in")], locked)
         locked |= pins
@@ -137,6 +140,8 @@ def lock_all(report: Report) -> dict[str, dict[str, Pin]]:
             # Alone, since a machine may be offered a CPU-only build (torch-cpu.lock) in its place.
             locks["torch"] = {"torch": locks[name].pop("torch")}
             locks["cuda"] = {key: pin for key, pin in pins.items() if CUDA_ONLY.match(key)}
+        if name == "dev":
+            locks["dev"] |= locks["peft"]
     add_hashes(report, locked)
     return locks
 

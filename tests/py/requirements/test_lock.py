@@ -45,6 +45,7 @@ class Registry:
         return {
             "build": build,
             "runtime": runtime,
+            "peft": [torch, entry("peft", "0.21.2", "peft-0.21.2-py3-none-any.whl", "peft")],
             "dev": [torch, entry("pytest", "9.2.0", "p.whl", "p")],
             "trl": [entry("multiprocess", "0.70", "multiprocess-0.70-py311-none-any.whl", "3.11")],
         }.get(group, [])
@@ -56,14 +57,17 @@ def locks() -> tuple[dict[str, dict[str, lock.Pin]], Registry]:
     return lock.lock_all(registry.report), registry
 
 
-def test_each_package_is_in_one_lock(locks: tuple[dict[str, dict[str, lock.Pin]], Registry]) -> None:
+def test_each_package_is_in_one_lock_but_those_that_tests_need(
+    locks: tuple[dict[str, dict[str, lock.Pin]], Registry],
+) -> None:
     names = {name: sorted(pins) for name, pins in locks[0].items()}
     assert names == {
         "build": ["pip"],
         "runtime": ["rouge-score", "tqdm"],
         "torch": ["torch"],
         "cuda": ["triton"],
-        "dev": ["pytest"],
+        "peft": ["peft"],
+        "dev": ["peft", "pytest"],
         "smollm2": [],
         "trl": ["multiprocess"],
     }
@@ -118,7 +122,7 @@ def test_render() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["build", "torch", "runtime", "cuda", "dev", "smollm2", "trl"])
+@pytest.mark.parametrize("name", ["build", "torch", "runtime", "cuda", "peft", "dev", "smollm2", "trl"])
 def test_written_locks_hold_pins_with_hashes_and_nothing_else(name: str) -> None:
     text = (FOLDER / f"{name}.lock").read_text()
     pin = r"[a-z0-9-]+==[\w.]+( \\\n    --hash=sha256:[0-9a-f]{64})+\n"
