@@ -7,8 +7,10 @@ import torch
 
 from py_worker.data.char_tokenizer import char_tokenizer
 from py_worker.models import sources
+from py_worker.models.attention import use_attention
 from py_worker.models.errors import ModelError
 from py_worker.models.layers import keep_layers
+from py_worker.models.lora import add_adapters
 from py_worker.models.policy import Policy
 from py_worker.models.spec import ModelSpec
 from py_worker.models.vocabulary import shared_vocabulary
@@ -32,12 +34,17 @@ def load_policy(spec: ModelSpec, *, device: torch.device | str, teacher: Policy 
         VocabularyError: the tokenizers of teacher and student do not agree.
     """
     module, tokenizer = _build(spec, teacher)
+    if spec.lora is not None:
+        add_adapters(module, spec.lora, spec.source)
     policy = Policy(
         module.to(device),
         tokenizer,
         name=spec.source,
         compute_dtype=_dtype(spec.compute_dtype) if spec.compute_dtype else None,
+        base=_base(spec, teacher),
     )
+    if spec.attention is not None:
+        use_attention(policy, spec.attention)
     if spec.gradient_checkpointing:
         policy.checkpoint_activations()
     if teacher is not None:
@@ -45,6 +52,12 @@ def load_policy(spec: ModelSpec, *, device: torch.device | str, teacher: Policy 
         policy.limit_vocabulary(shared)
         teacher.limit_vocabulary(shared)
     return policy
+
+
+def _base(spec: ModelSpec, teacher: Policy | None) -> str | None:
+    if spec.init != "pretrained":
+        return None
+    return teacher.base if spec.source == "teacher" and teacher is not None else sources.absolute(spec.source)
 
 
 def _build(spec: ModelSpec, teacher: Policy | None) -> tuple[Any, Any]:

@@ -14,8 +14,10 @@ from transformers import masking_utils
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from py_worker.data.batch import TokenBatch
+from py_worker.models.adapter_files import save_adapters
 from py_worker.models.errors import ModelError, UnsupportedModelError
 from py_worker.models.head import OutputHead
+from py_worker.models.lora import adapter_parameters, merged_state
 from py_worker.models.vocabulary import token_count
 
 
@@ -23,7 +25,8 @@ class Policy:
     """Teacher or student.
 
     The module stays in evaluation mode, also in training: dropout draws from the global random state and
-    makes the result depend on micro-batches, so it is off everywhere (our choice).
+    makes the result depend on micro-batches, so it is off everywhere (our choice). That of adapters is on
+    where `adapter_dropout` says so.
 
     Attributes:
         name: its source, for messages.
@@ -31,11 +34,20 @@ class Policy:
         tokenizer: its tokenizer.
         body: the module without its head.
         head: the output head over the shared vocabulary.
+        base: source that holds exactly the module's weights, adapters aside; None where none does.
         eos_ids: tokens that end a response; the first is the one that data ends with.
         pad_id: fills batches; may be an EOS id.
     """
 
-    def __init__(self, module: Any, tokenizer: Any, *, name: str, compute_dtype: torch.dtype | None = None):
+    def __init__(
+        self,
+        module: Any,
+        tokenizer: Any,
+        *,
+        name: str,
+        compute_dtype: torch.dtype | None = None,
+        base: str | None = None,
+    ):
         """Wraps a Hugging Face causal language model and its tokenizer.
 
         Raises:
@@ -45,6 +57,7 @@ class Policy:
         if module.config.is_encoder_decoder:
             raise UnsupportedModelError(f"{name}: encoder-decoder models are not supported")
         self.name = name
+        self.base = base
         self.module = module.eval()
         self.tokenizer = tokenizer
         self.body: Any = module.base_model
@@ -111,6 +124,11 @@ class Policy:
         for layer in self.module.modules():
             if isinstance(layer, GradientCheckpointingLayer):
                 layer.training = True
+
+    @property
+    def adapters(self) -> dict[str, Tensor]:
+        """Matrices of the adapters that are trained in place of the weights, by name; none is the usual."""
+        return adapter_parameters(self.module)
 
     def trainable(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Named parameters that carry a gradient, each once (tied weights under their first name)."""
@@ -194,10 +212,33 @@ def _eos_ids(module: Any, tokenizer: Any, name: str) -> tuple[int, ...]:
 
 
 def save_policy(policy: Policy, folder: Path) -> None:
-    """Writes model and tokenizer in Hugging Face format (safetensors), loadable with the Auto classes."""
+    """Writes model and tokenizer in Hugging Face format (safetensors), loadable with the Auto classes.
+
+    Adapters are added into what is written; the policy itself is not changed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     generation = policy.module.generation_config
     generation.eos_token_id = policy.eos_ids[0] if len(policy.eos_ids) == 1 else list(policy.eos_ids)
     generation.pad_token_id = policy.pad_id
-    policy.module.save_pretrained(folder)
+    merged = {"state_dict": merged_state(policy.module)} if policy.adapters else {}
+    policy.module.save_pretrained(folder, **merged)
+    policy.tokenizer.save_pretrained(folder)
+
+
+def save_policy_adapters(policy: Policy, folder: Path) -> None:
+    """Writes the adapters alone, with the tokenizer, in PEFT's format; they name `policy.base` as theirs.
+
+    Raises:
+        UnsupportedModelError: it has no adapters, or no source holds the weights that they were added to.
+    """
+    remedy = "export it in the form merged"
+    if not policy.adapters:
+        raise UnsupportedModelError(f"{policy.name}: has no adapters; {remedy}")
+    if policy.base is None:
+        raise UnsupportedModelError(
+            f"{policy.name}: its adapters belong to weights that no file holds (layers of a model, or random "
+            f"ones); {remedy}"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    save_adapters(policy.module, folder, policy.base)
     policy.tokenizer.save_pretrained(folder)

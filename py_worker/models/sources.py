@@ -1,9 +1,9 @@
-"""Where models are read from: a builtin architecture, a folder, a hub name, or a GGUF file."""
+"""Where models are read from: a builtin architecture, a folder (of adapters too), a hub name, a GGUF file."""
 
 import contextlib
 import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,24 @@ import torch
 import transformers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+from py_worker.models import adapter_files
 from py_worker.models.errors import ModelError
 from py_worker.models.spec import ArchSpec
 
 
 @dataclass(frozen=True)
 class Location:
-    """What `from_pretrained` is called with: a folder or hub name, and the GGUF file in it if it is one."""
+    """What `from_pretrained` is called with.
+
+    Attributes:
+        path: folder or hub name.
+        gguf_file: the file in the folder, if the model is one.
+        adapters: folders of adapters to add to its weights, in that order.
+    """
 
     path: str
     gguf_file: str | None = None
+    adapters: tuple[Path, ...] = ()
 
     def arguments(self) -> dict[str, Any]:
         return {} if self.gguf_file is None else {"gguf_file": self.gguf_file}
@@ -28,6 +36,8 @@ class Location:
 
 def locate(source: str) -> Location:
     """Resolves `gguf:PATH`, `package:MODULE/FILE.gguf`, a folder, or a hub name.
+
+    A folder of adapters stands for the model that it names as its base, with them added.
 
     Raises:
         ModelError: there is no such file, folder or installed package.
@@ -44,11 +54,22 @@ def locate(source: str) -> Location:
             )
         return _gguf(Path(spec.submodule_search_locations[0]) / file, source)
     folder = Path(source).expanduser()
+    if (folder / adapter_files.CONFIG).is_file():
+        return _with_adapters(folder)
     if folder.is_dir():
         return Location(str(folder))
     if source.startswith((".", "/", "~")) or source.count("/") > 1:
         raise ModelError(f"{source}: no such folder")
     return Location(source)
+
+
+def absolute(source: str) -> str:
+    """The source under a name that means the same in every folder."""
+    scheme, _, rest = source.partition(":")
+    if scheme == "gguf":
+        return f"gguf:{Path(rest).expanduser().resolve()}"
+    folder = Path(source).expanduser()
+    return str(folder.resolve()) if folder.is_dir() else source
 
 
 def _gguf(path: Path, source: str) -> Location:
@@ -57,15 +78,25 @@ def _gguf(path: Path, source: str) -> Location:
     return Location(str(path.parent), path.name)
 
 
+def _with_adapters(folder: Path) -> Location:
+    source = adapter_files.base_of(folder)
+    if Path(source).expanduser().resolve() == folder.resolve():
+        raise ModelError(f"{folder}: its adapters name this folder as the model that they belong to")
+    base = locate(source)
+    return replace(base, adapters=(*base.adapters, folder))
+
+
 def read_tokenizer(location: Location, *, trust_remote_code: bool, source: str) -> Any:
     """The tokenizer at a location, the fast (Rust) one.
 
     Raises:
         ModelError: it cannot be read, or has no fast form.
     """
+    own = [folder for folder in location.adapters if (folder / "tokenizer_config.json").is_file()]
+    place = Location(str(own[-1])) if own else location
     with _reading(source):
         tokenizer = AutoTokenizer.from_pretrained(
-            location.path, trust_remote_code=trust_remote_code, **location.arguments()
+            place.path, trust_remote_code=trust_remote_code, **place.arguments()
         )
     if not getattr(tokenizer, "is_fast", False):
         raise ModelError(f"{source}: its tokenizer has no fast form (tokenizer.json); convert it first")
@@ -75,7 +106,7 @@ def read_tokenizer(location: Location, *, trust_remote_code: bool, source: str) 
 
 
 def read_model(location: Location, *, dtype: torch.dtype, trust_remote_code: bool, source: str) -> Any:
-    """The causal language model with its weights; those of a GGUF file are dequantized.
+    """The causal language model with its weights; those of a GGUF file are dequantized, adapters added.
 
     Raises:
         ModelError: it cannot be read, or lacks weights that the architecture has.
@@ -95,6 +126,11 @@ def read_model(location: Location, *, dtype: torch.dtype, trust_remote_code: boo
         # The weights are dense now; saved with this entry, the folder would be taken for a quantized one.
         del module.config.quantization_config
         module.hf_quantizer = None
+    if module._hf_peft_config_loaded:
+        raise ModelError(f"{source}: holds adapters; download them and give their folder")
+    for folder in location.adapters:
+        with _reading(source):
+            module = adapter_files.merge_adapters(module, folder)
     return module
 
 

@@ -1,11 +1,12 @@
-"""Writes a role in Hugging Face format."""
+"""Writes a role in Hugging Face format, or its adapters in PEFT's."""
 
 import shutil
 from pathlib import Path
 from tempfile import mkdtemp
 
 from py_worker.models.errors import ModelError
-from py_worker.models.policy import save_policy
+from py_worker.models.policy import save_policy, save_policy_adapters
+from py_worker.ops.specs import given
 from py_worker.server.checkpoint_files import FILE_ERRORS, flush_and_hash, flush_folder
 from py_worker.server.context import OperationContext
 from py_worker.server.protocol_gen import ExportArgs, ExportResult, FileHash
@@ -15,6 +16,7 @@ from py_worker.server.session import Session
 def run(session: Session, args: ExportArgs, context: OperationContext) -> ExportResult:
     """Written beside the folder and moved into it file by file, so that no file there is ever half a file."""
     policy = session.role(args.role).policy
+    save = save_policy_adapters if given(args.form) == "adapter" else save_policy
     folder = Path(args.dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -22,7 +24,7 @@ def run(session: Session, args: ExportArgs, context: OperationContext) -> Export
     except OSError as error:
         raise ModelError(f"{folder}: cannot be written: {error}") from error
     try:
-        save_policy(policy, fresh)
+        save(policy, fresh)
         hashes = [flush_and_hash(path, fresh) for path in sorted(fresh.rglob("*")) if path.is_file()]
         context.commit()
         _move(fresh, folder, hashes)

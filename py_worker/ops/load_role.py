@@ -43,18 +43,22 @@ def _check_order(session: Session, args: LoadRoleArgs) -> None:
         raise ArgumentError(
             "role: load the teacher before the student, whose vocabulary is checked against it"
         )
-    if args.role == "teacher" and given(args.optimizer) is not None:
-        raise ArgumentError(
-            "optimizer: only the student is trained; load the model as the student to train it"
-        )
+    for field in ("optimizer", "lora"):
+        if args.role == "teacher" and given(getattr(args, field)) is not None:
+            raise ArgumentError(
+                f"{field}: only the student is trained; load the model as the student to train it"
+            )
 
 
 def _check_precision(args: LoadRoleArgs) -> None:
-    """AdamW on 16-bit weights is another algorithm: updates below 2^-9 of a weight are rounded away."""
+    """AdamW on 16-bit weights is another algorithm: updates below 2^-9 of a weight are rounded away.
+
+    Adapters are in float32 whatever the weights' dtype.
+    """
     if given(args.optimizer) is None:
         return
     remedy = "use dtype: float32 with compute_dtype: bfloat16"
-    if args.model.dtype != "float32":
+    if args.model.dtype != "float32" and given(args.lora) is None:
         raise UnsupportedError(f"model.dtype: {args.model.dtype} weights cannot be trained; {remedy}")
     if given(args.model.compute_dtype) == "float16":
         raise UnsupportedError(

@@ -1,13 +1,16 @@
 """One descent step of the student on the weighted sum of terms."""
 
+import contextlib
 import dataclasses
 
 from torch import Tensor
 
 from py_worker.losses.driver import student_backward
 from py_worker.losses.scored import ScoredBatch
+from py_worker.models.lora import adapter_dropout, adapter_parameters
 from py_worker.ops.specs import argument_errors, given, term_of
 from py_worker.server.context import OperationContext
+from py_worker.server.errors import ArgumentError
 from py_worker.server.held import require_part, scored_bytes
 from py_worker.server.protocol_gen import StepStudentArgs, StepStudentResult
 from py_worker.server.session import Session
@@ -41,7 +44,7 @@ def _gradient(
     whole = args.micro_batch == 0 or args.micro_batch >= len(scored.batch)
     hidden = scored.student_hidden
     critics = {name: session.critic(name).for_student for term in args.terms if (name := given(term.critic))}
-    with argument_errors():
+    with argument_errors(), _dropout(session, args, scored):
         return student_backward(
             session.role("student").policy,
             scored,
@@ -54,6 +57,22 @@ def _gradient(
             diagnostics=args.diagnostics,
             tick=context.check,
         )
+
+
+def _dropout(
+    session: Session, args: StepStudentArgs, scored: ScoredBatch
+) -> contextlib.AbstractContextManager[None]:
+    seed, module = given(args.dropout_seed), session.role("student").policy.module
+    if seed is None:
+        return contextlib.nullcontext()
+    if not adapter_parameters(module):
+        raise ArgumentError("dropout_seed: the student has no adapters; load it with lora, or leave it out")
+    if scored.student_hidden is not None and scored.student_hidden.requires_grad:
+        raise ArgumentError(
+            "dropout_seed: the batch was scored with the student's graph, which has no dropout; score it "
+            "with student: values"
+        )
+    return adapter_dropout(module, seed)
 
 
 def _keep_hidden(session: Session, name: str, scored: ScoredBatch, *, detached: bool) -> None:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM
 
+from py_worker.models.lora import is_adapted
 from py_worker.rollout.kv_cache import CacheShape
 from py_worker.rollout.llama_weights import Arrangement, pays_to_transpose, rope_pairs
 
@@ -26,7 +27,7 @@ Attention = Callable[[int, Tensor], Tensor]
 def refusal(module: Any) -> str | None:
     """Why this module cannot run here, or None.
 
-    Subclasses, adapters and quantized layers are refused too: they may compute something else.
+    Subclasses and quantized layers are refused too: they may compute something else. Adapters are served.
     """
     if type(module) not in _FAMILY:
         covered = ", ".join(sorted(m.__name__ for m in _FAMILY))
@@ -43,7 +44,7 @@ def refusal(module: Any) -> str | None:
     if module.model.rotary_emb.inv_freq.numel() * 2 != module.model.layers[0].self_attn.head_dim:
         return "its RoPE rotates a part of each head only"
     for name, layer in module.model.named_modules():
-        if name.endswith("_proj") and type(layer) is not nn.Linear:
+        if name.endswith("_proj") and type(layer) is not nn.Linear and not is_adapted(layer):
             return f"its layer model.{name} is a {type(layer).__name__}, not a plain linear layer"
     return None
 

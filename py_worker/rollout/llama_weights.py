@@ -6,6 +6,7 @@
   heads of size 16); attention is unchanged, for queries and keys are permuted alike.
 - On a CPU the other matrices are copied transposed where that pays (see `pays_to_transpose`); elsewhere
   they are the module's own storage.
+- Adapters are added into the matrix that they adapt.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+
+from py_worker.models.lora import effective_weight
 
 _TRANSPOSE_BYTES = 2 << 30
 _TRANSPOSE_STEPS = 8
@@ -125,11 +128,11 @@ class Arrangement:
             qkv=self._fused(attention),
             query_norm=self.norm(attention.q_norm, self.pairs) if normed_heads else None,
             key_norm=self.norm(attention.k_norm, self.pairs) if normed_heads else None,
-            out=self._linear(attention.o_proj.weight, attention.o_proj.bias),
+            out=self._projection(attention.o_proj),
             mlp_norm=self.norm(layer.post_attention_layernorm),
-            gate=self._linear(mlp.gate_proj.weight, mlp.gate_proj.bias),
-            up=self._linear(mlp.up_proj.weight, mlp.up_proj.bias),
-            down=self._linear(mlp.down_proj.weight, mlp.down_proj.bias),
+            gate=self._projection(mlp.gate_proj),
+            up=self._projection(mlp.up_proj),
+            down=self._projection(mlp.down_proj),
             activation=mlp.act_fn,
         )
 
@@ -141,6 +144,9 @@ class Arrangement:
         eps = torch.tensor(norm.variance_epsilon, dtype=weight.dtype if composed else torch.float64)
         return RmsNorm(weight, eps, composed)
 
+    def _projection(self, layer: Any) -> Linear:
+        return self._linear(effective_weight(layer), layer.bias)
+
     def _linear(self, weight: Tensor, bias: Tensor | None) -> Linear:
         columns = weight.to(self.dtype).t()
         return Linear(
@@ -149,9 +155,9 @@ class Arrangement:
 
     def _fused(self, attention: Any) -> Linear:
         """Queries, key and value of each key head in one matrix, RoPE pairs adjacent."""
-        projections: tuple[nn.Linear, ...] = (attention.q_proj, attention.k_proj, attention.v_proj)
+        projections: tuple[Any, ...] = (attention.q_proj, attention.k_proj, attention.v_proj)
         biased = projections[0].bias is not None
-        weight = self._grouped(*(p.weight for p in projections))
+        weight = self._grouped(*(effective_weight(p) for p in projections))
         return self._linear(
             weight, self._grouped(*(p.bias for p in projections)).squeeze(1) if biased else None
         )

@@ -1,0 +1,44 @@
+"""How a model computes attention, where the user wants a say in it."""
+
+from importlib.util import find_spec
+
+import torch
+
+from py_worker.models.errors import UnsupportedModelError
+from py_worker.models.policy import Policy
+
+_REMEDY = "use sdpa or eager, or leave attention out"
+
+
+def use_attention(policy: Policy, implementation: str) -> None:
+    """Sets the implementation of attention by its name in transformers: eager, sdpa or flash_attention_2.
+
+    Raises:
+        UnsupportedModelError: the architecture, device, dtype or environment does not allow it. The library
+            by itself falls back to another one, or to one that it downloads.
+    """
+    refusal = f"{policy.name}: attention {implementation} cannot be used"
+    if implementation == "flash_attention_2":
+        _check_flash_attention(policy, refusal)
+    try:
+        policy.module.set_attn_implementation(implementation)
+    except (ImportError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UnsupportedModelError(f"{refusal}: {reason} ({_REMEDY})") from error
+    found = policy.module.config.get_text_config()._attn_implementation
+    if found != implementation:
+        kind = type(policy.module).__name__
+        raise UnsupportedModelError(f"{refusal}: {kind} stays with {found}; leave attention out")
+
+
+def _check_flash_attention(policy: Policy, refusal: str) -> None:
+    if policy.device.type != "cuda":
+        raise UnsupportedModelError(f"{refusal} on device {policy.device.type}; {_REMEDY}")
+    if find_spec("flash_attn") is None:
+        raise UnsupportedModelError(
+            f"{refusal}: the worker's environment lacks the Python package flash-attn; {_REMEDY}"
+        )
+    if (policy.compute_dtype or policy.dtype) == torch.float32:
+        raise UnsupportedModelError(
+            f"{refusal} in float32; set compute_dtype (or dtype) to bfloat16, or {_REMEDY}"
+        )
