@@ -1,26 +1,31 @@
+import { checkGradient } from './check_gradient.js';
+import { checkSources } from './check_sources.js';
 import type { Findings, Path } from './findings.js';
 import { OBJECTIVES } from './objectives.js';
-import type { MethodConfig, TermConfig } from './schema.js';
-
-/** Rounding of decimal shares such as 0.1 + 0.2 + 0.7. */
-const SHARE_TOLERANCE = 1e-6;
-
-function checkSources(sources: MethodConfig['sources'], path: Path, findings: Findings): void {
-  const shares = Object.values(sources).map(({ share }) => share);
-  const sum = shares.reduce((total, share) => total + share, 0);
-  if (shares.length === 0) findings.error(path, 'a method needs at least one source');
-  else if (Math.abs(sum - 1) > SHARE_TOLERANCE) {
-    findings.error(path, `the shares must sum to 1; they sum to ${Number(sum.toPrecision(6))}`);
-  }
-  if ('all' in sources)
-    findings.error([...path, 'all'], '"all" stands for all parts; name this one otherwise');
-}
+import {
+  type CriticConfig,
+  DEFAULT_PENALTY_TARGET,
+  type MethodConfig,
+  scheduleEnds,
+  type TermConfig,
+} from './schema.js';
 
 /** A generalized JSD vanishes towards its ends like min(beta, 1 - beta); at the ends themselves it is a KL. */
 const SMALLEST_JSD = 0.05;
 
-function checkBeta(term: TermConfig, path: Path, findings: Findings): void {
-  const beta = term.objective === 'jsd' ? (term.params.beta ?? 0.5) : 0.5;
+/** Parameters where an objective says little or nothing. */
+function checkParams(term: TermConfig, path: Path, findings: Findings): void {
+  const { alpha = 1, beta = 1 } = { ...OBJECTIVES[term.objective]?.params, ...term.params };
+  if (term.objective === 'jsd') checkBeta(beta, path, findings);
+  if (term.objective === 'alpha_beta' && alpha * beta * (alpha + beta) === 0) {
+    findings.error(
+      [...path, 'params'],
+      'alpha, beta and their sum must not be 0; the limits are forward_kl and reverse_kl',
+    );
+  }
+}
+
+function checkBeta(beta: number, path: Path, findings: Findings): void {
   const share = Math.min(beta, 1 - beta);
   if (share <= 0 || share >= SMALLEST_JSD) return;
   findings.warn(
@@ -36,9 +41,15 @@ function checkTerm(term: TermConfig, method: MethodConfig, path: Path, findings:
   if (!findings.known([...path, 'objective'], 'objective', term.objective, Object.keys(OBJECTIVES))) return;
   if (facts === undefined) return;
   for (const param of Object.keys(term.params)) {
-    findings.known([...path, 'params', param], `parameter of ${term.objective}`, param, facts.params);
+    findings.known(
+      [...path, 'params', param],
+      `parameter of ${term.objective}`,
+      param,
+      Object.keys(facts.params),
+    );
   }
-  checkBeta(term, path, findings);
+  checkParams(term, path, findings);
+  checkGradient(term, method, path, findings);
   if (term.critic === null) {
     if (facts.critic) findings.error(path, `${term.objective} needs a critic; give \`critic: NAME\``);
     return;
@@ -58,6 +69,7 @@ function checkTerm(term: TermConfig, method: MethodConfig, path: Path, findings:
 export function teacherNeed(method: MethodConfig): Path | null {
   for (const [name, source] of Object.entries(method.sources)) {
     if (source.from === 'teacher') return ['sources', name, 'from'];
+    if (scheduleEnds(source.mixture).some((end) => end > 0)) return ['sources', name, 'mixture'];
   }
   for (const [name, term] of Object.entries(method.terms)) {
     if (OBJECTIVES[term.objective]?.teacher) return ['terms', name, 'objective'];
@@ -68,16 +80,41 @@ export function teacherNeed(method: MethodConfig): Path | null {
   return null;
 }
 
+function checkCritic(
+  name: string,
+  critic: CriticConfig,
+  method: MethodConfig,
+  path: Path,
+  findings: Findings,
+) {
+  findings.known([...path, 'part'], 'part', critic.part, [...Object.keys(method.sources), 'all']);
+  if (!Object.values(method.terms).some((term) => term.critic === name)) {
+    findings.warn(path, 'no term uses this critic; it is trained for nothing');
+  }
+  const { trained, gradient_penalty, gradient_penalty_target, target_decay } = critic;
+  const unlearned = 'no effect: the critic never learns (trained: false)';
+  if (!trained && gradient_penalty > 0) findings.warn([...path, 'gradient_penalty'], unlearned);
+  if (!trained && target_decay !== null) findings.warn([...path, 'target_decay'], unlearned);
+  if (gradient_penalty === 0 && gradient_penalty_target !== DEFAULT_PENALTY_TARGET) {
+    findings.warn([...path, 'gradient_penalty_target'], 'no effect: `gradient_penalty` is 0');
+  }
+}
+
+function checkAdversary({ adversary, critics }: MethodConfig, path: Path, findings: Findings): void {
+  if (adversary.warmup_steps === 0 || Object.values(critics).some(({ trained }) => trained)) return;
+  findings.error(
+    [...path, 'warmup_steps'],
+    Object.keys(critics).length === 0
+      ? 'the method has no critic to warm up'
+      : 'no critic learns (trained: false), so there is none to warm up',
+  );
+}
+
 /** Checks what a schema cannot see: names that refer to each other, shares, needs of objectives. */
 export function checkMethod(method: MethodConfig, path: Path, findings: Findings): void {
-  checkSources(method.sources, [...path, 'sources'], findings);
-  const parts = [...Object.keys(method.sources), 'all'];
+  checkSources(method, [...path, 'sources'], findings);
   for (const [name, critic] of Object.entries(method.critics)) {
-    const at = [...path, 'critics', name];
-    findings.known([...at, 'part'], 'part', critic.part, parts);
-    if (!Object.values(method.terms).some((term) => term.critic === name)) {
-      findings.warn(at, 'no term uses this critic; it is trained for nothing');
-    }
+    checkCritic(name, critic, method, [...path, 'critics', name], findings);
   }
   if (Object.keys(method.terms).length === 0) findings.error([...path, 'terms'], 'a method needs a term');
   for (const [name, term] of Object.entries(method.terms)) {
@@ -88,7 +125,5 @@ export function checkMethod(method: MethodConfig, path: Path, findings: Findings
   if (!generates && epochs * minibatches > 1) {
     findings.warn([...path, 'iteration'], 'no effect: the method generates nothing');
   }
-  if (Object.keys(method.critics).length === 0 && method.adversary.warmup_steps > 0) {
-    findings.error([...path, 'adversary', 'warmup_steps'], 'the method has no critic to warm up');
-  }
+  checkAdversary(method, [...path, 'adversary'], findings);
 }

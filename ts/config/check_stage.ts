@@ -1,6 +1,15 @@
+import { checkSampledFrom } from './check_gradient.js';
 import { checkMethod, teacherNeed } from './check_method.js';
+import { checkSchedules } from './check_schedules.js';
+import { checkBuffers, checkCache } from './check_sources.js';
 import type { Findings, Path } from './findings.js';
-import type { ModelConfig, ModelReference, RunConfig, StageConfig } from './schema.js';
+import {
+  type ModelConfig,
+  type ModelReference,
+  type RunConfig,
+  type StageConfig,
+  scheduleEnds,
+} from './schema.js';
 import { partRows } from './shares.js';
 
 function checkModel(
@@ -148,6 +157,10 @@ function checkTraining(stage: StageConfig, path: Path, findings: Findings): void
   }
 }
 
+function longestRollout({ rollout: { sampling, max_new_tokens } }: StageConfig): number {
+  return max_new_tokens === null ? sampling.max_new_tokens : Math.max(...scheduleEnds(max_new_tokens));
+}
+
 /**
  * A builtin model has positions for so many tokens; longer sequences would be outside what it was made for.
  */
@@ -159,8 +172,8 @@ function checkLengths(name: string, stage: StageConfig, config: RunConfig, findi
   for (const dataset of new Set([train, ...(validation === null ? [] : [validation]), ...test])) {
     const data = config.data[dataset];
     if (data === undefined) continue;
-    const evaluated = dataset === train ? stage.rollout.sampling : stage.evaluation.sampling;
-    const longest = Math.max(data.max_tokens, data.max_prompt_tokens + evaluated.max_new_tokens);
+    const response = dataset === train ? longestRollout(stage) : stage.evaluation.sampling.max_new_tokens;
+    const longest = Math.max(data.max_tokens, data.max_prompt_tokens + response);
     if (longest <= limit) continue;
     findings.warn(
       ['data', dataset],
@@ -186,5 +199,9 @@ export function checkStage(
   checkTeacher(stage, path, findings);
   checkEvaluation(stage, path, findings);
   checkTraining(stage, path, findings);
+  checkBuffers(stage, path, findings);
+  checkCache(stage, path, findings);
+  checkSampledFrom(stage, path, findings);
+  checkSchedules(stage, path, findings);
   checkLengths(name, stage, config, findings);
 }

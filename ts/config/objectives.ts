@@ -6,34 +6,31 @@ export interface ObjectiveFacts {
   readonly target: boolean;
   /** It has an estimate at the token drawn, whose mean over the student's tokens is the loss of the state. */
   readonly sampled: boolean;
-  readonly params: readonly string[];
+  /** Parameters with their values when not given. */
+  readonly params: Readonly<Record<string, number>>;
 }
 
-const divergence = (...params: readonly string[]): ObjectiveFacts => ({
+const NONE: ObjectiveFacts = { teacher: false, critic: false, target: false, sampled: false, params: {} };
+
+const divergence = (params: ObjectiveFacts['params'] = {}): ObjectiveFacts => ({
+  ...NONE,
   teacher: true,
-  critic: false,
-  target: false,
-  sampled: false,
-  params: ['temperature', ...params],
+  params: { ...params, temperature: 1 },
 });
 
-/** The gap of the best critic of a class, which needs none that learns. */
-const exactMoment = (...params: readonly string[]): ObjectiveFacts => ({
-  ...divergence(),
-  sampled: true,
-  params,
-});
+const MOMENT: ObjectiveFacts = { ...NONE, teacher: true, sampled: true };
 
+/** Held against the worker's registry by a test over protocol/fixtures/objectives.json. */
 export const OBJECTIVES: Readonly<Record<string, ObjectiveFacts>> = {
-  cross_entropy: { teacher: false, critic: false, target: true, sampled: false, params: [] },
+  cross_entropy: { ...NONE, target: true },
   forward_kl: divergence(),
   reverse_kl: { ...divergence(), sampled: true },
-  jsd: divergence('beta'),
+  jsd: divergence({ beta: 0.5 }),
   tvd: divergence(),
-  skew_forward_kl: divergence('alpha'),
-  skew_reverse_kl: divergence('alpha'),
-  alpha_beta: divergence('alpha', 'beta'),
-  moment: { ...divergence(), critic: true, sampled: true, params: [] },
-  exact_moment_tanh: exactMoment('bound_value'),
-  exact_moment_mixture: exactMoment(),
+  skew_forward_kl: divergence({ alpha: 0.1 }),
+  skew_reverse_kl: divergence({ alpha: 0.1 }),
+  alpha_beta: divergence({ alpha: 0.5, beta: 0.5 }),
+  moment: { ...MOMENT, critic: true },
+  exact_moment_tanh: { ...MOMENT, params: { bound_value: 1 } },
+  exact_moment_mixture: MOMENT,
 };

@@ -4,6 +4,7 @@ export { type DatasetConfig, dataset } from './schema/data.js';
 export {
   type AdversaryConfig,
   type CriticConfig,
+  DEFAULT_PENALTY_TARGET,
   type IterationConfig,
   type MethodConfig,
   method,
@@ -35,4 +36,4 @@ export {
   stage,
   type TrainingConfig,
 } from './schema/stage.js';
-export type { TermConfig } from './schema/term.js';
+export { DEFAULT_RETURNS, type TermConfig } from './schema/term.js';

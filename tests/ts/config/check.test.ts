@@ -71,6 +71,18 @@ describe('methods', () => {
       'adversary.warmup_steps: the method has no critic to warm',
     ],
     [
+      `${METHOD}={adversary: {warmup_steps: 2}, critics: {on: {trained: false}, off: {trained: false}}}`,
+      'adversary.warmup_steps: no critic learns (trained: false), so there is none to warm up',
+    ],
+    [
+      `${METHOD}.terms.anchor={objective: alpha_beta, params: {alpha: 0.5, beta: -0.5}}`,
+      `${METHOD}.terms.anchor.params: alpha, beta and their sum must not be 0; the limits are forward_kl`,
+    ],
+    [
+      `${METHOD}.terms.on.params.gamma=0.9`,
+      `${METHOD}.terms.on.params.gamma: unknown parameter of moment "gamma"; there are none`,
+    ],
+    [
       'stages.teacher.method={extends: null, name: m, sources: {all: {from: dataset, share: 1}}, terms: {}}',
       'stages.teacher.method.sources.all: "all" stands for all parts',
     ],
@@ -203,6 +215,18 @@ describe('warnings', () => {
     ['stages.teacher.method.iteration.epochs=4', 'method.iteration: no effect: the method generates nothing'],
     ['stages.student.training.lr.warmup=20', '20 steps of warm-up are as many as the 20 of training'],
     ['data.more={source: "builtin:microtasks"}', 'data.more: no stage uses it'],
+    [
+      `${METHOD}.critics.on={trained: false, target_decay: 0.9}`,
+      'critics.on.target_decay: no effect: the critic never learns',
+    ],
+    [
+      `${METHOD}.critics.on={trained: false, gradient_penalty: 10}`,
+      'critics.on.gradient_penalty: no effect: the critic never learns',
+    ],
+    [
+      `${METHOD}.critics.on.gradient_penalty_target=1`,
+      'critics.on.gradient_penalty_target: no effect: `gradient_penalty` is 0',
+    ],
     [
       'models.tiny.arch.max_positions=64',
       'sequences may reach 512 tokens; the student of stage "student" has 64',

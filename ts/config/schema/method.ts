@@ -4,6 +4,9 @@ import { boundedSchedule, constant, countedSchedule } from './schedule.js';
 import { source } from './source.js';
 import { term } from './term.js';
 
+/** AdVIL's. */
+export const DEFAULT_PENALTY_TARGET = 0.4;
+
 const critic = z.strictObject({
   part: name.describe('Part of the batch on which the critic ascends, or all; P: one critic per policy'),
   head: z
@@ -40,7 +43,7 @@ const critic = z.strictObject({
     .number()
     .min(0)
     .max(1e6)
-    .default(0.4)
+    .default(DEFAULT_PENALTY_TARGET)
     .describe('Gradient norm that the penalty pulls to; R: AdVIL'),
   target_decay: z
     .number()

@@ -42,6 +42,9 @@ const returns = z
   .prefault({})
   .describe('Where `gradient` is not token: how later costs reach earlier tokens');
 
+/** What returns are where nothing is said. */
+export const DEFAULT_RETURNS: DeepReadonly<z.output<typeof returns>> = returns.parse({});
+
 export const term = z.strictObject({
   objective: z.string().min(1).max(64).describe('Name of an objective: cross_entropy, forward_kl, moment, …'),
   part: name.describe('A part of the batch, or all'),

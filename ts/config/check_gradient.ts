@@ -1,0 +1,156 @@
+import type { Findings, Path } from './findings.js';
+import { OBJECTIVES } from './objectives.js';
+import {
+  constantValue,
+  DEFAULT_RETURNS,
+  type MethodConfig,
+  type SourceConfig,
+  type StageConfig,
+  scheduleEnds,
+  type TermConfig,
+} from './schema.js';
+
+function sourcesOf(part: string, method: MethodConfig): readonly (readonly [string, SourceConfig])[] {
+  return Object.entries(method.sources).filter(([name]) => part === 'all' || part === name);
+}
+
+/** Keys that only policy gradients read. */
+function checkUnused(
+  { gamma, discount, gradient, returns }: TermConfig,
+  path: Path,
+  findings: Findings,
+): void {
+  if (gradient === 'token' && JSON.stringify(returns) !== JSON.stringify(DEFAULT_RETURNS)) {
+    findings.warn([...path, 'returns'], 'no effect with gradient: token; give return or reinforce');
+  }
+  if (discount === 'dropped' && (gradient === 'token' || gamma === 1)) {
+    const why =
+      gamma === 1 ? 'gamma is 1' : 'with gradient: token there are no returns, so gamma has none either';
+    findings.warn([...path, 'discount'], `no effect: ${why}`);
+  }
+}
+
+/** The distribution of states is the student's only on responses that the student draws, every time. */
+function checkRows(term: TermConfig, method: MethodConfig, path: Path, findings: Findings): void {
+  for (const [name, { from, probability }] of sourcesOf(term.part, method)) {
+    if (from !== 'student') {
+      findings.error(
+        [...path, 'part'],
+        `gradient ${term.gradient} needs responses that the student draws; those of "${name}" are from the ${from}`,
+      );
+    } else if (constantValue(probability) !== 1) {
+      findings.error(
+        [...path, 'gradient'],
+        `${term.gradient} needs responses that the student draws; "${name}" has the dataset's own in some steps: its probability is not constantly 1`,
+      );
+    }
+  }
+}
+
+function checkCosts(
+  { gradient, objective, params, returns }: TermConfig,
+  path: Path,
+  findings: Findings,
+): void {
+  const facts = OBJECTIVES[objective];
+  if (facts === undefined) return;
+  if (facts.target) {
+    findings.error(
+      [...path, 'gradient'],
+      `${objective} is about the next token, not about the state: it is no cost to hand back; give gradient: token`,
+    );
+    return;
+  }
+  if (gradient !== 'reinforce' && returns.costs !== 'sampled') return;
+  const at = gradient === 'reinforce' ? [...path, 'gradient'] : [...path, 'returns', 'costs'];
+  const instead = gradient === 'reinforce' ? 'give gradient: return' : 'give costs: exact';
+  if (!facts.sampled) {
+    const having = Object.keys(OBJECTIVES).filter((name) => OBJECTIVES[name]?.sampled);
+    findings.error(
+      at,
+      `${objective} has no estimate at one token; ${instead}, or an objective that has (${having.join(', ')})`,
+    );
+  } else if ((params.temperature ?? 1) !== 1) {
+    findings.error(at, `the estimate of ${objective} is for temperature 1; ${instead}, or that temperature`);
+  }
+}
+
+function checkReturns({ gradient, returns }: TermConfig, path: Path, findings: Findings): void {
+  const { norm, baseline, importance, ratio_limit, clip } = returns;
+  const at = [...path, 'returns'];
+  if (clip > 0 && importance !== 'token') {
+    findings.error([...at, 'clip'], 'clips the ratio of a token; it needs importance: token');
+  }
+  if (ratio_limit > 0 && importance === 'none') {
+    findings.error([...at, 'ratio_limit'], 'there is no weight to limit; give importance: token or sequence');
+  }
+  for (const [key, off, instead] of [
+    ['norm', norm === 'none', 'length'],
+    ['baseline', baseline === 'none', 'leave_one_out or whiten'],
+  ] as const) {
+    if (!off) continue;
+    findings.warn(
+      [...at, key],
+      `none: with ${gradient} a sum of costs pays for ending early, and responses may collapse; give ${instead}`,
+    );
+  }
+}
+
+/** Refuses returns without weights where responses may be another distribution's than the current student's. */
+function requireWeights(term: TermConfig, reasons: readonly string[], path: Path, findings: Findings): void {
+  if (term.gradient === 'token' || term.returns.importance !== 'none' || reasons.length === 0) return;
+  findings.error(
+    [...path, 'returns', 'importance'],
+    `responses are not drawn from the current student as it is (${reasons.join(', ')}); give importance: token or sequence`,
+  );
+}
+
+function staleReasons(term: TermConfig, method: MethodConfig): readonly string[] {
+  const sources = sourcesOf(term.part, method);
+  const { minibatches, epochs } = method.iteration;
+  const reasons = [
+    ['a mixture with the teacher', sources.some(([, { mixture }]) => constantValue(mixture) !== 0)],
+    ['replay', sources.some(([, { replay }]) => replay !== null)],
+    [`an iteration of ${minibatches * epochs} steps`, minibatches * epochs > 1],
+  ] as const;
+  return reasons.flatMap(([reason, holds]) => (holds ? [reason] : []));
+}
+
+/** Checks how a term's gradient goes through the distribution of states, as far as the method tells. */
+export function checkGradient(term: TermConfig, method: MethodConfig, path: Path, findings: Findings): void {
+  checkUnused(term, path, findings);
+  if (term.gradient === 'token') return;
+  checkRows(term, method, path, findings);
+  checkCosts(term, path, findings);
+  checkReturns(term, path, findings);
+  requireWeights(term, staleReasons(term, method), path, findings);
+}
+
+function samplingReasons({ sampling, temperature }: StageConfig['rollout']): readonly string[] {
+  const fixed = temperature === null ? sampling.temperature : constantValue(temperature);
+  const reasons = [
+    ['a temperature other than 1', fixed !== 1],
+    ['top_p', sampling.top_p < 1],
+    ['top_k', sampling.top_k > 0],
+    ['no_repeat_ngram_size', sampling.no_repeat_ngram_size > 0],
+    ['suppress_eos', sampling.suppress_eos],
+  ] as const;
+  return reasons.flatMap(([reason, holds]) => (holds ? [reason] : []));
+}
+
+/** Checks policy gradients against how the stage draws its responses. */
+export function checkSampledFrom(stage: StageConfig, path: Path, findings: Findings): void {
+  const { sampling, temperature } = stage.rollout;
+  const lowest = temperature === null ? [sampling.temperature] : scheduleEnds(temperature);
+  const terms = Object.entries(stage.method.terms).filter(([, { gradient }]) => gradient !== 'token');
+  for (const [name, term] of terms) {
+    const at = [...path, 'method', 'terms', name];
+    requireWeights(term, samplingReasons(stage.rollout), at, findings);
+    if (lowest.some((value) => value === 0)) {
+      findings.error(
+        [...at, 'gradient'],
+        `${term.gradient} needs responses that are drawn; at temperature 0 they are greedy`,
+      );
+    }
+  }
+}

@@ -1,0 +1,105 @@
+import type { Findings, Path } from './findings.js';
+import { constantValue, type MethodConfig, type SourceConfig, type StageConfig } from './schema.js';
+import { partRows } from './shares.js';
+
+/** Rounding of decimal shares such as 0.1 + 0.2 + 0.7. */
+const SHARE_TOLERANCE = 1e-6;
+
+function checkShares(sources: MethodConfig['sources'], path: Path, findings: Findings): void {
+  const shares = Object.values(sources).map(({ share }) => share);
+  const sum = shares.reduce((total, share) => total + share, 0);
+  if (shares.length === 0) findings.error(path, 'a method needs at least one source');
+  else if (Math.abs(sum - 1) > SHARE_TOLERANCE) {
+    findings.error(path, `the shares must sum to 1; they sum to ${Number(sum.toPrecision(6))}`);
+  }
+  if ('all' in sources)
+    findings.error([...path, 'all'], '"all" stands for all parts; name this one otherwise');
+}
+
+/** Keys that a source sets and that mean nothing where its responses come from, each with the reason. */
+function senseless(source: SourceConfig): readonly (readonly [keyof SourceConfig, string])[] {
+  const { from, probability, mixture, replay, max_staleness, cache } = source;
+  const keys = [
+    ['probability', constantValue(probability) !== 1, from === 'dataset', 'no model draws here'],
+    ['mixture', constantValue(mixture) !== 0, from !== 'student', 'the student does not draw here'],
+    ['replay', replay !== null, from !== 'student', 'the student does not draw here'],
+    ['max_staleness', max_staleness !== null, from !== 'student', 'only responses of the student age'],
+    ['cache', cache !== null, from !== 'teacher', 'the teacher does not draw here'],
+  ] as const;
+  return keys.flatMap(([key, given, wrong, why]) => (given && wrong ? [[key, why] as const] : []));
+}
+
+function checkReplay(source: SourceConfig, path: Path, findings: Findings): void {
+  if (source.replay === null || constantValue(source.replay.fresh) !== 1) return;
+  findings.warn(
+    [...path, 'replay', 'fresh'],
+    'at 1 every draw is new and nothing is replayed; give less, for example {kind: linear, from: 1, to: 0}',
+  );
+}
+
+/** An iteration's rollouts age by a step each step, and are all of one draw. */
+function checkIteration(source: SourceConfig, method: MethodConfig, path: Path, findings: Findings): void {
+  const { minibatches, epochs } = method.iteration;
+  const length = minibatches * epochs;
+  if (source.replay !== null && length > 1) {
+    findings.error(
+      [...path, 'replay'],
+      `an iteration of ${length} steps uses its own rollouts again already; replay needs minibatches: 1 and epochs: 1`,
+    );
+  }
+  if (source.max_staleness !== null && length - 1 > source.max_staleness) {
+    findings.error(
+      [...path, 'max_staleness'],
+      `the last step of an iteration learns from responses ${length - 1} steps old; allow that, or make minibatches × epochs at most ${source.max_staleness + 1}`,
+    );
+  }
+}
+
+/** Checks the parts of each batch: shares, and what means something for where responses come from. */
+export function checkSources(method: MethodConfig, path: Path, findings: Findings): void {
+  checkShares(method.sources, path, findings);
+  for (const [name, source] of Object.entries(method.sources)) {
+    const at = [...path, name];
+    for (const [key, why] of senseless(source)) {
+      findings.error([...at, key], `no effect with from: ${source.from}, as ${why}; leave it out`);
+    }
+    checkReplay(source, at, findings);
+    checkIteration(source, method, at, findings);
+  }
+}
+
+/** Checks buffers against the rows that a batch takes from them. */
+export function checkBuffers(stage: StageConfig, path: Path, findings: Findings): void {
+  const rows = partRows(stage.method.sources, stage.training.batch_size);
+  for (const [part, { replay, max_staleness }] of Object.entries(stage.method.sources)) {
+    if (replay === null) continue;
+    const each = rows.get(part) ?? 0;
+    const at = [...path, 'method', 'sources', part];
+    const room = Math.floor(replay.capacity / each);
+    if (room < 1) {
+      findings.error([...at, 'replay', 'capacity'], `a batch takes ${each} rows; keep at least as many`);
+    } else if (max_staleness !== null && max_staleness < room) {
+      findings.warn(
+        [...at, 'max_staleness'],
+        `nothing is replayed: in ${max_staleness} steps the student draws ${max_staleness * each} rows, and the buffer is never full; allow ${room} steps or more, or lower the capacity`,
+      );
+    }
+  }
+}
+
+/** A cached response is one for all steps; sampling that changes would make it another one. */
+export function checkCache(stage: StageConfig, path: Path, findings: Findings): void {
+  const changing = (['temperature', 'max_new_tokens'] as const).filter((key) => {
+    const schedule = stage.rollout[key];
+    return schedule !== null && constantValue(schedule) === null;
+  });
+  for (const [part, { from, cache }] of Object.entries(stage.method.sources)) {
+    if (from !== 'teacher' || cache === false) continue;
+    for (const key of changing) {
+      findings.error(
+        [...path, 'method', 'sources', part, 'cache'],
+        `one response a prompt is kept, and \`rollout.${key}\` changes from step to step; give cache: false, or a constant`,
+      );
+    }
+  }
+}
