@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> int:
         ask_for_death_signal()
 
     # Only now: importing torch takes a second and starts threads, which must inherit the blocked signals.
-    from py_worker.server.endpoint import take_curve_keys
+    from py_worker.server.endpoint import remove_socket_folder, take_curve_keys
     from py_worker.server.errors import ArgumentError
     from py_worker.server.worker import Worker
 
@@ -38,7 +38,11 @@ def main(arguments: list[str]) -> int:
         print(f"py_worker: {error}", file=sys.stderr)
         return EXIT_USAGE
     worker = Worker(endpoint, os.environ.pop("AMMD_TOKEN", ""), keys)
-    watch(None if controller is None else int(controller), worker.describe)
+    watch(
+        None if controller is None else int(controller),
+        worker.describe,
+        tidy=lambda: remove_socket_folder(endpoint),
+    )
     return worker.run()
 
 

@@ -1,8 +1,10 @@
 """Where the controller listens, and the keys for TCP."""
 
+import contextlib
 import struct
 from collections.abc import MutableMapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import zmq
 from zmq.utils import z85
@@ -14,6 +16,9 @@ HARD_MESSAGE_BYTES = 2 * MAX_FRAME_BYTES
 """libzmq drops the connection above this. Up to here an oversize frame is received and gets a typed error."""
 KEY_VARIABLES = ("AMMD_CURVE_SERVER_KEY", "AMMD_CURVE_PUBLIC_KEY", "AMMD_CURVE_SECRET_KEY")
 """Environment variables of the keys: a command line is visible to every user of the machine."""
+
+SOCKET_FOLDER_PREFIX = "ammd-"
+"""How the controller's folders for socket files begin (ts/worker/endpoint.ts)."""
 
 Dealer = zmq.Socket[bytes]
 
@@ -49,6 +54,21 @@ def take_curve_keys(endpoint: str, environment: MutableMapping[str, str]) -> Cur
     if zmq.curve_public(secret) != public:
         raise ArgumentError(f"{KEY_VARIABLES[1]} and {KEY_VARIABLES[2]} are not one pair")
     return CurveKeys(server, public, secret)
+
+
+def remove_socket_folder(endpoint: str) -> None:
+    """Removes the private folder that a controller made for its socket file and, killed, could not remove.
+
+    Nothing else goes: the folder must bear the controller's prefix and hold nothing but the socket.
+    """
+    if not endpoint.startswith("ipc://"):
+        return
+    socket = Path(endpoint.removeprefix("ipc://"))
+    if not socket.parent.name.startswith(SOCKET_FOLDER_PREFIX):
+        return
+    with contextlib.suppress(OSError):
+        socket.unlink(missing_ok=True)
+        socket.parent.rmdir()
 
 
 def _is_key(value: str) -> bool:

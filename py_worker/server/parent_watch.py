@@ -41,21 +41,32 @@ def ask_for_death_signal() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
-def watch(controller_pid: int | None, describe: Describe, leave: Callable[[int], None] = os._exit) -> None:
+def watch(
+    controller_pid: int | None,
+    describe: Describe,
+    *,
+    tidy: Callable[[], None] = lambda: None,
+    leave: Callable[[int], None] = os._exit,
+) -> None:
     """Starts the threads that end this process.
 
     Args:
         controller_pid: the controller's id when it is the parent; None when it is not, and only SIGTERM
             counts.
         describe: names the running operation.
+        tidy: removes what the controller would have removed, once it is gone.
         leave: ends the process at once with a status.
     """
+
+    def leave_orphaned() -> None:
+        _last_words("its controller is gone", describe)
+        tidy()
+        leave(EXIT_ORPHANED)
 
     def wait_for_signal() -> None:
         signal.sigwait({signal.SIGTERM})
         if _orphaned_soon(controller_pid):
-            _last_words("its controller is gone", describe)
-            leave(EXIT_ORPHANED)
+            leave_orphaned()
         else:
             _last_words("terminated by SIGTERM", describe)
             leave(EXIT_TERMINATED)
@@ -63,8 +74,7 @@ def watch(controller_pid: int | None, describe: Describe, leave: Callable[[int],
     def poll() -> None:
         while not _orphaned(controller_pid):
             time.sleep(POLL_S)
-        _last_words("its controller is gone", describe)
-        leave(EXIT_ORPHANED)
+        leave_orphaned()
 
     threading.Thread(target=wait_for_signal, name="sigterm", daemon=True).start()
     if controller_pid is not None:

@@ -140,8 +140,11 @@ child.wait()
 """
 
 
-def test_it_does_not_outlive_its_controller(controller: Controller, tmp_path: Path) -> None:
-    """The worker's parent is killed in the middle of an operation."""
+def test_it_does_not_outlive_its_controller(tmp_path: Path) -> None:
+    """The worker's parent is killed in the middle of an operation; nothing is left of its socket."""
+    folder = tmp_path / "ammd-Ab12Cd"
+    folder.mkdir()
+    controller = Controller(ipc_endpoint(folder))
     log = (tmp_path / "log").open("w")
     parent = subprocess.Popen(
         [sys.executable, "-c", GO_BETWEEN, *command(controller.endpoint)],
@@ -170,3 +173,5 @@ def test_it_does_not_outlive_its_controller(controller: Controller, tmp_path: Pa
     assert "its controller is gone" in text
     assert "running was measure, " in text
     assert "continue with: ammd resume runs/demo" in text
+    assert not folder.exists()
+    controller.close()

@@ -1,11 +1,13 @@
 """Keys for TCP, and a conversation under them."""
 
+from pathlib import Path
+
 import pytest
 import zmq
 from zmq.auth.thread import ThreadAuthenticator
 
 from py_worker.server.context import Progress
-from py_worker.server.endpoint import KEY_VARIABLES, take_curve_keys
+from py_worker.server.endpoint import KEY_VARIABLES, remove_socket_folder, take_curve_keys
 from py_worker.server.errors import ArgumentError
 from py_worker.server.hello import make_hello
 from py_worker.server.replies import Outbox
@@ -25,6 +27,28 @@ def test_an_endpoint_on_this_machine_needs_no_keys() -> None:
     variables, _ = environment()
     assert take_curve_keys("ipc:///tmp/x", variables) is None
     assert variables == {}, "they do not stay in the environment"
+
+
+def test_the_socket_of_a_controller_that_is_gone_is_removed_with_its_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "ammd-Ab12Cd"
+    folder.mkdir()
+    (folder / "worker.sock").touch()
+    remove_socket_folder(f"ipc://{folder}/worker.sock")
+    remove_socket_folder(f"ipc://{folder}/worker.sock")
+    remove_socket_folder("tcp://127.0.0.1:5555")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("folder", "others"), [("ammd-Ab12Cd", ["notes.txt"]), ("mine", [])])
+def test_a_folder_that_is_not_the_controllers_alone_stays(
+    tmp_path: Path, folder: str, others: list[str]
+) -> None:
+    place = tmp_path / folder
+    place.mkdir()
+    for name in others:
+        (place / name).touch()
+    remove_socket_folder(f"ipc://{place}/worker.sock")
+    assert [entry.name for entry in place.iterdir()] == others
 
 
 def test_tcp_without_keys_is_refused() -> None:
