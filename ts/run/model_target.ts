@@ -48,7 +48,7 @@ export function findModel(target: string, stage: string | undefined): ModelTarge
     });
   if (!existsSync(path.join(target, 'config.json')))
     throw new RunError('model_not_found', `${target} holds neither a run nor a model`, {
-      hint: 'a run folder has config.yaml and manifest.json, a model folder config.json',
+      hint: 'a run folder has config.yaml and config.sha256, a model folder config.json',
     });
   return { source: path.resolve(target), name: target, run: null };
 }

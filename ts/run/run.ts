@@ -165,10 +165,10 @@ async function runOpenStages({ folder, resolved, plan, options }: Run, session: 
 /** Says which stage failed and how to go on; what can be gone on from keeps its folder. */
 function stageFailure(cause: unknown, stage: string, folder: RunFolder): unknown {
   if (!(cause instanceof AmmdError) || cause instanceof RunError) return cause;
-  const begun = existsSync(folder.manifest);
+  const stays = existsSync(folder.manifest) || cause instanceof WorkerFailure;
   return new RunError('stage_failed', `stage ${stage}: ${cause.message}`, {
     cause,
-    ...(begun
+    ...(stays
       ? {
           hint: `${cause instanceof WorkerFailure ? 'go on' : 'when that is mended, go on'} with: ammd resume ${showPath(folder.path)}`,
         }

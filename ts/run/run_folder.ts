@@ -36,9 +36,12 @@ export class RunFolder {
     return path.join(this.path, 'results.md');
   }
 
-  /** Whether a run has begun here: one that fails before its first stage has loaded leaves no manifest. */
+  /**
+   * Whether there is a run to go on with. The hash is written last: with it the configuration is whole. The manifest
+   * comes with the first stage; a run without it, whose worker could not start, begins anew.
+   */
   holdsRun(): boolean {
-    return existsSync(this.config) && existsSync(this.manifest);
+    return existsSync(this.config) && existsSync(this.configHash);
   }
 
   stage(name: string): StageFolder {
@@ -125,7 +128,7 @@ export function openRunFolder(folder: string): RunFolder {
   const run = new RunFolder(folder);
   if (run.holdsRun()) return run;
   const missing = existsSync(folder)
-    ? 'holds no run (config.yaml and manifest.json are missing)'
+    ? 'holds no run (config.yaml and config.sha256 are missing)'
     : 'does not exist';
   throw new RunError('run_not_found', `${folder} ${missing}`, {
     hint: 'give the folder that `ammd train` printed, for example runs/quickstart-20260101-120000',

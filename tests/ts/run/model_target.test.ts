@@ -17,7 +17,7 @@ function runWith(...done: readonly string[]): RunFolder {
   const run = new RunFolder(path.join(folder, 'run'));
   mkdirSync(run.path);
   writeFileSync(run.config, configToYaml(resolveRun().config));
-  writeFileSync(run.manifest, '{}');
+  writeFileSync(run.configHash, 'hash');
   for (const name of done) writeFileSync(run.stage(name).make().done, '{}');
   return run;
 }

@@ -61,10 +61,24 @@ describe('resuming', () => {
   });
 });
 
-test('a worker that cannot start is told, and its log stays', async () => {
-  const out = path.join(scratch, 'new');
-  const failure = startRun(resolveConfig(TINY), out, options());
-  await expect(failure).rejects.toMatchObject({ code: 'worker_start' });
-  expect(existsSync(new RunFolder(out).workerLog)).toBe(true);
-  await expect(resumeRun(out, options())).rejects.toMatchObject({ code: 'run_not_found' });
+describe('a worker that cannot start', () => {
+  test('is told, and its log stays', async () => {
+    const out = path.join(scratch, 'new');
+    const failure = startRun(resolveConfig(TINY), out, options());
+    await expect(failure).rejects.toMatchObject({ code: 'worker_start' });
+    expect(existsSync(new RunFolder(out).workerLog)).toBe(true);
+  });
+
+  test('leaves a run that resume begins from scratch, and --out says so', async () => {
+    const out = path.join(scratch, 'new');
+    const start = () => startRun(resolveConfig(TINY), out, options());
+    await expect(start()).rejects.toMatchObject({ code: 'worker_start' });
+    await expect(start()).rejects.toMatchObject({
+      code: 'run_exists',
+      hint: expect.stringContaining(`ammd resume ${out}`),
+    });
+    events = [];
+    await expect(resumeRun(out, options())).rejects.toMatchObject({ code: 'worker_start' });
+    expect(events).toMatchObject([{ kind: 'run_started', stages: [{ name: 'teacher' }, { name: 'ammd' }] }]);
+  });
 });

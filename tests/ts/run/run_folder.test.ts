@@ -15,7 +15,7 @@ afterEach(() => process.chdir(home));
 const begun = (run: string) => {
   mkdirSync(run, { recursive: true });
   writeFileSync(path.join(run, 'config.yaml'), '');
-  writeFileSync(path.join(run, 'manifest.json'), '{}');
+  writeFileSync(path.join(run, 'config.sha256'), '');
 };
 
 describe('the folder of a new run', () => {
@@ -51,7 +51,7 @@ describe('the folder of a new run', () => {
 });
 
 describe('an existing run', () => {
-  test('has a config and a manifest', () => {
+  test('has a config and its hash', () => {
     const run = path.join(folder, 'run');
     expect(() => openRunFolder(run)).toThrow(`${run} does not exist`);
     mkdirSync(run);
