@@ -1,0 +1,76 @@
+"""A sum of costs pays for ending early: the collapse, and its cure, in a student that is trained."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from py_worker.data.batch import TokenBatch, collate
+from py_worker.losses.driver import student_backward
+from py_worker.losses.returns import Returns
+from py_worker.losses.scored import score_batch
+from py_worker.losses.terms import Term
+
+torch.set_num_threads(1)
+
+EOS, LIMIT, ROWS, STEPS = 0, 12, 32, 60
+TEACHER_LENGTH = sum(0.95**t for t in range(LIMIT))  # 9.2 tokens
+
+
+class Periodic:
+    """A policy whose logits depend on the position alone, with a period: `table [period, V]`."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, probabilities: list[list[float]]):
+        self.table = torch.tensor(probabilities, dtype=torch.float64).log()
+        self.vocab_size = self.table.shape[1]
+
+    def response_hidden(self, batch: TokenBatch) -> Tensor:
+        period = len(self.table)
+        return F.one_hot(batch.positions().step % period, period).to(self.table.dtype)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return hidden @ self.table
+
+    def draw(self, rows: int, generator: torch.Generator) -> list[list[int]]:
+        """Responses up to EOS or the limit."""
+        places = torch.arange(LIMIT) % len(self.table)
+        probabilities = self.table.detach()[places].softmax(-1)
+        tokens = torch.multinomial(probabilities, rows, True, generator=generator).T.tolist()
+        return [row[: row.index(EOS) + 1] if EOS in row else row for row in tokens]
+
+
+def length_after_training(returns: Returns | None) -> float:
+    """Mean length of the student's responses in the last ten steps.
+
+    The teacher alternates between two tokens and the student, with one state, cannot: each position costs
+    something, whatever it learns. Both end with probability 0.05 at first.
+    """
+    teacher = Periodic([[0.05, 0.76, 0.095, 0.095], [0.05, 0.095, 0.76, 0.095]])
+    student = Periodic([[0.05, 0.95 / 3, 0.95 / 3, 0.95 / 3]])
+    student.table.requires_grad_()
+    optimizer = torch.optim.SGD([student.table], lr=1.0)
+    generator = torch.Generator().manual_seed(0)
+    lengths = []
+    for _ in range(STEPS):
+        responses = student.draw(ROWS, generator)
+        lengths.append(sum(map(len, responses)) / ROWS)
+        rows = [[1, *response] for response in responses]
+        batch = collate(rows, [1] * ROWS, ["on"] * ROWS, range(ROWS), EOS, "cpu")
+        scored = score_batch(batch, teacher=teacher, student=student)
+        term = Term("on", "exact_moment_tanh", "on", returns=returns)
+        student_backward(student, scored, [term], teacher=teacher)
+        optimizer.step()
+        optimizer.zero_grad()
+    return sum(lengths[-10:]) / 10
+
+
+@pytest.mark.parametrize("returns", [Returns(), Returns(baseline="leave_one_out"), Returns("reinforce")])
+def test_sums_of_costs_teach_to_stop_early(returns):
+    assert length_after_training(returns) < 2.0
+
+
+@pytest.mark.parametrize("returns", [None, Returns(norm="length", baseline="leave_one_out")])
+def test_means_of_costs_with_a_baseline_do_not(returns):
+    assert abs(length_after_training(returns) - TEACHER_LENGTH) < 1.0
