@@ -1,10 +1,13 @@
-import { readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { type Definition, definitionHash } from '../../protocol/definition.js';
 import { emitMarkdown } from '../../protocol/emit_markdown.js';
 import { emitPython } from '../../protocol/emit_python.js';
 import { emitTypeScript } from '../../protocol/emit_typescript.js';
 import { PROTOCOL_HASH, PROTOCOL_VERSION } from '../../ts/wire/protocol.gen.js';
+import { temporaryFolder } from '../ts/bootstrap/temporary_folder.js';
 
 const definition = JSON.parse(readFileSync('protocol/protocol.json', 'utf8')) as Definition;
 const REFERENCES = /\[([A-Za-z]+)\]\(#/g;
@@ -25,6 +28,18 @@ describe('generated files', () => {
     }
   });
 });
+
+test('npm run generate works where what was generated does not compile', () => {
+  const folder = temporaryFolder({ 'ts/wire/protocol.gen.ts': 'export const broken: number = "text";' });
+  mkdirSync(join(folder, 'py_worker/server'), { recursive: true });
+  for (const name of ['package.json', 'tsconfig.json', 'protocol', 'configs', 'ts/common', 'ts/config'])
+    cpSync(name, join(folder, name), { recursive: true });
+  symlinkSync(resolve('node_modules'), join(folder, 'node_modules'));
+  writeFileSync(join(folder, 'configs/REFERENCE.md'), 'old');
+  execFileSync('npm', ['run', 'generate'], { cwd: folder, stdio: 'pipe' });
+  for (const file of ['ts/wire/protocol.gen.ts', 'configs/REFERENCE.md'])
+    expect(readFileSync(join(folder, file), 'utf8')).toBe(readFileSync(file, 'utf8'));
+}, 60_000);
 
 describe('definitionHash', () => {
   test('is in the generated code', () => {
