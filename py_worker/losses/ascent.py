@@ -11,6 +11,7 @@ from py_worker.losses.driver import default_chunk_size
 from py_worker.losses.scored import ScoredBatch
 from py_worker.models.critic import Critic
 from py_worker.models.policy import Policy
+from py_worker.models.spec import CriticSpec
 
 SMALLEST_TV = 1e-6
 """Mean total variation below which tightness is undefined (nan): it would be a ratio of rounding errors."""
@@ -42,7 +43,8 @@ def critic_backward(
     """Accumulates on the critic the gradient of minus its objective, a mean over the part's tokens.
 
     The objective is the mean of `Δ_f`; for the bounds `mixture` and `student` it is the mean of
-    `Δ_f − ½ E_μ f²` with `f` before clipping, whose maximiser is `(π* − π_θ)/μ` (derived).
+    `Δ_f − ½ E_μ f²` with `f` before clipping, whose maximiser is `(π* − π_θ)/μ` (derived). A gradient
+    penalty is taken from that; see `_gradient_penalty`.
 
     Args:
         critic: to be trained by one ascent step.
@@ -55,7 +57,8 @@ def critic_backward(
         tick: called before each chunk; may raise to stop.
 
     Returns:
-        Device scalars. `gap`: mean `Δ_f` of the bounded critic; `objective`. With diagnostics `tv`;
+        Device scalars. `gap`: mean `Δ_f` of the bounded critic; `objective`, without the gradient penalty;
+        with one `gradient_penalty` and `feature_gradient_norm`. With diagnostics `tv`;
         `tightness`, `ΣΔ_f / (2B·ΣTV)`, at most 1, nan where both policies agree; for penalties
         `optimality`, the objective over its largest possible value; `value_rms` and `saturated` (share of
         `|f| > 0.95·B`) under μ; `value_max`. Empty when the part has no tokens.
@@ -85,21 +88,39 @@ def critic_backward(
 def _chunk_backward(
     critic: Critic, features: Tensor, densities: _Densities, tokens: int, sums: DeviceSums, diagnostics: bool
 ) -> None:
-    raw = critic.raw(features)
+    spec = critic.spec
+    inputs = critic.inputs(features).requires_grad_(spec.gradient_penalty > 0.0)
+    raw = critic.head(inputs)
     bounded = critic.bounded(raw)
     difference = densities.teacher - densities.student
-    bound = critic.spec.bound
-    if bound == "tanh":
-        objective = (difference * bounded).sum()
-    else:
-        # The unclipped values: a clipped one would have no gradient to come back by.
-        objective = (difference * raw - 0.5 * densities.measure(bound) * raw.square()).sum()
-    torch.autograd.backward(objective / -tokens)
+    # Under a penalty ½ E_μ f² the unclipped values: a clipped one would have no gradient to come back by.
+    objective = gap = (difference * (bounded if spec.bound == "tanh" else raw)).sum()
+    if spec.bound != "tanh":
+        objective = gap - (0.5 * densities.measure(spec.bound) * raw.square()).sum()
     sums.add("objective", objective)
+    if spec.gradient_penalty > 0.0:
+        objective = objective - _gradient_penalty(gap, inputs, spec, sums)
+    torch.autograd.backward(objective / -tokens)
     with torch.no_grad():
         sums.add("gap", difference * bounded)
         if diagnostics:
-            _add_statistics(critic, bounded, difference, densities.measure(bound), sums)
+            _add_statistics(critic, bounded, difference, densities.measure(spec.bound), sums)
+
+
+def _gradient_penalty(gap: Tensor, inputs: Tensor, spec: CriticSpec, sums: DeviceSums) -> Tensor:
+    """`weight · Σ_s (‖∇_x Δ_f(s)‖ − target)²` over the positions of a chunk, differentiable (as in AdVIL).
+
+    Our choices: x is what the head sees, the normalised features, so that the model's scale does not matter;
+    the scalar is the position's moment gap with constant policies, since that is what the student descends
+    and what a value added to all tokens of a state does not change. It shrinks with `π* − π_θ`: a target
+    over 0 asks for steeper values where the policies nearly agree.
+    """
+    (gradient,) = torch.autograd.grad(gap, inputs, create_graph=True)
+    norms: Tensor = torch.linalg.vector_norm(gradient, dim=-1)
+    penalty = spec.gradient_penalty * (norms - spec.gradient_penalty_target).square().sum()
+    sums.add("feature_gradient_norm", norms)
+    sums.add("gradient_penalty", penalty)
+    return penalty
 
 
 def _add_statistics(
@@ -118,7 +139,8 @@ def _add_statistics(
 def _metrics(critic: Critic, sums: DeviceSums, tokens: int) -> dict[str, Tensor]:
     if "gap" not in sums:
         return {}
-    metrics = {name: sums.mean(name, tokens) for name in ("gap", "objective")}
+    always = ("gap", "objective", "gradient_penalty", "feature_gradient_norm")
+    metrics = {name: sums.mean(name, tokens) for name in always if name in sums}
     if "tv" not in sums:
         return metrics
     metrics |= {name: sums.mean(name, tokens) for name in ("tv", "saturated")}

@@ -14,6 +14,7 @@ from torch.nn.utils import skip_init
 
 from py_worker.models.policy import Policy
 from py_worker.models.spec import CriticSpec
+from py_worker.models.spectral_norm import advance_spectra, normalize_spectra
 
 INITIAL_SCALE = 0.1
 """Standard deviation of the pre-bound values at the start: near 0, so that the first steps are small, and not
@@ -32,10 +33,14 @@ class Critic(nn.Module):
         self.spec = spec
         self.head = head
 
+    def inputs(self, features: Tensor) -> Tensor:
+        """What the head sees of features `[N, H]`: mean 0, variance 1, no gradient back to the features."""
+        own = next(self.parameters()).dtype
+        return F.layer_norm(features.detach().to(own), features.shape[-1:])
+
     def raw(self, features: Tensor) -> Tensor:
         """Values before the bound: features `[N, H]` (their gradient is stopped) to float32 `[N, V]`."""
-        own = next(self.parameters()).dtype
-        values: Tensor = self.head(F.layer_norm(features.detach().to(own), features.shape[-1:]))
+        values: Tensor = self.head(self.inputs(features))
         return values
 
     def bounded(self, raw: Tensor) -> Tensor:
@@ -47,6 +52,21 @@ class Critic(nn.Module):
         """`f(s, ·)` `[N, V]` in `[−B, B]`, float32, for features `[N, H]`."""
         return self.bounded(self.raw(features))
 
+    def follow_update(self, applied: Tensor) -> None:
+        """Brings the spectral norms up to the weights, once after each update of them.
+
+        Args:
+            applied: device scalar, 0 where the update was skipped: then nothing changes.
+        """
+        advance_spectra(self.head, applied)
+
+    @torch.no_grad()
+    def average_in(self, other: "Critic", decay: float, applied: Tensor) -> None:
+        """Moves the weights to `decay · own + (1 − decay) · other`, if the device scalar `applied` is 1."""
+        for own, new in zip(self.parameters(), other.parameters(), strict=True):
+            own.lerp_(new, (1.0 - decay) * applied.to(own.dtype))
+        self.follow_update(applied)
+
 
 class BilinearHead(nn.Module):
     """`q(h) · ê_y / √d + b_y`, with `q` a two-layer perceptron.
@@ -55,6 +75,11 @@ class BilinearHead(nn.Module):
     that its scale in the model does not matter while the relative lengths of its rows stay. Centring takes
     the same value from every token of a state, which no moment gap can see. The table is neither copied nor
     changed: mean and scale are applied on the side of `q`.
+
+    Under spectral norm both layers of `q` have largest singular value 1 and the table, frozen, stays as it
+    is. With gelu's slope of at most 1.13, `f(·, y)` before the bound is then Lipschitz in the normalised
+    features with `1.13 · ‖ê_y‖/√d`: 1.13 in the root mean square over tokens, more for tokens with a long
+    embedding (derived). Its size is not bounded by that: `b_y` and the layers' biases are free.
     """
 
     embedding: Tensor
@@ -121,12 +146,26 @@ CRITIC_HEADS: dict[str, HeadBuilder] = {"bilinear": _bilinear, "linear": _linear
 def build_critic(spec: CriticSpec, policy: Policy) -> Critic:
     """A critic on the last hidden states of `policy` (the one that `spec.features` names), on its device.
 
+    Two built from the same are equal bit for bit.
+
     Raises:
-        ValueError: unknown head, or a bound that is not positive.
+        ValueError: unknown head, or a number out of its range.
     """
     if spec.head not in CRITIC_HEADS:
         raise ValueError(f"unknown critic head {spec.head!r}: use one of {', '.join(sorted(CRITIC_HEADS))}")
+    _check_numbers(spec)
+    generator = torch.Generator().manual_seed(spec.seed)
+    head = CRITIC_HEADS[spec.head](policy, spec, generator)
+    if spec.spectral_norm:
+        normalize_spectra(head, generator)
+    return Critic(head, spec).to(policy.device)
+
+
+def _check_numbers(spec: CriticSpec) -> None:
     if not spec.bound_value > 0.0:
         raise ValueError(f"a critic's bound_value must be positive, not {spec.bound_value}")
-    generator = torch.Generator().manual_seed(spec.seed)
-    return Critic(CRITIC_HEADS[spec.head](policy, spec, generator), spec).to(policy.device)
+    for name in ("gradient_penalty", "gradient_penalty_target"):
+        if not getattr(spec, name) >= 0.0:
+            raise ValueError(f"a critic's {name} must not be negative: {getattr(spec, name)}")
+    if spec.target_decay is not None and not 0.0 <= spec.target_decay <= 1.0:
+        raise ValueError(f"a critic's target_decay must lie in [0, 1], not {spec.target_decay}")

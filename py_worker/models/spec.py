@@ -81,11 +81,12 @@ class CriticSpec:
             student.
         bound_value: B. Under `mixture` the maximiser lies in [−2, 2], so 2 loses nothing.
         seed: of the weights.
-        spectral_norm: keep the largest singular value of each weight matrix at 1.
-        gradient_penalty: weight of the penalty on the critic's gradient; 0 is off.
+        spectral_norm: keep the largest singular value of each trained weight matrix near 1.
+        gradient_penalty: weight of the penalty on the gradient of a state's moment gap with respect to the
+            normalised features; 0 is off (AdVIL: 10).
         gradient_penalty_target: gradient norm that the penalty pulls to (AdVIL: 0.4).
-        target_decay: the student sees an average of the critic's weights that decays by this a turn; None:
-            the critic itself.
+        target_decay: the student sees an average of the critic's weights that decays by this a turn, from the
+            critic's first weights on; None: the critic itself. 0 is the critic too, 1 its first weights.
     """
 
     head: str = "bilinear"
@@ -104,7 +105,8 @@ class CriticSpec:
 class OptimizerSpec:
     """AdamW; the learning rate comes with each step. Weight decay is decoupled (not on norms and biases).
 
-    `optimistic`: each update is twice the present one minus the one before (Daskalakis et al. 2018).
+    `optimistic`: each update is twice the present one minus the one before (Daskalakis et al. 2018). It
+    steadies a game where momentum is low: on `min_x max_y xy` it converges with beta1 0, not with 0.9.
     """
 
     beta1: float = 0.9

@@ -22,9 +22,14 @@ def run(session: Session, args: LoadCriticArgs, context: OperationContext) -> Lo
     if args.critic in session.critics:
         raise ArgumentError(f"critic: {args.critic!r} is loaded already; send reset first")
     roles = {name: session.role(name).policy for name in ("teacher", "student")}
+    spec = critic_spec(args.spec)
     with argument_errors():
-        critic = build_critic(critic_spec(args.spec), roles[args.spec.features])
+        critic = build_critic(spec, roles[spec.features])
         optimizer = Optimizer(critic.named_parameters(), optimizer_spec(args.optimizer))
+        # Built again rather than copied: it begins equal, and shares the teacher's table.
+        average = None if spec.target_decay is None else build_critic(spec, roles[spec.features])
+    if average is not None:
+        average.requires_grad_(False)
     context.commit()
-    session.critics[args.critic] = TrainedCritic(critic, optimizer)
+    session.critics[args.critic] = TrainedCritic(critic, optimizer, average)
     return LoadCriticResult(parameters=sum(parameter.numel() for parameter in critic.parameters()))

@@ -25,7 +25,7 @@ def run(session: Session, args: StepCriticArgs, context: OperationContext) -> St
         metrics = _gradients(session, args, context, scored, critics)
         context.commit()
         for name, trained in critics.items():
-            metrics[name] |= trained.optimizer.step(lr=args.lr, clip_norm=args.clip_norm)
+            metrics[name] |= _update(trained, args)
     finally:
         for trained in critics.values():
             trained.optimizer.discard_gradients()
@@ -55,6 +55,16 @@ def _gradients(
             )
             for update in args.updates
         }
+
+
+def _update(trained: TrainedCritic, args: StepCriticArgs) -> dict[str, Tensor]:
+    """Weights, then what follows them: spectral norms and the average. A skipped update moves none of it."""
+    metrics = trained.optimizer.step(lr=args.lr, clip_norm=args.clip_norm)
+    applied, decay = 1.0 - metrics["skipped"], trained.critic.spec.target_decay
+    trained.critic.follow_update(applied)
+    if trained.average is not None and decay is not None:
+        trained.average.average_in(trained.critic, decay, applied)
+    return metrics
 
 
 def _record(session: Session, args: StepCriticArgs, metrics: dict[str, dict[str, Tensor]]) -> None:

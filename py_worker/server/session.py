@@ -45,25 +45,34 @@ class Role:
         engine: generates from it.
         optimizer: for a role that is trained.
         version: counts optimizer steps; monotone, also over restarts.
+        weights_hash: of a role that is not trained; None until something needs it.
     """
 
     policy: "Policy"
     engine: "Engine"
     optimizer: "Optimizer | None" = None
     version: int = 0
+    weights_hash: str | None = None
 
 
 @dataclass(frozen=True)
 class TrainedCritic:
-    """A critic with its optimizer."""
+    """A critic with its optimizer.
+
+    Attributes:
+        critic: the one that ascends; the critic's metrics are about it.
+        optimizer: of its weights.
+        average: exponential average of its weights, one move a turn; None where its target_decay is off.
+    """
 
     critic: "Critic"
     optimizer: "Optimizer"
+    average: "Critic | None" = None
 
     @property
     def for_student(self) -> "Critic":
         """Whose values the student's objective takes."""
-        return self.critic
+        return self.critic if self.average is None else self.average
 
 
 @dataclass

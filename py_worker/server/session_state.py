@@ -21,21 +21,20 @@ if TYPE_CHECKING:
     from py_worker.models.optimizer import Optimizer
 
 FORMAT: Final = 1
-_MOMENTS: Final = ("exp_avg", "exp_avg_sq")
 _ROWS: Final = ("prompts", "tokens", "log_probs")
 """Fields of a rollout that have one array per row."""
 
 
 @dataclass(frozen=True)
 class _Trained:
-    """A module with the optimizer that trains it."""
+    """A module that training changes, with its optimizer where it has one."""
 
     module: nn.Module
     optimizer: "Optimizer | None"
 
 
 def take_snapshot(session: Session) -> Snapshot:
-    """Copies to host memory: student, critics, their optimizers, policy version and kept rollouts."""
+    """Copies to host memory: student, critics and averages, optimizers, policy version, kept rollouts."""
     tensors: dict[str, dict[str, Tensor]] = {"rollouts": {}}
     for name, trained in _trained(session).items():
         tensors[name] = _copies(_module_tensors(trained.module))
@@ -117,6 +116,8 @@ def _trained(session: Session) -> dict[str, _Trained]:
         parts["student"] = _Trained(student.policy.module, student.optimizer)
     for name, critic in session.critics.items():
         parts[f"critic.{name}"] = _Trained(critic.critic, critic.optimizer)
+        if critic.average is not None:
+            parts[f"critic.{name}.average"] = _Trained(critic.average, None)
     return parts
 
 
@@ -158,15 +159,10 @@ def _check_module(what: str, found: Mapping[str, Tensor], expected: Mapping[str,
 
 
 def _check_moments(what: str, found: Mapping[str, Tensor], optimizer: "Optimizer") -> None:
-    """An optimizer has state for those parameters only that were stepped."""
-    stepped = {key.rpartition(".")[0] for key in found}
-    unknown = stepped - set(optimizer.parameters)
-    expected = {f"{name}.{moment}" for name in stepped for moment in (*_MOMENTS, "step")}
-    _require_names(what, set(found) | unknown, expected - unknown)
-    for name in stepped:
-        shapes = {tuple(found[f"{name}.{moment}"].shape) for moment in _MOMENTS}
-        if shapes != {tuple(optimizer.parameters[name].shape)}:
-            raise CheckpointError(f"{what}: the moments of {name} have another shape than the parameter")
+    try:
+        optimizer.check_state_tensors(found)
+    except ValueError as error:
+        raise CheckpointError(f"{what}: {error}; load the model and optimizer it was made with") from error
 
 
 def _pack(handle: str, rollout: Rollout) -> dict[str, Tensor]:

@@ -111,8 +111,50 @@ def test_values_cover_the_shared_vocabulary_only():
 
 @pytest.mark.parametrize(
     ("spec", "message"),
-    [(CriticSpec(head="tree"), "bilinear, linear, mlp"), (CriticSpec(bound_value=0.0), "positive")],
+    [
+        (CriticSpec(head="tree"), "bilinear, linear, mlp"),
+        (CriticSpec(bound_value=0.0), "positive"),
+        (CriticSpec(gradient_penalty=-1.0), "gradient_penalty must not be negative: -1"),
+        (CriticSpec(gradient_penalty_target=-1.0), "gradient_penalty_target"),
+        (CriticSpec(target_decay=1.5), r"target_decay must lie in \[0, 1\], not 1.5"),
+    ],
 )
 def test_bad_specifications_are_named(spec, message):
     with pytest.raises(ValueError, match=message):
         build_critic(spec, tiny_policy())
+
+
+def test_two_built_from_the_same_are_equal():
+    """An average begins as the critic without a copy."""
+    policy = tiny_policy()
+    for features in ("teacher", "student"):
+        spec = CriticSpec(features=features, spectral_norm=True)
+        first, again = build_critic(spec, policy), build_critic(spec, policy)
+        state = first.state_dict()
+        assert state.keys() == again.state_dict().keys()
+        assert all(torch.equal(value, again.state_dict()[name]) for name, value in state.items())
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.9, 1.0])
+def test_an_average_moves_by_its_decay_unless_the_update_was_skipped(decay):
+    policy = tiny_policy()
+    average, critic = (build_critic(CriticSpec(seed=seed), policy) for seed in (1, 2))
+    average.requires_grad_(False)
+    before = {name: p.clone() for name, p in average.named_parameters()}
+    average.average_in(critic, decay, torch.zeros(()))
+    assert all(torch.equal(p, before[name]) for name, p in average.named_parameters())
+    average.average_in(critic, decay, torch.ones(()))
+    for (name, own), new in zip(average.named_parameters(), critic.parameters(), strict=True):
+        expected = decay * before[name] + (1 - decay) * new.detach()
+        torch.testing.assert_close(own, expected, rtol=1e-6, atol=1e-8)
+        assert decay > 0.0 or torch.equal(own, new)
+        assert decay < 1.0 or torch.equal(own, before[name])
+
+
+def test_the_spectral_norms_of_an_average_follow_its_own_weights():
+    policy = tiny_policy()
+    average, critic = (build_critic(CriticSpec(seed=seed, spectral_norm=True), policy) for seed in (1, 2))
+    for _ in range(60):
+        average.average_in(critic, 0.9, torch.ones(()))
+    for layer in (average.head.inner, average.head.outer):
+        assert float(torch.linalg.matrix_norm(layer.weight.detach(), 2)) == pytest.approx(1.0, abs=0.01)

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from py_worker import ops
 
 OPERATORS = (
     "_local_scalar_dense",
@@ -47,3 +49,24 @@ def no_read_back() -> Iterator[None]:
             patch.setattr(Tensor, name, _refusing(name))
         with _WatchedOperators():
             yield
+
+
+STEP_OPERATIONS: Final = ("build", "score", "step_critic", "step_student", "end_step")
+
+
+def watch_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Puts the operations of a step, after the rollout, under the watch."""
+    find = ops.find
+
+    def watched(op: str) -> ops.Run:
+        run = find(op)
+        if op not in STEP_OPERATIONS:
+            return run
+
+        def under_watch(*args: Any) -> Any:
+            with no_read_back():
+                return run(*args)
+
+        return under_watch
+
+    monkeypatch.setattr(ops, "find", watched)

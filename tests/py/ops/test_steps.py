@@ -10,10 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from py_worker import ops
 from py_worker.losses.scored import ScoredBatch
 from tests.py.ops.local_worker import LocalWorker
-from tests.py.ops.read_back import no_read_back
+from tests.py.ops.read_back import no_read_back, watch_steps
 from tests.py.ops.scene import (
     ADAMW,
     critic_spec,
@@ -157,20 +156,7 @@ def test_fine_tuning_needs_neither_teacher_nor_score(empty: LocalWorker) -> None
 def test_nothing_on_the_training_path_waits_for_the_device(
     worker: LocalWorker, monkeypatch: pytest.MonkeyPatch, graph: bool
 ) -> None:
-    find = ops.find
-
-    def watched(op: str) -> ops.Run:
-        run = find(op)
-        if op not in ("build", "score", "step_critic", "step_student", "end_step"):
-            return run
-
-        def under_watch(*args: Any) -> Any:
-            with no_read_back():
-                return run(*args)
-
-        return under_watch
-
-    monkeypatch.setattr(ops, "find", watched)
+    watch_steps(monkeypatch)
     for step in range(2):
         run_step(worker, step, graph=graph, micro_batch=0 if graph else 3)
 
