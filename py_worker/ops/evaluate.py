@@ -3,6 +3,7 @@
 from py_worker.metrics import METRICS
 from py_worker.ops.specs import sampling_of
 from py_worker.ops.texts import prompt_text, response_texts
+from py_worker.rollout.mixture import Mixture
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError
 from py_worker.server.protocol_gen import EvaluateArgs, EvaluateResult, SampleText
@@ -17,7 +18,7 @@ def run(session: Session, args: EvaluateArgs, context: OperationContext) -> Eval
     _check_references(args, references)
     prompts = [dataset.row(row).prompt for row in args.rows]
     drawn = role.engine.generate(
-        role.policy, prompts, args.rows, sampling_of(args.sampling), args.seed, context.check
+        Mixture.of(role.policy), prompts, args.rows, sampling_of(args.sampling), args.seed, context.check
     )
     texts = response_texts(role.policy, drawn.tokens, drawn.ended)
     return EvaluateResult(

@@ -1,8 +1,9 @@
-"""Draws responses from a policy and keeps them under a handle."""
+"""Draws responses from a policy, or from a mixture of both, and keeps them under a handle."""
 
 import numpy as np
 
-from py_worker.ops.specs import sampling_of
+from py_worker.ops.specs import given, sampling_of
+from py_worker.rollout.engine import Engine, Mixture, select_engine
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError
 from py_worker.server.held import Rollout
@@ -12,14 +13,14 @@ from py_worker.server.session import Session
 
 def run(session: Session, args: GenerateArgs, context: OperationContext) -> GenerateResult:
     """One response per row; the random numbers are keyed by seed, sample id and position."""
-    if len(args.rows) != len(args.sample_ids):
-        raise ArgumentError(f"sample_ids: {len(args.sample_ids)} of them for {len(args.rows)} rows; one each")
+    _check(args)
     session.handles.require_free(args.out)
     role, dataset = session.role(args.role), session.rows_of(args.dataset, args.rows)
     prompts = [np.array(dataset.row(row).prompt) for row in args.rows]
-    drawn = role.engine.generate(
-        role.policy, prompts, args.sample_ids, sampling_of(args.sampling), args.seed, context.check
-    )
+    engine, mixture = _source(session, args)
+    sampling = sampling_of(args.sampling)
+
+    drawn = engine.generate(mixture, prompts, args.sample_ids, sampling, args.seed, context.check)
     rollout = Rollout(
         sample_ids=tuple(args.sample_ids),
         prompts=tuple(prompts),
@@ -38,3 +39,19 @@ def run(session: Session, args: GenerateArgs, context: OperationContext) -> Gene
         cached=0,
         policy_version=role.version,
     )
+
+
+def _check(args: GenerateArgs) -> None:
+    if len(args.rows) != len(args.sample_ids):
+        raise ArgumentError(f"sample_ids: {len(args.sample_ids)} of them for {len(args.rows)} rows; one each")
+    if given(args.mixture) and args.role != "student":
+        raise ArgumentError("mixture: only the student's responses can be mixed; leave it out, or set role")
+
+
+def _source(session: Session, args: GenerateArgs) -> tuple[Engine, Mixture]:
+    """What the responses are drawn from, and an engine that serves all of it."""
+    role, share = session.role(args.role), given(args.mixture)
+    if not share:
+        return role.engine, Mixture.of(role.policy)
+    mixture = Mixture.blend(role.policy, session.role("teacher").policy, share)
+    return select_engine(*mixture.policies).engine, mixture

@@ -18,7 +18,7 @@ from py_worker.losses.moment import moment_gap
 from py_worker.losses.scored import score_batch
 from py_worker.models.critic import Critic
 from py_worker.models.policy import Policy
-from py_worker.rollout.engine import Engine, Sampling
+from py_worker.rollout.engine import Engine, Mixture, Sampling
 from py_worker.server.protocol_gen import Check
 from py_worker.server.session import RoleName
 
@@ -116,7 +116,7 @@ def generation_agrees(
 ) -> Check:
     """Log-probabilities that come with drawn tokens are those that scoring finds for them."""
     drawn = engine.generate(
-        policy, prompts, range(len(prompts)), Sampling(max_new_tokens=DRAWN_TOKENS), 0, tick
+        Mixture.of(policy), prompts, range(len(prompts)), Sampling(max_new_tokens=DRAWN_TOKENS), 0, tick
     )
     rows = [np.concatenate(pair) for pair in zip(prompts, drawn.tokens, strict=True)]
     batch = collate(

@@ -1,23 +1,24 @@
 """Generation engines: their interface, their registry, and the choice between them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
 from py_worker.rollout.errors import RolloutError, UnsupportedModelError
 from py_worker.rollout.forward import ForwardEngine
+from py_worker.rollout.mixture import Mixture
 from py_worker.rollout.native import NativeEngine
 from py_worker.rollout.rollouts import GenerationPolicy, Rollouts, Tick, TokenArray
 from py_worker.rollout.sampling import Sampling
 
-__all__ = ["AUTO", "ENGINES", "Engine", "Rollouts", "Sampling", "Selection", "select_engine"]
+__all__ = ["AUTO", "ENGINES", "Engine", "Mixture", "Rollouts", "Sampling", "Selection", "select_engine"]
 
 AUTO = "auto"
 
 
 class Engine(Protocol):
-    """Draws responses from a policy."""
+    """Draws responses from a policy, or from a mixture of policies."""
 
     @property
     def name(self) -> str:
@@ -30,7 +31,7 @@ class Engine(Protocol):
 
     def generate(
         self,
-        policy: GenerationPolicy,
+        mixture: Mixture,
         prompts: Sequence[TokenArray],
         sample_ids: Sequence[int],
         sampling: Sampling,
@@ -43,7 +44,7 @@ class Engine(Protocol):
         response does not depend on the other prompts, nor (up to rounding) on the engine.
 
         Args:
-            policy: model to draw from; dropout is off while it generates.
+            mixture: what to draw from; dropout is off meanwhile.
             prompts: token ids, each prompt at least one.
             sample_ids: identity of each sample; two rows with one id draw the same numbers.
             sampling: settings.
@@ -51,7 +52,7 @@ class Engine(Protocol):
             tick: called after every token at least, for progress; what it raises ends the generation.
 
         Raises:
-            RolloutError: a prompt is empty, too long, or has ids that the model does not know.
+            RolloutError: a prompt is empty, too long, or has ids that a model does not know.
         """
         ...
 
@@ -70,17 +71,17 @@ class Selection:
     note: str | None
 
 
-def select_engine(policy: GenerationPolicy, name: str = AUTO) -> Selection:
-    """Chooses the engine for a policy.
+def select_engine(*policies: GenerationPolicy, name: str = AUTO) -> Selection:
+    """Chooses the engine for a policy, or one that serves every policy of a mixture.
 
     Args:
-        policy: model that will generate.
-        name: of the registry, or "auto": the first engine that serves this model, with a note if it is not
-            the fastest one.
+        policies: models that will generate.
+        name: of the registry, or "auto": the first engine that serves these models, with a note if it is
+            not the fastest one.
 
     Raises:
         RolloutError: no engine has that name.
-        UnsupportedModelError: the engine asked for by name, or every engine, refuses the model.
+        UnsupportedModelError: the engine asked for by name, or every engine, refuses a model.
     """
     if name == AUTO:
         candidates = {key: make() for key, make in ENGINES.items()}
@@ -92,7 +93,7 @@ def select_engine(policy: GenerationPolicy, name: str = AUTO) -> Selection:
         )
     reasons: list[str] = []
     for key, engine in candidates.items():
-        reason = engine.refusal(policy)
+        reason = _refusal(engine, policies)
         if reason is None:
             skipped = "; ".join(reasons)
             note = f"Generation uses the slower engine '{key}' ({skipped})." if reasons else None
@@ -100,3 +101,8 @@ def select_engine(policy: GenerationPolicy, name: str = AUTO) -> Selection:
         reasons.append(f"'{key}' does not serve this model: {reason}")
     remedy = f" Use '{AUTO}'." if name != AUTO else ""
     raise UnsupportedModelError(f"Generation engine {'; '.join(reasons)}.{remedy}")
+
+
+def _refusal(engine: Engine, policies: Iterable[GenerationPolicy]) -> str | None:
+    """Of the first policy that the engine refuses."""
+    return next((reason for policy in policies if (reason := engine.refusal(policy)) is not None), None)

@@ -3,21 +3,24 @@
 `generate` is the one entry point that serves every causal language model of transformers: it knows each
 architecture's cache, masks and position ids. A logits processor draws the token as every engine does and
 leaves nothing else to choose, so the same seed gives the same rollout as the native engine (up to
-rounding).
+rounding). In a mixture the first policy's loop leads; the others follow it token by token, from within its
+logits processor.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
+from py_worker.rollout.mixture import Mixture
 from py_worker.rollout.randomness import uniforms
 from py_worker.rollout.rollouts import GenerationPolicy, Rollouts, Tick, TokenArray, check_request, collect
-from py_worker.rollout.sampling import Context, Sampling, draw
+from py_worker.rollout.sampling import Context, Sampling
 
 
 class ForwardEngine:
@@ -42,7 +45,7 @@ class ForwardEngine:
 
     def generate(
         self,
-        policy: GenerationPolicy,
+        mixture: Mixture,
         prompts: Sequence[TokenArray],
         sample_ids: Sequence[int],
         sampling: Sampling,
@@ -50,37 +53,38 @@ class ForwardEngine:
         tick: Tick,
     ) -> Rollouts:
         """See `Engine`."""
-        check_request(policy, prompts, sample_ids, sampling)
+        check_request(mixture.policies, prompts, sample_ids, sampling)
         shape = (len(prompts), sampling.max_new_tokens)
         tokens, log_probs = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.float32)
         decoded_rows = 0
+        device = mixture.policies[0].module.device
         # Neighbours of similar length share a group, so that little is padding.
         order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
-        with _plain_generation(policy.module):
+        with ExitStack() as stack:
+            for policy in mixture.policies:
+                stack.enter_context(_plain_generation(policy.module))
             for start in range(0, len(order), self._rows):
                 group = order[start : start + self._rows]
-                ids, mask = _pad_left([prompts[i] for i in group], policy.pad_id)
-                drawn = uniforms(seed, [sample_ids[i] for i in group], shape[1], policy.module.device)
-                processor = _Draw(policy, mask, drawn, sampling, tick)
-                _generate(policy, ids, mask, sampling, processor)
+                ids, mask = _pad_left([prompts[i] for i in group], mixture.pad_id, device)
+                drawn = uniforms(seed, [sample_ids[i] for i in group], shape[1], device)
+                processor = _Draw(mixture, mask, drawn, sampling, tick)
+                _run(mixture, mixture.policies[0], ids, mask, sampling.max_new_tokens, processor)
                 steps = len(processor.tokens)
                 decoded_rows += (steps - 1) * len(group)
                 tokens[group, :steps] = torch.stack(processor.tokens, dim=1).cpu().numpy()
                 log_probs[group, :steps] = torch.stack(processor.log_probs, dim=1).cpu().numpy()
-        return collect(tokens, log_probs, policy.eos_ids, decoded_rows)
+        return collect(tokens, log_probs, mixture.eos_ids, decoded_rows)
 
 
 class _Draw(LogitsProcessor):  # type: ignore[misc]
     """Draws each next token, keeps it, and leaves it as the only one that can be chosen."""
 
-    def __init__(
-        self, policy: GenerationPolicy, mask: Tensor, drawn: Tensor, sampling: Sampling, tick: Tick
-    ) -> None:
-        device = policy.module.device
-        self._vocab_size = policy.vocab_size
-        self._eos = torch.tensor(policy.eos_ids, dtype=torch.int64, device=device)
+    def __init__(self, mixture: Mixture, mask: Tensor, drawn: Tensor, sampling: Sampling, tick: Tick) -> None:
+        self._mixture = mixture
+        self._followers = [_Follower(mixture, policy, mask) for policy in mixture.policies[1:]]
+        self._eos = torch.tensor(mixture.eos_ids, dtype=torch.int64, device=mask.device)
         self._width = mask.shape[1]
-        self._start = (self._width - mask.sum(1)).to(device)
+        self._start = self._width - mask.sum(1)
         self._uniforms = drawn
         self._sampling = sampling
         self._tick = tick
@@ -91,34 +95,76 @@ class _Draw(LogitsProcessor):  # type: ignore[misc]
         """[B, T] ids so far and [B, >= V] logits to scores of which one per row is finite."""
         self._tick()
         context = Context(input_ids, self._start, torch.full_like(self._start, input_ids.shape[1]))
-        logits = scores[:, : self._vocab_size].float()
-        step = input_ids.shape[1] - self._width
-        tokens, log_probs = draw(logits, self._uniforms[:, step], self._sampling, self._eos, context)
+        logits = [scores[:, : self._mixture.vocab_size].float()]
+        logits += [follower.logits(input_ids) for follower in self._followers]
+        drawn = self._uniforms[:, input_ids.shape[1] - self._width]
+        tokens, log_probs = self._mixture.draw(logits, drawn, self._sampling, self._eos, context)
         self.tokens.append(tokens)
         self.log_probs.append(log_probs)
         return torch.full_like(scores, float("-inf")).scatter_(1, tokens[:, None], 0.0)
 
 
-def _generate(
-    policy: GenerationPolicy, ids: Tensor, mask: Tensor, sampling: Sampling, processor: LogitsProcessor
-) -> None:
-    device = policy.module.device
-    with _autocast(policy):
-        policy.module.generate(
-            input_ids=ids.to(device),
-            attention_mask=mask.to(device),
+class _Follower:
+    """A policy of the mixture that is fed what the first one's loop has drawn.
+
+    `generate` for one more token each time, with the keys and values of the time before: it alone knows each
+    architecture's masks and positions. Its set-up costs milliseconds a token. A model without such a cache
+    runs over the whole sequence again.
+    """
+
+    def __init__(self, mixture: Mixture, policy: GenerationPolicy, mask: Tensor) -> None:
+        self._mixture, self._policy, self._mask = mixture, policy, mask
+        self._cache: Any = None
+
+    def logits(self, input_ids: Tensor) -> Tensor:
+        """[B, V] behind [B, T] ids: prompts padded on the left, and the tokens drawn since."""
+        keep = _Keep()
+        mask = F.pad(self._mask, (0, input_ids.shape[1] - self._mask.shape[1]), value=1)
+        output = _run(self._mixture, self._policy, input_ids, mask, 1, keep, past_key_values=self._cache)
+        self._cache = getattr(output, "past_key_values", None)
+        return keep.logits[:, : self._mixture.vocab_size].float()
+
+
+class _Keep(LogitsProcessor):  # type: ignore[misc]
+    """Remembers the logits that it is given."""
+
+    logits: Tensor
+
+    def __call__(self, _input_ids: Tensor, scores: Tensor) -> Tensor:
+        self.logits = scores
+        return scores
+
+
+def _run(
+    mixture: Mixture,
+    policy: GenerationPolicy,
+    ids: Tensor,
+    mask: Tensor,
+    max_new_tokens: int,
+    processor: LogitsProcessor,
+    **options: Any,
+) -> Any:
+    """transformers' generation from one policy, with what decides the mixture's ends and padding."""
+    kind, dtype = policy.module.device.type, policy.compute_dtype
+    # Off where it is not asked for: a follower runs within the autocast of the first policy.
+    with torch.autocast(kind, dtype, enabled=dtype is not None):
+        return policy.module.generate(
+            input_ids=ids,
+            attention_mask=mask,
             logits_processor=LogitsProcessorList([processor]),
             generation_config=GenerationConfig(
                 do_sample=False,
                 use_cache=True,
-                max_new_tokens=sampling.max_new_tokens,
-                eos_token_id=list(policy.eos_ids),
-                pad_token_id=policy.pad_id,
+                max_new_tokens=max_new_tokens,
+                eos_token_id=list(mixture.eos_ids),
+                pad_token_id=mixture.pad_id,
+                return_dict_in_generate=True,
             ),
+            **options,
         )
 
 
-def _pad_left(prompts: Sequence[TokenArray], pad_id: int) -> tuple[Tensor, Tensor]:
+def _pad_left(prompts: Sequence[TokenArray], pad_id: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """[B, P] int64 ids and [B, P] int64 mask, 1 at prompt tokens."""
     width = max(map(len, prompts))
     ids = torch.full((len(prompts), width), pad_id, dtype=torch.int64)
@@ -126,7 +172,7 @@ def _pad_left(prompts: Sequence[TokenArray], pad_id: int) -> tuple[Tensor, Tenso
     for row, prompt in enumerate(prompts):
         ids[row, width - len(prompt) :] = torch.from_numpy(np.asarray(prompt, dtype=np.int64))
         mask[row, width - len(prompt) :] = 1
-    return ids, mask
+    return ids.to(device), mask.to(device)
 
 
 @contextmanager
@@ -143,9 +189,3 @@ def _plain_generation(module: Any) -> Iterator[None]:
         module.generation_config = config
         for part in training:
             part.training = True
-
-
-def _autocast(policy: GenerationPolicy) -> AbstractContextManager[Any]:
-    if policy.compute_dtype is None:
-        return nullcontext()
-    return torch.autocast(policy.module.device.type, policy.compute_dtype)

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from py_worker.rollout import llama
-from py_worker.rollout.kv_cache import make_cache
+from py_worker.rollout.kv_cache import KeyValueCache, make_cache
 from py_worker.rollout.llama import LlamaDecoder
+from py_worker.rollout.mixture import Mixture
 from py_worker.rollout.randomness import uniforms
 from py_worker.rollout.rollouts import GenerationPolicy, Rollouts, Tick, TokenArray, check_request, collect
-from py_worker.rollout.sampling import Context, Sampling, draw
+from py_worker.rollout.sampling import Context, Sampling
 from py_worker.rollout.slots import Admission, SlotScheduler
 
 # Rows of the per-slot integers.
@@ -25,7 +26,7 @@ class Limits:
 
     Attributes:
         slots: rows at work at the same time, at most.
-        cache_bytes: memory for keys and values, at most (one row is always allowed).
+        cache_bytes: memory for keys and values of all models, at most (one row is always allowed).
         prefill_tokens: padded prompt tokens computed at once.
         check_every: decode steps between looks at which rows have ended. On a CPU looking is free; on a GPU
             it waits for the device, and a row that has ended costs little for a few steps more.
@@ -62,7 +63,7 @@ class NativeEngine:
 
     def generate(
         self,
-        policy: GenerationPolicy,
+        mixture: Mixture,
         prompts: Sequence[TokenArray],
         sample_ids: Sequence[int],
         sampling: Sampling,
@@ -70,13 +71,42 @@ class NativeEngine:
         tick: Tick,
     ) -> Rollouts:
         """See `Engine`."""
-        check_request(policy, prompts, sample_ids, sampling)
+        check_request(mixture.policies, prompts, sample_ids, sampling)
         if not prompts:
             return Rollouts([], [], [], 0)
-        limits = self._limits or LIMITS.get(policy.module.device.type, LIMITS_ELSEWHERE)
+        device = mixture.policies[0].module.device
+        limits = self._limits or LIMITS.get(device.type, LIMITS_ELSEWHERE)
         with torch.inference_mode():
-            drawn = uniforms(seed, sample_ids, sampling.max_new_tokens, policy.module.device)
-            return _Generation(policy, prompts, sampling, drawn, limits).run(tick)
+            drawn = uniforms(seed, sample_ids, sampling.max_new_tokens, device)
+            return _Generation(mixture, prompts, sampling, drawn, limits).run(tick)
+
+
+class _Model:
+    """One policy of the mixture at work, with its own keys and values."""
+
+    def __init__(self, policy: GenerationPolicy, decoder: LlamaDecoder, cache: KeyValueCache) -> None:
+        self._policy, self._decoder, self.cache = policy, decoder, cache
+
+    def prefill(self, first: int, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """Takes prompts [k, P] of `lengths` [k] into the slots from `first`; logits [k, V] behind each."""
+        rows, width = tokens.shape
+        cache, decoder = self.cache, self._decoder
+        cache.admit(first, lengths)
+
+        def attention(layer: int, qkv: Tensor) -> Tensor:
+            return cache.prefill(layer, first, qkv.view(rows, width, *qkv.shape[1:]))
+
+        positions = torch.arange(width, device=tokens.device).repeat(rows)
+        last = torch.arange(rows, device=tokens.device) * width + lengths - 1
+        x = decoder.blocks(decoder.embed(tokens.view(-1)), decoder.rotations(positions), attention, keep=last)
+        return self._policy.logits(decoder.norm(x))
+
+    def decode(self, tokens: Tensor, lengths: Tensor, width: int) -> Tensor:
+        """Takes one token [B] per row after `lengths` [B] others; logits [B, V]. See `begin_step`."""
+        decoder = self._decoder
+        self.cache.begin_step(lengths, width)
+        x = decoder.blocks(decoder.embed(tokens), decoder.rotations(lengths), self.cache.attend)
+        return self._policy.logits(decoder.norm(x))
 
 
 class _Generation:
@@ -84,27 +114,33 @@ class _Generation:
 
     def __init__(
         self,
-        policy: GenerationPolicy,
+        mixture: Mixture,
         prompts: Sequence[TokenArray],
         sampling: Sampling,
         drawn: Tensor,
         limits: Limits,
     ) -> None:
-        self._policy, self._prompts, self._sampling, self._limits = policy, prompts, sampling, limits
-        device, count = policy.module.device, sampling.max_new_tokens
+        self._mixture, self._prompts, self._sampling, self._limits = mixture, prompts, sampling, limits
+        device, count = drawn.device, sampling.max_new_tokens
         lengths = [len(p) for p in prompts]
         capacity = max(lengths) + count - 1
-        self._decoder = decoder = LlamaDecoder(
-            policy.module, capacity=capacity, max_new_tokens=count, compute_dtype=policy.compute_dtype
-        )
-        row = decoder.cache_shape(1, capacity)
-        slots = max(1, min(limits.slots, len(prompts), limits.cache_bytes // row.bytes(decoder.dtype)))
-        self._cache = make_cache(decoder.cache_shape(slots, capacity), decoder.dtype, device)
+        decoders = [
+            LlamaDecoder(
+                policy.module, capacity=capacity, max_new_tokens=count, compute_dtype=policy.compute_dtype
+            )
+            for policy in mixture.policies
+        ]
+        row_bytes = sum(decoder.cache_shape(1, capacity).bytes(decoder.dtype) for decoder in decoders)
+        slots = max(1, min(limits.slots, len(prompts), limits.cache_bytes // row_bytes))
+        self._models = [
+            _Model(policy, decoder, make_cache(decoder.cache_shape(slots, capacity), decoder.dtype, device))
+            for policy, decoder in zip(mixture.policies, decoders, strict=True)
+        ]
         self._scheduler = SlotScheduler(
             lengths, max_new_tokens=count, slots=slots, prefill_tokens=limits.prefill_tokens
         )
         self._steps_unseen = 0
-        self._eos = torch.tensor(policy.eos_ids, dtype=torch.int64, device=device)
+        self._eos = torch.tensor(mixture.eos_ids, dtype=torch.int64, device=device)
         # Uniforms, drawn tokens and log-probabilities share one flat index: request * max_new_tokens + step.
         self._uniforms = drawn.view(-1)
         self._tokens = torch.zeros(len(prompts) * count, dtype=torch.int64, device=device)
@@ -131,7 +167,7 @@ class _Generation:
         shape = (len(self._prompts), self._sampling.max_new_tokens)
         tokens = self._tokens.view(shape).cpu().numpy()
         log_probs = self._log_probs.view(shape).cpu().numpy()
-        return collect(tokens, log_probs, self._policy.eos_ids, scheduler.decoded_rows)
+        return collect(tokens, log_probs, self._mixture.eos_ids, scheduler.decoded_rows)
 
     def _prefill(self, admission: Admission) -> None:
         """Computes the prompts, padded on the right, and draws their first tokens."""
@@ -149,43 +185,31 @@ class _Generation:
         self._state[_OUTPUT, slots] = requests * self._sampling.max_new_tokens
         if self._history is not None:
             self._history[slots, :width] = tokens
-        self._cache.admit(first, lengths)
-
-        def attention(layer: int, qkv: Tensor) -> Tensor:
-            return self._cache.prefill(layer, first, qkv.view(rows, width, *qkv.shape[1:]))
-
-        decoder = self._decoder
-        positions = torch.arange(width, device=device).repeat(rows)
-        last = torch.arange(rows, device=device) * width + lengths - 1
-        x = decoder.blocks(decoder.embed(tokens.view(-1)), decoder.rotations(positions), attention, keep=last)
-        self._emit(decoder.norm(x), slots)
+        self._emit([model.prefill(first, tokens, lengths) for model in self._models], slots)
 
     def _decode(self) -> None:
         """Feeds each active row its last token and draws the next."""
         width = self._scheduler.step()
         slots = slice(0, self._scheduler.active)
         token, length, _ = self._state[:, slots]
-        self._cache.begin_step(length, width)
-        decoder = self._decoder
-        x = decoder.blocks(decoder.embed(token), decoder.rotations(length), self._cache.attend)
+        logits = [model.decode(token, length, width) for model in self._models]
         self._state[_LENGTH:, slots] += 1
-        self._emit(decoder.norm(x), slots)
+        self._emit(logits, slots)
 
-    def _emit(self, hidden: Tensor, slots: slice) -> None:
-        """Draws and keeps one token per row of `slots` from its hidden state [B, H]."""
+    def _emit(self, logits: Sequence[Tensor], slots: slice) -> None:
+        """Draws and keeps one token per row of `slots` from each model's logits [B, V]."""
         state = self._state[:, slots]
         output = state[_OUTPUT]
         context = None
         if self._history is not None:
             ends = state[_LENGTH]
             context = Context(self._history[slots], torch.zeros_like(ends), ends)
-        logits = self._policy.logits(hidden)
         drawn = self._uniforms.index_select(0, output)
-        tokens, log_probs = draw(logits, drawn, self._sampling, self._eos, context)
+        tokens, log_probs = self._mixture.draw(logits, drawn, self._sampling, self._eos, context)
         self._tokens.index_copy_(0, output, tokens)
         self._log_probs.index_copy_(0, output, log_probs)
         state[_TOKEN] = tokens
-        for eos in self._policy.eos_ids:
+        for eos in self._mixture.eos_ids:
             self._ended[slots] |= tokens == eos
         if self._history is not None:
             self._history[slots].scatter_(1, state[_LENGTH, :, None], tokens[:, None])
@@ -206,7 +230,8 @@ class _Generation:
             return
         source = torch.tensor(moves.source, device=self._state.device)
         target = torch.tensor(moves.target, device=self._state.device)
-        self._cache.move(source, target)
+        for model in self._models:
+            model.cache.move(source, target)
         self._state.index_copy_(1, target, self._state.index_select(1, source))
         if self._history is not None:
             self._history.index_copy_(0, target, self._history.index_select(0, source))

@@ -50,7 +50,8 @@ class Rollouts:
     Attributes:
         tokens: response ids of each row, int32, with its EOS where it ended by itself.
         ended: whether each row ended with EOS; False where it was cut at `max_new_tokens`.
-        log_probs: of each response token, float32, under the policy itself (no temperature, no truncation).
+        log_probs: of each response token, float32, under the distribution it was drawn from: mixture,
+            temperature, truncation and bans included.
         decoded_rows: rows that went through the decoder one token at a time, summed over steps. Divided by
             the number of tokens it says how much work finished rows still cost; 1 is the ideal.
     """
@@ -92,9 +93,12 @@ def collect(
 
 
 def check_request(
-    policy: GenerationPolicy, prompts: Sequence[TokenArray], sample_ids: Sequence[int], sampling: Sampling
+    policies: Sequence[GenerationPolicy],
+    prompts: Sequence[TokenArray],
+    sample_ids: Sequence[int],
+    sampling: Sampling,
 ) -> None:
-    """Refuses prompts that no engine could continue.
+    """Refuses prompts that no engine could continue with every one of the policies.
 
     Raises:
         RolloutError: naming the prompt, what is wrong with it, and the remedy. On a GPU a bad id would
@@ -104,8 +108,8 @@ def check_request(
         raise RolloutError(
             f"{len(prompts)} prompts came with {len(sample_ids)} sample ids; give one per prompt."
         )
-    embeddings = policy.module.get_input_embeddings().num_embeddings
-    positions = getattr(policy.module.config.get_text_config(), "max_position_embeddings", None)
+    embeddings = min(policy.module.get_input_embeddings().num_embeddings for policy in policies)
+    positions = min((limit for policy in policies if (limit := _positions(policy)) is not None), default=None)
     for index, (prompt, sample_id) in enumerate(zip(prompts, sample_ids, strict=True)):
         place = f"Prompt {index} (sample {sample_id})"
         if len(prompt) == 0:
@@ -124,3 +128,8 @@ def check_request(
                 f"{sampling.max_new_tokens} it needs {needed} positions and the model has "
                 f"{positions}. Cut the prompt or lower max_new_tokens."
             )
+
+
+def _positions(policy: GenerationPolicy) -> int | None:
+    limit = getattr(policy.module.config.get_text_config(), "max_position_embeddings", None)
+    return None if limit is None else int(limit)

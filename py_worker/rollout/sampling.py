@@ -4,7 +4,9 @@ Order of the transformations (as in transformers, so that settings from the lite
 ban and EOS suppression, temperature, top-k, top-p.
 """
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -52,7 +54,7 @@ class Sampling:
 
     @property
     def truncates(self) -> bool:
-        """Whether tokens are drawn from something else than the policy's own distribution."""
+        """Whether tokens are drawn from something else than the softmax of the logits."""
         return (
             self.temperature != 1.0
             or self.top_p < 1.0
@@ -60,6 +62,11 @@ class Sampling:
             or self.no_repeat_ngram_size > 0
             or self.suppress_eos
         )
+
+    @property
+    def after_mixing(self) -> "Sampling":
+        """What is left to apply to a mixture, whose policies were divided by the temperature before."""
+        return replace(self, temperature=1.0 if self.temperature > 0.0 else 0.0)
 
 
 @dataclass(frozen=True)
@@ -153,36 +160,68 @@ def _allowed(logits: Tensor, sampling: Sampling, eos: Tensor, context: Context |
     return allowed
 
 
+def _tempered(logits: Tensor, temperature: float) -> Tensor:
+    """Logits over temperature, up to a constant per row: a tiny one must not overflow the largest logit."""
+    return (logits - logits.amax(-1, keepdim=True)) / temperature
+
+
+def mix(logits: Sequence[Tensor], weights: Sequence[float], temperature: float) -> Tensor:
+    """Log-probabilities of a weighted mean of distributions: teacher-mixed sampling (Gu et al. 2024).
+
+    `log Σ_i w_i softmax(logits_i / temperature)`, in the log domain throughout.
+
+    Args:
+        logits: [B, V] of each policy, float32 or wider.
+        weights: one per policy, above 0, with sum 1.
+        temperature: above 0.
+
+    Returns:
+        [B, V] in the widest dtype of the logits.
+    """
+    parts = [
+        _tempered(each, temperature).log_softmax(-1) + math.log(weight)
+        for each, weight in zip(logits, weights, strict=True)
+    ]
+    return torch.stack(parts).logsumexp(0)
+
+
 def draw(
     logits: Tensor, uniforms: Tensor, sampling: Sampling, eos: Tensor, context: Context | None = None
 ) -> tuple[Tensor, Tensor]:
     """Draws one token per row.
 
     Args:
-        logits: [B, V] float32 or wider, the policy's own.
+        logits: [B, V] float32 or wider.
         uniforms: [B] float64 in [0, 1); not used when greedy.
         sampling: settings.
         eos: [E] int64, ids that end a response, on the device.
         context: tokens so far; needed if `no_repeat_ngram_size` is set.
 
     Returns:
-        Tokens [B] int64, and their log-probabilities [B] float32 under the policy itself: softmax of the
-        logits as given, without temperature, truncation or bans, whatever the token was drawn from. That is
-        what importance weights against a later policy need.
+        Tokens [B] int64, and their log-probabilities [B] float32 under the distribution they were drawn from:
+        softmax of the logits after bans, temperature, top-k and top-p; 0 when greedy, where it is one point.
+        Importance weights `π(y) / b(y)` need exactly this `b`. Where `sampling.truncates` is false it is
+        the softmax of the logits as given.
     """
-    log_policy = logits.log_softmax(-1)
     if not sampling.truncates:
-        tokens = inverse_cdf(log_policy.exp(), uniforms)
-    else:
-        scores = _allowed(logits, sampling, eos, context)
-        if sampling.temperature == 0.0:
-            tokens = scores.argmax(-1)
-        else:
-            # Shifted before the division: a tiny temperature must not overflow the largest logit.
-            scores = (scores - scores.amax(-1, keepdim=True)) / sampling.temperature
-            if sampling.top_k > 0:
-                scores = keep_top_k(scores, sampling.top_k)
-            if sampling.top_p < 1.0:
-                scores = keep_top_p(scores, sampling.top_p)
-            tokens = inverse_cdf(scores.softmax(-1), uniforms)
-    return tokens, log_policy.gather(1, tokens[:, None]).squeeze(1).float()
+        log_probabilities = logits.log_softmax(-1)
+        tokens = inverse_cdf(log_probabilities.exp(), uniforms)
+        return tokens, _at(log_probabilities, tokens).float()
+    scores = _allowed(logits, sampling, eos, context)
+    if sampling.temperature == 0.0:
+        tokens = scores.argmax(-1)
+        # 0, or NaN where the logits are not finite: a diverged model shows.
+        return tokens, (_at(scores, tokens) - scores.amax(-1)).float()
+    scores = _tempered(scores, sampling.temperature)
+    if sampling.top_k > 0:
+        scores = keep_top_k(scores, sampling.top_k)
+    if sampling.top_p < 1.0:
+        scores = keep_top_p(scores, sampling.top_p)
+    probabilities = scores.softmax(-1)
+    tokens = inverse_cdf(probabilities, uniforms)
+    return tokens, _at(probabilities, tokens).log().float()
+
+
+def _at(values: Tensor, tokens: Tensor) -> Tensor:
+    """[B] of [B, V] values at [B] tokens."""
+    return values.gather(1, tokens[:, None]).squeeze(1)

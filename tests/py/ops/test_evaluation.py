@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from py_worker import ops
 from py_worker.ops import preflight
+from py_worker.rollout.mixture import Mixture
 from py_worker.server.protocol_gen import OPERATIONS
 from tests.py.ops.full_disk import full_disk
 from tests.py.ops.local_worker import LocalWorker
@@ -253,7 +254,7 @@ def test_preflight_notices_an_engine_that_draws_from_another_policy(worker: Loca
         name = "swapped"
 
         def generate(self, _policy: Any, *rest: Any) -> Any:
-            return real.generate(roles["teacher"].policy, *rest)
+            return real.generate(Mixture.of(roles["teacher"].policy), *rest)
 
     roles["student"].engine = Swapped()
     checks = checks_of(worker)

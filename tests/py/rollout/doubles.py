@@ -1,5 +1,6 @@
 """Tiny random models behind the interface that generation needs."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +13,9 @@ from transformers import LlamaConfig
 
 from py_worker.rollout import native
 from py_worker.rollout.engine import Engine, Rollouts
+from py_worker.rollout.mixture import Mixture
 from py_worker.rollout.native import NativeEngine
+from py_worker.rollout.rollouts import Tick
 from py_worker.rollout.sampling import Sampling
 
 torch.set_num_threads(1)
@@ -91,25 +94,68 @@ def hugging_face_greedy(
     return rows
 
 
-@torch.no_grad()
-def teacher_forced_log_probs(
-    policy: ModulePolicy, prompts: Sequence[np.ndarray], responses: Sequence[np.ndarray]
-) -> list[np.ndarray]:
-    """Log-probabilities of the responses from one forward pass over each whole sequence."""
-    rows = []
-    for prompt, response in zip(prompts, responses, strict=True):
-        ids = torch.from_numpy(np.concatenate([prompt, response]).astype(np.int64))[None]
-        logits = policy.module(input_ids=ids, use_cache=False).logits[0, :, : policy.vocab_size]
-        scores = logits[len(prompt) - 1 : -1].double().log_softmax(-1)
-        rows.append(scores.gather(1, ids[0, len(prompt) :, None]).squeeze(1).numpy())
-    return rows
-
-
 def limited(**changes: int) -> NativeEngine:
     return NativeEngine(replace(native.LIMITS["cpu"], **changes))
 
 
 def generate(
-    engine: Engine, policy: ModulePolicy, prompts: list[np.ndarray], sampling: Sampling, ids: Any = None
+    engine: Engine,
+    source: ModulePolicy | Mixture,
+    prompts: list[np.ndarray],
+    sampling: Sampling,
+    ids: Sequence[int] | None = None,
+    seed: int = 17,
+    tick: Tick = silent,
 ) -> Rollouts:
-    return engine.generate(policy, prompts, ids or range(len(prompts)), sampling, 17, silent)
+    """From one policy or a mixture; sample ids count from 0 unless they are given."""
+    mixture = source if isinstance(source, Mixture) else Mixture.of(source)
+    keys = range(len(prompts)) if ids is None else ids
+    return engine.generate(mixture, prompts, keys, sampling, seed, tick)
+
+
+@torch.no_grad()
+def reference_log_probs(
+    source: ModulePolicy | Mixture,
+    prompts: Sequence[np.ndarray],
+    responses: Sequence[np.ndarray],
+    sampling: Sampling,
+) -> list[np.ndarray]:
+    """What each token was drawn with, from the formula: plain forward passes, then float64 throughout."""
+    mixture = source if isinstance(source, Mixture) else Mixture.of(source)
+    rows = []
+    for prompt, response in zip(prompts, responses, strict=True):
+        text = np.concatenate([prompt, response]).astype(np.int64)
+        ids = torch.from_numpy(text)[None]
+        passes = [
+            p.module(input_ids=ids, use_cache=False).logits[0].double().numpy() for p in mixture.policies
+        ]
+        row = []
+        for at in range(len(prompt), len(text)):
+            logits = [each[at - 1, : mixture.vocab_size] for each in passes]
+            behaviour = _behaviour(mixture, logits, text[:at].tolist(), sampling)
+            row.append(math.log(behaviour[text[at]]))
+        rows.append(np.array(row))
+    return rows
+
+
+def _behaviour(mixture: Mixture, logits: list[np.ndarray], text: list[int], sampling: Sampling) -> np.ndarray:
+    """[V] probabilities of the next token."""
+    probabilities = np.zeros(mixture.vocab_size)
+    for weight, each in zip(mixture.weights, logits, strict=True):
+        scaled = np.exp((each - each.max()) / (sampling.temperature or 1.0))
+        probabilities += weight * scaled / scaled.sum()
+    if sampling.suppress_eos:
+        probabilities[list(mixture.eos_ids)] = 0.0
+    if size := sampling.no_repeat_ngram_size:
+        grams = [text[i : i + size] for i in range(len(text) - size + 1)]
+        banned = [gram[-1] for gram in grams if gram[:-1] == text[len(text) - size + 1 :]]
+        probabilities[banned] = 0.0
+    if sampling.temperature == 0.0:
+        return (np.arange(mixture.vocab_size) == probabilities.argmax()).astype(np.float64)
+    if sampling.top_k:
+        probabilities[probabilities < np.sort(probabilities)[-sampling.top_k]] = 0.0
+    if sampling.top_p < 1.0:
+        order = np.argsort(-probabilities, kind="stable")
+        before = np.cumsum(probabilities[order]) - probabilities[order]
+        probabilities[order[before >= sampling.top_p * probabilities.sum()]] = 0.0
+    return probabilities / probabilities.sum()

@@ -11,7 +11,7 @@ from py_worker.rollout.errors import RolloutError, UnsupportedModelError
 from py_worker.rollout.forward import ForwardEngine
 from py_worker.rollout.native import NativeEngine
 from py_worker.rollout.sampling import Sampling
-from tests.py.rollout.doubles import VOCAB, ModulePolicy
+from tests.py.rollout.doubles import VOCAB, ModulePolicy, generate
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +31,13 @@ def test_names_agree_with_the_registry() -> None:
 
 @pytest.mark.parametrize("name", ["auto", "native"])
 def test_a_llama_gets_the_native_engine_without_a_word(llama: ModulePolicy, name: str) -> None:
-    selection = select_engine(llama, name)
+    selection = select_engine(llama, name=name)
     assert isinstance(selection.engine, NativeEngine)
     assert selection.note is None
 
 
 def test_forward_can_be_asked_for(llama: ModulePolicy) -> None:
-    selection = select_engine(llama, "forward")
+    selection = select_engine(llama, name="forward")
     assert isinstance(selection.engine, ForwardEngine)
     assert selection.note is None
 
@@ -51,7 +51,7 @@ def test_auto_falls_back_and_says_why(gpt2: ModulePolicy) -> None:
 
 def test_an_engine_asked_for_by_name_is_not_replaced(gpt2: ModulePolicy) -> None:
     with pytest.raises(UnsupportedModelError, match=r"'native'.*GPT2LMHeadModel.*Use 'auto'"):
-        select_engine(gpt2, "native")
+        select_engine(gpt2, name="native")
 
 
 def test_a_model_that_nothing_serves(t5: ModulePolicy) -> None:
@@ -62,7 +62,7 @@ def test_a_model_that_nothing_serves(t5: ModulePolicy) -> None:
 
 def test_an_unknown_name_lists_the_known(llama: ModulePolicy) -> None:
     with pytest.raises(RolloutError, match="'vllm'; there are auto, native, forward"):
-        select_engine(llama, "vllm")
+        select_engine(llama, name="vllm")
 
 
 def test_a_builtin_policy_generates_alike_with_both_engines() -> None:
@@ -71,10 +71,7 @@ def test_a_builtin_policy_generates_alike_with_both_engines() -> None:
     policy = load_policy(ModelSpec(source="builtin:llama", init="random", arch=arch, seed=3), device="cpu")
     assert isinstance(select_engine(policy).engine, NativeEngine)
     prompts = [np.arange(3, 3 + n, dtype=np.int32) for n in (4, 9, 1)]
-    drawn = [
-        make().generate(policy, prompts, [5, 6, 7], Sampling(max_new_tokens=12), 1, lambda: None)
-        for make in ENGINES.values()
-    ]
+    drawn = [generate(make(), policy, prompts, Sampling(max_new_tokens=12)) for make in ENGINES.values()]
     assert [row.tolist() for row in drawn[0].tokens] == [row.tolist() for row in drawn[1].tokens]
     assert all(row.max() < policy.vocab_size for row in drawn[0].tokens)
 
@@ -83,6 +80,6 @@ def test_numpy_prompts_are_not_changed(llama: ModulePolicy) -> None:
     prompt = np.array([3, 4, 5], dtype=np.int32)
     prompt.setflags(write=False)
     for name in ENGINES:
-        engine = select_engine(llama, name).engine
-        rollouts = engine.generate(llama, [prompt], [1], Sampling(max_new_tokens=4), 1, lambda: None)
+        engine = select_engine(llama, name=name).engine
+        rollouts = generate(engine, llama, [prompt], Sampling(max_new_tokens=4))
         assert rollouts.tokens[0].dtype == np.int32

@@ -29,11 +29,11 @@ from tests.py.rollout.doubles import (
     VOCAB,
     ModulePolicy,
     as_lists,
+    generate,
     hugging_face_greedy,
     llama_config,
+    reference_log_probs,
     seeded,
-    silent,
-    teacher_forced_log_probs,
 )
 
 SPECIAL = {"eos_token_id": 2, "bos_token_id": 1, "pad_token_id": 0}
@@ -78,33 +78,33 @@ def test_greedy_with_left_padding_equals_generate_without(name: str, prompts: li
     policy = ModulePolicy(seeded(ARCHITECTURES[name], torch.float32), eos_ids=(2, 5))
     engine = ForwardEngine(rows=5)
     assert engine.refusal(policy) is None
-    rollouts = engine.generate(
-        policy, prompts, range(12), Sampling(temperature=0.0, max_new_tokens=15), 1, silent
-    )
+    rollouts = generate(engine, policy, prompts, Sampling(temperature=0.0, max_new_tokens=15))
     assert as_lists(rollouts.tokens) == hugging_face_greedy(policy, prompts, 15)
-    expected = teacher_forced_log_probs(policy, prompts, rollouts.tokens)
-    np.testing.assert_allclose(np.concatenate(rollouts.log_probs), np.concatenate(expected), atol=1e-4)
+    sampling = Sampling(max_new_tokens=15)
+    sampled = generate(engine, policy, prompts, sampling)
+    expected = reference_log_probs(policy, prompts, sampled.tokens, sampling)
+    np.testing.assert_allclose(np.concatenate(sampled.log_probs), np.concatenate(expected), atol=1e-4)
 
 
 @pytest.mark.parametrize("rows", [1, 4, 64])
 def test_a_sample_does_not_depend_on_its_batch(rows: int, prompts: list[np.ndarray]) -> None:
     policy = ModulePolicy(seeded(gpt2))
     sampling = Sampling(max_new_tokens=15)
-    together = ForwardEngine(rows=64).generate(policy, prompts, range(12), sampling, 9, silent)
+    together = generate(ForwardEngine(rows=64), policy, prompts, sampling)
     order = [7, 0, 3, 11, 5, 2]
-    few = ForwardEngine(rows=rows).generate(policy, [prompts[i] for i in order], order, sampling, 9, silent)
+    few = generate(ForwardEngine(rows=rows), policy, [prompts[i] for i in order], sampling, order)
     assert as_lists(few.tokens) == [together.tokens[i].tolist() for i in order]
 
 
 def test_settings_that_the_model_brings_along_do_not_count(prompts: list[np.ndarray]) -> None:
     policy = ModulePolicy(seeded(gpt2))
     sampling = Sampling(temperature=0.0, max_new_tokens=15)
-    plain = ForwardEngine().generate(policy, prompts, range(12), sampling, 1, silent)
+    plain = generate(ForwardEngine(), policy, prompts, sampling)
     brought = GenerationConfig(
         repetition_penalty=5.0, min_new_tokens=9, temperature=0.1, do_sample=True, bad_words_ids=[[4]]
     )
     policy.module.generation_config = brought
-    again = ForwardEngine().generate(policy, prompts, range(12), sampling, 1, silent)
+    again = generate(ForwardEngine(), policy, prompts, sampling)
     assert as_lists(again.tokens) == as_lists(plain.tokens)
     assert policy.module.generation_config is brought
 
@@ -112,18 +112,18 @@ def test_settings_that_the_model_brings_along_do_not_count(prompts: list[np.ndar
 def test_global_random_state_is_left_alone(prompts: list[np.ndarray]) -> None:
     policy = ModulePolicy(seeded(gpt2))
     before = torch.random.get_rng_state()
-    ForwardEngine().generate(policy, prompts, range(12), Sampling(max_new_tokens=5), 1, silent)
+    generate(ForwardEngine(), policy, prompts, Sampling(max_new_tokens=5))
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
 def test_training_flags_come_back_part_by_part(prompts: list[np.ndarray]) -> None:
     """Gradient checkpointing marks layers as training in a module that is not; dropout is off meanwhile."""
     policy = ModulePolicy(seeded(gpt2))
-    reference = ForwardEngine().generate(policy, prompts, range(12), Sampling(max_new_tokens=9), 1, silent)
+    reference = generate(ForwardEngine(), policy, prompts, Sampling(max_new_tokens=9))
     for block in policy.module.transformer.h:
         block.train()
     flags = [part.training for part in policy.module.modules()]
-    rollouts = ForwardEngine().generate(policy, prompts, range(12), Sampling(max_new_tokens=9), 1, silent)
+    rollouts = generate(ForwardEngine(), policy, prompts, Sampling(max_new_tokens=9))
     assert as_lists(rollouts.tokens) == as_lists(reference.tokens)
     assert [part.training for part in policy.module.modules()] == flags
     assert any(flags) and not all(flags)
@@ -132,10 +132,10 @@ def test_training_flags_come_back_part_by_part(prompts: list[np.ndarray]) -> Non
 def test_checkpointed_layers_generate_the_same(prompts: list[np.ndarray]) -> None:
     policy = ModulePolicy(seeded(lambda: LlamaForCausalLM(llama_config())))
     sampling = Sampling(max_new_tokens=9)
-    reference = ForwardEngine().generate(policy, prompts, range(12), sampling, 1, silent)
+    reference = generate(ForwardEngine(), policy, prompts, sampling)
     policy.module.activation_checkpointing_enable()
     policy.module.train()
-    rollouts = ForwardEngine().generate(policy, prompts, range(12), sampling, 1, silent)
+    rollouts = generate(ForwardEngine(), policy, prompts, sampling)
     assert as_lists(rollouts.tokens) == as_lists(reference.tokens)
 
 

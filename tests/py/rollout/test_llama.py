@@ -30,8 +30,8 @@ from tests.py.rollout.doubles import (
     hugging_face_greedy,
     limited,
     llama_config,
+    reference_log_probs,
     seeded,
-    teacher_forced_log_probs,
 )
 
 GREEDY = Sampling(temperature=0.0, max_new_tokens=20)
@@ -121,8 +121,9 @@ def test_greedy_equals_generate_token_by_token(family: str, prompts: list[np.nda
     assert NativeEngine().refusal(policy) is None
     rollouts = generate(NativeEngine(), policy, prompts, GREEDY)
     assert as_lists(rollouts.tokens) == hugging_face_greedy(policy, prompts, 20)
-    expected = teacher_forced_log_probs(policy, prompts, rollouts.tokens)
-    for row, reference in zip(rollouts.log_probs, expected, strict=True):
+    sampled = generate(NativeEngine(), policy, prompts, SAMPLED)
+    expected = reference_log_probs(policy, prompts, sampled.tokens, SAMPLED)
+    for row, reference in zip(sampled.log_probs, expected, strict=True):
         np.testing.assert_allclose(row, reference, atol=TOLERANCE)
 
 
@@ -153,7 +154,7 @@ def test_low_precision_follows_the_model(dtype: torch.dtype, prompts: list[np.nd
     policy.compute_dtype = None if dtype == torch.bfloat16 else torch.bfloat16
     rollouts = generate(NativeEngine(), policy, prompts, SAMPLED)
     with torch.autocast("cpu", torch.bfloat16, enabled=policy.compute_dtype is not None):
-        expected = np.concatenate(teacher_forced_log_probs(policy, prompts, rollouts.tokens))
+        expected = np.concatenate(reference_log_probs(policy, prompts, rollouts.tokens, SAMPLED))
     found = np.concatenate(rollouts.log_probs)
     assert np.abs(found - expected).mean() < 0.03
     assert np.abs(found - expected).max() < 0.4

@@ -20,9 +20,8 @@ from tests.py.rollout.doubles import (
     hugging_face_greedy,
     limited,
     llama_config,
+    reference_log_probs,
     seeded,
-    silent,
-    teacher_forced_log_probs,
 )
 
 GREEDY = Sampling(temperature=0.0, max_new_tokens=20)
@@ -64,11 +63,11 @@ def test_a_sample_does_not_depend_on_its_batch(
 
 def test_seed_and_sample_id_key_the_draw(llama: ModulePolicy, prompts: list[np.ndarray]) -> None:
     same = [prompts[0]] * 4
-    rollouts = NativeEngine().generate(llama, same, [5, 6, 5, 7], SAMPLED, 1, silent)
+    rollouts = generate(NativeEngine(), llama, same, SAMPLED, [5, 6, 5, 7], seed=1)
     first, second, third, fourth = as_lists(rollouts.tokens)
     assert first == third
     assert len({tuple(first), tuple(second), tuple(fourth)}) == 3
-    other_seed = NativeEngine().generate(llama, same[:1], [5], SAMPLED, 2, silent)
+    other_seed = generate(NativeEngine(), llama, same[:1], SAMPLED, [5], seed=2)
     assert other_seed.tokens[0].tolist() != first
 
 
@@ -96,7 +95,7 @@ def test_both_engines_draw_the_same(
     for mine, other in zip(ours.log_probs, theirs.log_probs, strict=True):
         assert mine.dtype == np.float32
         np.testing.assert_allclose(mine, other, atol=TOLERANCE)
-    expected = teacher_forced_log_probs(llama, prompts, ours.tokens)
+    expected = reference_log_probs(llama, prompts, ours.tokens, sampling)
     np.testing.assert_allclose(np.concatenate(ours.log_probs), np.concatenate(expected), atol=TOLERANCE)
 
 
@@ -163,12 +162,10 @@ def test_tick_comes_with_every_token_and_may_cancel(llama: ModulePolicy, prompts
                 raise CancelledError
 
         full = Sampling(suppress_eos=True, max_new_tokens=12)
-        engine.generate(llama, prompts, range(12), full, 1, tick)
+        generate(engine, llama, prompts, full, tick=tick)
         assert 12 <= calls <= 13
         with pytest.raises(CancelledError):
-            engine.generate(
-                llama, prompts, range(12), Sampling(suppress_eos=True, max_new_tokens=60), 1, tick
-            )
+            generate(engine, llama, prompts, Sampling(suppress_eos=True, max_new_tokens=60), tick=tick)
 
 
 def test_no_prompts_no_responses(llama: ModulePolicy) -> None:

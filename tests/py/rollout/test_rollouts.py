@@ -37,14 +37,14 @@ def test_prompts_that_cannot_be_continued(
     llama: ModulePolicy, prompts: list[np.ndarray], message: str
 ) -> None:
     with pytest.raises(RolloutError, match=message) as caught:
-        check_request(llama, prompts, range(7, 7 + len(prompts)), Sampling(max_new_tokens=8))
+        check_request([llama], prompts, range(7, 7 + len(prompts)), Sampling(max_new_tokens=8))
     assert caught.value.code == "invalid_argument"
 
 
 def test_the_longest_request_that_fits(llama: ModulePolicy) -> None:
-    check_request(llama, [prompt(*[3] * 249)], [0], Sampling(max_new_tokens=8))
+    check_request([llama], [prompt(*[3] * 249)], [0], Sampling(max_new_tokens=8))
 
 
 def test_one_sample_id_per_prompt(llama: ModulePolicy) -> None:
     with pytest.raises(RolloutError, match=r"2 prompts .* 1 sample ids"):
-        check_request(llama, [prompt(3), prompt(4)], [0], Sampling())
+        check_request([llama], [prompt(3), prompt(4)], [0], Sampling())

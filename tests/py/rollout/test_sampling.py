@@ -18,6 +18,7 @@ from py_worker.rollout.sampling import (
     inverse_cdf,
     keep_top_k,
     keep_top_p,
+    mix,
     repeated_ngrams,
 )
 
@@ -29,6 +30,11 @@ LAST = 1 - 2.0**-53
 
 def random_logits(rows: int, vocab: int, seed: int = 0, scale: float = 3.0) -> Tensor:
     return torch.randn(rows, vocab, generator=torch.Generator().manual_seed(seed)) * scale
+
+
+def halves(rows: int) -> Tensor:
+    """Uniforms that draw the median token."""
+    return torch.full((rows,), 0.5, dtype=torch.float64)
 
 
 def context_of(rows: list[list[int]], pad_left: bool) -> Context:
@@ -126,21 +132,83 @@ def test_a_token_without_probability_is_never_drawn(total: float) -> None:
     assert drawn.tolist() == [1, 3, 3]
 
 
-def test_log_probabilities_are_of_the_untouched_policy() -> None:
-    logits = random_logits(6, 10, seed=5)
-    uniforms = torch.rand(6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    expected = logits.double().log_softmax(-1)
-    for sampling in (
+@pytest.mark.parametrize(
+    "sampling",
+    [
         Sampling(),
-        Sampling(temperature=0.0),
         Sampling(temperature=0.3),
+        Sampling(temperature=1e-3),
         Sampling(top_k=2),
+        Sampling(top_k=3, temperature=2.0),
         Sampling(top_p=0.4),
+        Sampling(top_p=0.9, top_k=4, suppress_eos=True),
         Sampling(suppress_eos=True),
-    ):
-        tokens, log_probs = draw(logits, uniforms, sampling, EOS)
-        assert log_probs.dtype == torch.float32
-        np.testing.assert_allclose(log_probs, expected.gather(1, tokens[:, None]).squeeze(1), rtol=1e-5)
+    ],
+)
+def test_log_probabilities_are_of_the_distribution_drawn_from(sampling: Sampling) -> None:
+    """Against the formula in float64: bans, temperature, top-k, top-p, and what is left sums to 1."""
+    logits = random_logits(6, 10, seed=5)
+    tokens, log_probs = draw(logits, halves(6), sampling, EOS)
+    behaviour = (logits.double() / sampling.temperature).softmax(-1)
+    if sampling.suppress_eos:
+        behaviour[:, EOS] = 0.0
+    if sampling.top_k:
+        behaviour[behaviour < behaviour.sort(descending=True).values[:, [sampling.top_k - 1]]] = 0.0
+    ordered, index = behaviour.sort(descending=True)
+    dropped = (ordered.cumsum(-1) - ordered) / ordered.sum(-1, keepdim=True) >= sampling.top_p
+    behaviour.scatter_(1, index, ordered.masked_fill(dropped, 0.0))
+    expected = (behaviour / behaviour.sum(-1, keepdim=True)).gather(1, tokens[:, None]).squeeze(1).log()
+    assert log_probs.dtype == torch.float32
+    np.testing.assert_allclose(log_probs, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_log_probabilities_after_an_ngram_ban() -> None:
+    """Of four equal tokens the ban leaves three."""
+    context = context_of([[0, 1, 0]], pad_left=True)
+    tokens, log_probs = draw(torch.zeros(1, 4), halves(1), Sampling(no_repeat_ngram_size=2), EOS, context)
+    assert tokens.item() != 1
+    assert log_probs.item() == pytest.approx(math.log(1 / 3))
+
+
+def test_without_truncation_log_probabilities_are_the_policys() -> None:
+    logits = random_logits(6, 10, seed=5)
+    settings = (Sampling(), Sampling(max_new_tokens=3), Sampling(temperature=0.9))
+    policy = logits.double().log_softmax(-1)
+    for sampling in settings:
+        tokens, log_probs = draw(logits, halves(6), sampling, EOS)
+        same = np.allclose(log_probs, policy.gather(1, tokens[:, None]).squeeze(1), rtol=1e-5)
+        assert same == (not sampling.truncates)
+    assert [sampling.truncates for sampling in settings] == [False, False, True]
+
+
+def test_a_greedy_token_has_probability_one() -> None:
+    for sampling in (Sampling(temperature=0.0), Sampling(temperature=0.0, suppress_eos=True)):
+        _, log_probs = draw(random_logits(6, 10, seed=5), halves(6), sampling, EOS)
+        assert log_probs.tolist() == [0.0] * 6
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_mix_is_the_mean_of_tempered_distributions(temperature: float) -> None:
+    logits = [random_logits(5, 12, seed=seed, scale=6.0) for seed in range(3)]
+    weights = [0.5, 0.3, 0.2]
+    expected = sum(
+        weight * (each.double() / temperature).softmax(-1)
+        for weight, each in zip(weights, logits, strict=True)
+    )
+    mixed = mix(logits, weights, temperature)
+    assert mixed.dtype == torch.float32
+    np.testing.assert_allclose(mixed.double().exp(), expected, rtol=1e-5)
+    np.testing.assert_allclose(mixed.double().exp().sum(-1), 1.0, rtol=1e-6)
+
+
+def test_mix_keeps_the_probability_that_one_policy_gives_alone() -> None:
+    """One policy is certain of token 0, the other of token 1; neither may vanish."""
+    certain = torch.tensor([[120.0, 0.0, 0.0]]), torch.tensor([[0.0, 120.0, 0.0]])
+    mixed = mix(certain, (0.25, 0.75), 1e-3)
+    np.testing.assert_allclose(mixed.exp(), [[0.25, 0.75, 0.0]], rtol=1e-6)
+    assert mixed.isfinite().all()
+    wide = mix([certain[0], certain[1].double()], (0.25, 0.75), 1.0)
+    assert wide.dtype == torch.float64
 
 
 def test_greedy_takes_the_lowest_id_of_a_tie() -> None:
@@ -184,6 +252,9 @@ def test_not_a_number_gives_a_valid_id_and_shows_in_the_log_probability() -> Non
     tokens, log_probs = draw(logits, torch.full((2,), 0.3, dtype=torch.float64), Sampling(), EOS)
     assert 0 <= int(tokens[0]) < 5
     assert log_probs.isnan().tolist() == [True, False]
+    for sampling in (Sampling(temperature=0.0), Sampling(temperature=0.5), Sampling(top_k=2)):
+        _, log_probs = draw(logits, halves(2), sampling, EOS)
+        assert log_probs.isnan().tolist() == [True, False]
 
 
 @pytest.mark.parametrize(
