@@ -1,6 +1,7 @@
 """Collates rows of several parts into one batch."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,25 +16,33 @@ from py_worker.server.held import Rollout, scored_bytes
 from py_worker.server.protocol_gen import BatchPart, BuildArgs, BuildResult
 from py_worker.server.session import Session
 
-Row = tuple[int, npt.NDArray[np.int32], npt.NDArray[np.int32]]
-"""Sample id, prompt, response."""
+
+class _Row(NamedTuple):
+    """One sequence of the batch; `log_probs` is None where nothing drew it."""
+
+    part: str
+    sample_id: int
+    prompt: npt.NDArray[np.int32]
+    response: npt.NDArray[np.int32]
+    log_probs: npt.NDArray[np.float32] | None
 
 
 def run(session: Session, args: BuildArgs, context: OperationContext) -> BuildResult:
-    """Rows keep the order of the parts, and within a part their own."""
+    """Rows keep the order of the entries, and within an entry their own; entries may share a part."""
     if scope_of(args.out) != "step":
         raise ArgumentError(f"out: {args.out} would outlive its step, a batch cannot: name it step:N/NAME")
     session.handles.require_free(args.out)
-    rows = [(part.part, row) for part in args.parts for row in _rows(session, part)]
+    rows = [row for part in args.parts for row in _rows(session, part)]
     if not rows:
         raise ArgumentError("parts: no rows; a batch needs at least one")
     batch = collate(
-        rows=[np.concatenate([prompt, response]) for _, (_, prompt, response) in rows],  # type: ignore[misc]
-        prompt_lengths=[len(prompt) for _, (_, prompt, _) in rows],
-        parts=[part for part, _ in rows],
-        sample_ids=[sample for _, (sample, _, _) in rows],
+        rows=[np.concatenate([row.prompt, row.response]) for row in rows],  # type: ignore[misc]
+        prompt_lengths=[len(row.prompt) for row in rows],
+        parts=[row.part for row in rows],
+        sample_ids=[row.sample_id for row in rows],
         pad_id=session.any_role().policy.pad_id,
         device=session.configured().device,
+        log_probs=[row.log_probs for row in rows],
     )
     scored = ScoredBatch(batch)
     size = scored_bytes(scored)
@@ -50,17 +59,34 @@ def run(session: Session, args: BuildArgs, context: OperationContext) -> BuildRe
     )
 
 
-def _rows(session: Session, part: BatchPart) -> Iterator[Row]:
-    dataset, rows, rollout = given(part.dataset), given(part.rows), given(part.rollout)
+def _rows(session: Session, part: BatchPart) -> Iterator[_Row]:
+    dataset, rows = given(part.dataset), given(part.rows)
+    rollout, picks = given(part.rollout), given(part.picks)
     if part.part == "all":
         raise ArgumentError("parts: 'all' stands for every part of a batch; name the part otherwise")
     if rollout is not None and dataset is None and rows is None:
         held = session.handles.get(rollout, Rollout)
-        yield from zip(held.sample_ids, held.prompts, held.tokens, strict=True)
-    elif rollout is None and dataset is not None and rows is not None:
+        for index in range(len(held)) if picks is None else _checked(picks, held, rollout):
+            yield _Row(
+                part.part,
+                held.sample_ids[index],
+                held.prompts[index],
+                held.tokens[index],
+                held.log_probs[index],
+            )
+    elif rollout is None and picks is None and dataset is not None and rows is not None:
         source = session.rows_of(dataset, rows)
         for number in rows:
             row = source.row(number)
-            yield number, row.prompt, row.response
+            yield _Row(part.part, number, row.prompt, row.response, None)
     else:
-        raise ArgumentError(f"parts: {part.part!r} needs either dataset and rows, or rollout, and not both")
+        raise ArgumentError(
+            f"parts: {part.part!r} needs either dataset and rows, or rollout (with or without picks), not both"
+        )
+
+
+def _checked(picks: list[int], held: Rollout, name: str) -> list[int]:
+    beyond = [index for index in picks if index >= len(held)]
+    if beyond:
+        raise ArgumentError(f"picks: {name} has {len(held)} rows; there is no row {beyond[0]}")
+    return picks

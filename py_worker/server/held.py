@@ -22,8 +22,9 @@ class Rollout:
         prompts: int32 ids.
         tokens: int32 ids of the responses, EOS included where they ended by themselves.
         ended: whether they did.
-        log_probs: float32, of each response token under the policy that drew it.
-        policy_version: version of that policy's weights.
+        log_probs: float32, of each response token under the distribution that it was drawn from: mixture,
+            temperature, truncation and bans included.
+        policy_version: version of that policy's weights; the student's in a mixture.
     """
 
     sample_ids: tuple[int, ...]
@@ -33,14 +34,19 @@ class Rollout:
     log_probs: tuple[npt.NDArray[np.float32], ...]
     policy_version: int
 
+    def __len__(self) -> int:
+        return len(self.sample_ids)
+
     @property
     def bytes(self) -> int:
         return sum(array.nbytes for array in (*self.prompts, *self.tokens, *self.log_probs))
 
 
 def batch_bytes(batch: TokenBatch) -> int:
-    """Tokens and index vectors."""
-    return batch.tokens.nbytes + INDEX_VECTORS * 8 * sum(batch.positions().counts)
+    """Tokens, index vectors, and the log-probabilities that the rows were drawn with."""
+    positions = batch.positions()
+    drawn = 0 if positions.log_prob is None else positions.log_prob.nbytes
+    return batch.tokens.nbytes + INDEX_VECTORS * 8 * sum(positions.counts) + drawn
 
 
 def scored_bytes(scored: ScoredBatch) -> int:

@@ -102,6 +102,71 @@ def test_build_counts_what_it_collates(worker: LocalWorker) -> None:
     assert batch.sample_ids == (*rows_of_step(2), *generate_args(2, "")["sample_ids"])
 
 
+def test_rows_of_a_rollout_are_picked(worker: LocalWorker) -> None:
+    """In the order asked for, more than once if asked for so, several handles under one part."""
+    for step in (0, 1):
+        worker.call("generate", **generate_args(step, f"buffer/{step}"))
+    parts = [
+        {"part": "on", "rollout": "buffer/0", "picks": [3, 1, 1]},
+        {"part": "off", "dataset": "train", "rows": [5, 6]},
+        {"part": "on", "rollout": "buffer/1", "picks": [2]},
+        {"part": "on", "rollout": "buffer/1", "picks": []},
+    ]
+    result = worker.call("build", out="step:2/batch", parts=parts)
+    first, second = (worker.session.handles.get(f"buffer/{step}", Rollout) for step in (0, 1))
+    rows = [(first, 3), (first, 1), (first, 1), None, None, (second, 2)]
+    batch = worker.session.handles.get("step:2/batch", ScoredBatch).batch
+    assert batch.parts == ("on",) * 3 + ("off",) * 2 + ("on",)
+    assert batch.sample_ids[:3] + batch.sample_ids[5:] == (
+        *(first.sample_ids[index] for index in (3, 1, 1)),
+        second.sample_ids[2],
+    )
+    assert batch.log_probs is not None
+    for index, row in enumerate(rows):
+        if row is None:
+            assert batch.log_probs[index] is None
+            continue
+        held, pick = row
+        expected = [*held.prompts[pick].tolist(), *held.tokens[pick].tolist()]
+        assert batch.tokens[index, : batch.lengths[index]].tolist() == expected
+        assert batch.log_probs[index].tolist() == held.log_probs[pick].tolist()
+    drawn = [row for row in rows if row is not None]
+    assert result["response_tokens"]["on"] == sum(len(held.tokens[pick]) for held, pick in drawn)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"rollout": "step:0/rollout", "picks": [0, 4]}, "has 4 rows; there is no row 4"),
+        ({"dataset": "train", "rows": [0], "picks": [0]}, "with or without picks"),
+        ({"picks": [0]}, "with or without picks"),
+    ],
+)
+def test_picks_that_point_nowhere(worker: LocalWorker, changes: dict, words: str) -> None:
+    worker.call("generate", **generate_args(0, "step:0/rollout"))
+    error = worker.error("build", out="step:0/batch", parts=[{"part": "on", **changes}])
+    assert (error["code"], error["applied"]) == ("invalid_argument", False)
+    assert words in error["message"]
+
+
+def test_log_probabilities_of_the_draw_follow_into_the_batch(worker: LocalWorker) -> None:
+    """Tempered: they are not the policy's own. Rows of data have none."""
+    hot = {**generate_args(0, "step:0/rollout"), "sampling": {**SAMPLING, "temperature": 2.0}}
+    worker.call("generate", **hot)
+    worker.call("build", **build_args(0, "step:0/batch", "step:0/rollout"))
+    worker.call("score", batch="step:0/batch", teacher=False, student="values", micro_batch=0)
+    scored = worker.session.handles.get("step:0/batch", ScoredBatch)
+    positions = scored.batch.positions()
+    on = positions.row >= 4
+    assert positions.log_prob.isnan().tolist() == (~on).tolist()
+    logits = worker.session.role("student").policy.logits(scored.student_hidden).double()
+    targets = positions.target[on, None]
+    behaviour = (logits / 2.0).log_softmax(-1)[on].gather(1, targets).squeeze(1)
+    own = logits.log_softmax(-1)[on].gather(1, targets).squeeze(1)
+    assert (positions.log_prob[on] - behaviour).abs().max() < 1e-4
+    assert (own - behaviour).abs().max() > 1e-2
+
+
 @pytest.mark.parametrize(
     ("parts", "words"),
     [
@@ -186,12 +251,13 @@ def test_budgets_are_held_before_anything_is_computed(worker: LocalWorker) -> No
 
 
 def test_the_size_of_a_scored_batch_is_that_of_its_tensors(worker: LocalWorker) -> None:
-    worker.call("build", out="step:0/batch", parts=[{"part": "off", "dataset": "train", "rows": [0, 1, 2]}])
+    worker.call("generate", **generate_args(0, "step:0/rollout"))
+    worker.call("build", **build_args(0, "step:0/batch", "step:0/rollout"))
     worker.call("score", batch="step:0/batch", teacher=True, student="values", micro_batch=0)
     scored = worker.session.handles.get("step:0/batch", ScoredBatch)
     positions = scored.batch.positions()
     tensors = [scored.batch.tokens, positions.row, positions.time, positions.step, positions.target]
-    tensors += [scored.teacher_hidden, scored.student_hidden]
+    tensors += [positions.log_prob, scored.teacher_hidden, scored.student_hidden]
     assert worker.session.handles.size_of("step:0/batch") == sum(tensor.nbytes for tensor in tensors)
 
 
