@@ -5,6 +5,7 @@ import { doctorCommand } from './doctor.js';
 import { CliError } from './errors.js';
 import { evalCommand } from './eval.js';
 import { EXIT, type ExitCode, exitCodeOf } from './exit_codes.js';
+import { exportCommand } from './export.js';
 import { generateCommand } from './generate.js';
 import { describeError, errorAsJson } from './print_error.js';
 import { reportCommand } from './report.js';
@@ -34,6 +35,7 @@ function parserOf(argv: readonly string[]) {
     .command(resumeCommand)
     .command(evalCommand)
     .command(generateCommand)
+    .command(exportCommand)
     .command(checkCommand)
     .command(reportCommand)
     .command(doctorCommand)

@@ -18,7 +18,7 @@ export interface LoadedStage {
 }
 
 /** Where the worker finds the weights: outside, or the student that an earlier stage of this run exported. */
-function wireModel(model: ModelPlan, run: RunFolder): OperationArgs<'load_role'>['model'] {
+export function wireModel(model: ModelPlan, run: RunFolder): OperationArgs<'load_role'>['model'] {
   const source =
     model.origin.kind === 'source'
       ? model.origin.source
@@ -56,14 +56,21 @@ function loadTeacher(client: WorkerClient, stage: StagePlan, run: RunFolder) {
   return client.call('load_role', { role: 'teacher', model, gradient_checkpointing: false });
 }
 
-function loadStudent(client: WorkerClient, { student, training, adapterSeeds }: StagePlan, run: RunFolder) {
-  const { lora } = training;
+/** The student's adapters, where the stage trains them instead of the weights. */
+export function wireAdapters({
+  training: { lora },
+  adapterSeeds,
+}: Pick<StagePlan, 'training' | 'adapterSeeds'>): Pick<OperationArgs<'load_role'>, 'lora'> {
+  return lora === null ? {} : { lora: { ...lora, seed: adapterSeeds.weights } };
+}
+
+function loadStudent(client: WorkerClient, stage: StagePlan, run: RunFolder) {
   return client.call('load_role', {
     role: 'student',
-    model: wireModel(student, run),
-    optimizer: training.optimizer,
-    gradient_checkpointing: training.gradient_checkpointing,
-    ...(lora === null ? {} : { lora: { ...lora, seed: adapterSeeds.weights } }),
+    model: wireModel(stage.student, run),
+    optimizer: stage.training.optimizer,
+    gradient_checkpointing: stage.training.gradient_checkpointing,
+    ...wireAdapters(stage),
   });
 }
 

@@ -34,7 +34,7 @@ function expectRefused({ status, stdout, stderr }: Captured, code: number, messa
 }
 
 describe('help', () => {
-  const COMMANDS = ['start', 'train', 'resume', 'eval', 'generate', 'check', 'report', 'doctor'];
+  const COMMANDS = ['start', 'train', 'resume', 'eval', 'generate', 'export', 'check', 'report', 'doctor'];
 
   test('names every command and every exit status', async () => {
     const { status, stdout } = await runCaptured('--help');
@@ -72,6 +72,10 @@ describe('a wrong command line', () => {
     ['a negative temperature', ['generate', 'm', '--prompt', 'p', '--temperature', '-1'], /--temperature: /],
     ['a broken seed', ['generate', 'm', '--prompt', 'p', '--seed', '0.5'], /--seed: /],
     ['an empty prompt', ['generate', 'm', '--prompt', ' '], /no prompt was given/],
+    ['no place to export to', ['export', 'run'], /Missing required argument: out/],
+    ['an unknown form', ['export', 'run', '--out', 'o', '--form', 'delta'], /form.*delta.*merged.*adapter/s],
+    ['an export over a file', ['export', 'run', '--out', 'run.yaml'], /run\.yaml is a file/],
+    ['an export over a model', ['export', 'run', '--out', '.'], /\. is not empty/],
     ['an unknown device', ['generate', 'm', '--prompt', 'p', '--device', 'gpu'], /--device: expected auto/],
   ])('%s', async (_, argv, message) => {
     expectRefused(await runCaptured(...argv), 2, message);
@@ -160,6 +164,22 @@ describe('a run folder', () => {
     expectRefused(await runCaptured(command, '.'), 2, /holds no run/);
   });
 
+  test('that is finished has its student copied, without a worker', async () => {
+    const run = runFolder('teacher', 'student');
+    writeFileSync(run.stage('student').done, JSON.stringify({ stage: 'student', step: 12, files: [] }));
+    mkdirSync(run.stage('student').student);
+    writeFileSync(path.join(run.stage('student').student, 'config.json'), '{"a": 1}');
+    const text = await runCaptured('export', 'run', '--out', 'out');
+    expect(text).toEqual({ status: 0, stdout: 'model of stage student after step 12: out\n', stderr: '' });
+    expect(readFileSync('out/config.json', 'utf8')).toBe('{"a": 1}');
+    const { stdout } = await runCaptured('export', 'run', '--out', 'again', '--json');
+    expect(JSON.parse(stdout)).toEqual({
+      out: path.resolve('again'),
+      ...{ form: 'merged', stage: 'student', step: 12, files: ['config.json'] },
+    });
+    expectRefused(await runCaptured('export', 'run', '--out', 'out'), 2, /out is not empty/);
+  });
+
   test('that is finished is not resumed', async () => {
     writeFileSync(runFolder('teacher', 'student').report, '');
     const { status, stderr } = await runCaptured('resume', 'run');
@@ -179,6 +199,7 @@ describe('a run folder', () => {
     runFolder();
     expectRefused(await runCaptured('eval', 'run', '--data', 'check'), 2, /no stage of run is done/);
     expectRefused(await runCaptured('generate', 'run', '--prompt', 'p'), 2, /no stage of run is done/);
+    expectRefused(await runCaptured('export', 'run', '--out', 'o'), 2, /no stage of run has a student/);
   });
 });
 
