@@ -71,7 +71,9 @@ class Optimizer:
 
     def _update(self, lr: float, clip_norm: float) -> dict[str, Tensor]:
         parameters = [p for p in self.parameters.values() if p.grad is not None]
-        norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
+        device = next(iter(self.parameters.values())).device
+        # Without any gradient it would lie on the host.
+        norm = get_total_norm([p.grad for p in parameters if p.grad is not None]).to(device)
         if clip_norm > 0.0:
             clip_grads_with_norm_(parameters, clip_norm, norm)
         skipped = (~torch.isfinite(norm)).to(torch.float32)
