@@ -27,9 +27,9 @@ _ROWS: Final = ("prompts", "tokens", "log_probs")
 
 @dataclass(frozen=True)
 class _Trained:
-    """A module that training changes, with its optimizer where it has one."""
+    """The tensors that training changes, with their optimizer where they have one."""
 
-    module: nn.Module
+    tensors: Mapping[str, Tensor]
     optimizer: "Optimizer | None"
 
 
@@ -37,7 +37,7 @@ def take_snapshot(session: Session) -> Snapshot:
     """Copies to host memory: student, critics and averages, optimizers, policy version, kept rollouts."""
     tensors: dict[str, dict[str, Tensor]] = {"rollouts": {}}
     for name, trained in _trained(session).items():
-        tensors[name] = _copies(_module_tensors(trained.module))
+        tensors[name] = _copies(trained.tensors)
         if trained.optimizer is not None:
             tensors[f"{name}.optimizer"] = _copies(trained.optimizer.state_tensors())
     versions = {}
@@ -67,11 +67,11 @@ def plan_restore(session: Session, snapshot: Snapshot) -> Callable[[], None]:
     found = snapshot.state.get("format")
     if found != FORMAT:
         raise CheckpointError(f"the checkpoint has format {found}; this worker reads {FORMAT}")
-    trained, tensors = _trained(session), snapshot.tensors
+    trained, tensors = _trained(session), _wanted(session, snapshot.tensors)
     optimizers = {f"{name}.optimizer": t.optimizer for name, t in trained.items() if t.optimizer is not None}
     _require_names("the checkpoint", set(tensors), {"rollouts", *trained, *optimizers})
     for name, part in trained.items():
-        _check_module(name, tensors[name], _module_tensors(part.module))
+        _check_module(name, tensors[name], part.tensors)
     for name, optimizer in optimizers.items():
         _check_moments(name, tensors[name], optimizer)
     rollouts = {
@@ -83,7 +83,7 @@ def plan_restore(session: Session, snapshot: Snapshot) -> Callable[[], None]:
 
     def apply() -> None:
         for name, part in trained.items():
-            _overwrite(_module_tensors(part.module), tensors[name])
+            _overwrite(part.tensors, tensors[name])
         for name, optimizer in optimizers.items():
             optimizer.discard_gradients()
             optimizer.load_state_tensors(tensors[name])
@@ -95,6 +95,14 @@ def plan_restore(session: Session, snapshot: Snapshot) -> Callable[[], None]:
             session.handles.add(handle, rollout, rollout.bytes)
 
     return apply
+
+
+def _wanted(session: Session, tensors: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
+    """A student that is not trained, as for an export, takes its weights alone."""
+    student = session.roles.get("student")
+    if student is None or student.optimizer is not None or session.critics:
+        return tensors
+    return {name: group for name, group in tensors.items() if name in ("student", "rollouts")}
 
 
 def _require_room(session: Session, rollouts: Mapping[str, Rollout]) -> None:
@@ -113,11 +121,13 @@ def _trained(session: Session) -> dict[str, _Trained]:
     parts = {}
     if "student" in session.roles:
         student = session.roles["student"]
-        parts["student"] = _Trained(student.policy.module, student.optimizer)
+        # Adapters lie on weights that do not change and are loaded from where they came from.
+        tensors = student.policy.adapters or _module_tensors(student.policy.module)
+        parts["student"] = _Trained(tensors, student.optimizer)
     for name, critic in session.critics.items():
-        parts[f"critic.{name}"] = _Trained(critic.critic, critic.optimizer)
+        parts[f"critic.{name}"] = _Trained(_module_tensors(critic.critic), critic.optimizer)
         if critic.average is not None:
-            parts[f"critic.{name}.average"] = _Trained(critic.average, None)
+            parts[f"critic.{name}.average"] = _Trained(_module_tensors(critic.average), None)
     return parts
 
 
