@@ -81,7 +81,7 @@ def _rows(session: Session, part: BatchPart) -> Iterator[_Row]:
             yield _Row(part.part, number, row.prompt, row.response, None)
     else:
         raise ArgumentError(
-            f"parts: {part.part!r} needs either dataset and rows, or rollout (with or without picks), not both"
+            f"parts: {part.part!r} needs dataset and rows, or rollout (with or without picks), and not both"
         )
 
 

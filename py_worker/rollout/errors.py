@@ -11,3 +11,9 @@ class UnsupportedModelError(RolloutError):
     """A generation engine was asked for by name and does not cover this model."""
 
     code = "unsupported"
+
+
+class ResponseCacheError(RolloutError):
+    """A file of kept responses is damaged or cannot be used; the message names it and the remedy."""
+
+    code = "data_error"

@@ -69,8 +69,10 @@ def load_student(worker: LocalWorker, seed: int = 2) -> Any:
     )
 
 
-def load_teacher(worker: LocalWorker) -> Any:
-    return worker.call("load_role", role="teacher", model=model(1, hidden=24), gradient_checkpointing=False)
+def load_teacher(worker: LocalWorker, seed: int = 1) -> Any:
+    return worker.call(
+        "load_role", role="teacher", model=model(seed, hidden=24), gradient_checkpointing=False
+    )
 
 
 def load_everything(worker: LocalWorker) -> None:
