@@ -123,3 +123,55 @@ describe('arguments', () => {
     expect(argsOf(shares, 'build').parts.find(({ part }) => part === 'off')?.rows).toHaveLength(6);
   });
 });
+
+describe('what is off by default is not sent', () => {
+  const PLAIN = requestsAt(ammd(100), 0);
+
+  test('of terms and rollouts', () => {
+    const [term] = argsOf(PLAIN, 'step_student').terms;
+    expect(Object.keys(term ?? {}).sort()).toEqual([
+      'critic',
+      'name',
+      'objective',
+      'params',
+      'part',
+      'weight',
+    ]);
+    const rollout = argsOf(PLAIN, 'generate');
+    for (const key of ['mixture', 'cache']) expect(rollout).not.toHaveProperty(key);
+    expect(argsOf(PLAIN, 'build').parts.every((part) => !('picks' in part))).toBe(true);
+  });
+
+  test('gamma, dropped discount and returns are, once they say something', () => {
+    const changed = (term: string) =>
+      argsOf(requestsAt(ammd(100, `method.terms.on=${term}`), 0), 'step_student').terms[0];
+    expect(changed('{gamma: 0.9}')).toMatchObject({ gamma: 0.9 });
+    expect(changed('{gamma: 0.9}')).not.toHaveProperty('drop_discount');
+    expect(changed('{gamma: 0.9, discount: dropped, gradient: reinforce}')).toMatchObject({
+      gamma: 0.9,
+      drop_discount: true,
+      returns: { gradient: 'reinforce', costs: 'exact', norm: 'length', importance: 'none', clip: 0 },
+    });
+    expect(changed('{returns: {norm: none}}')).not.toHaveProperty('returns');
+  });
+
+  test('mixture and cache are, for who they are for', () => {
+    const changed = requestsAt(ammd(100, 'method.sources={off: {from: teacher}, on: {mixture: 0.2}}'), 0);
+    const rollouts = changed.flatMap(({ op, args }) => (op === 'generate' ? [args] : []));
+    expect(rollouts.map(({ role, mixture, cache }) => [role, mixture, cache])).toEqual([
+      ['teacher', undefined, true],
+      ['student', 0.2, undefined],
+    ]);
+  });
+
+  test('picks are, of each rollout that a replayed batch takes rows of', () => {
+    const stage = ammd(100, 'method.sources.on.replay={capacity: 40, fresh: 0}');
+    const { parts } = argsOf(requestsAt(stage, 12), 'build');
+    const replayed = parts.filter(({ part }) => part === 'on');
+    expect(replayed.length).toBeGreaterThan(1);
+    for (const { rollout } of replayed) expect(rollout).toMatch(/^buffer\/on\.\d$/);
+    expect(replayed.flatMap(({ picks }) => picks ?? [])).toHaveLength(4);
+    for (const { op, args } of requestsAt(stage, 12))
+      expect(OPERATIONS[op].args.safeParse(args).error).toBeUndefined();
+  });
+});

@@ -17,13 +17,20 @@ type Answers = { [Name in OperationName]: (args: OperationArgs<Name>) => Operati
 /** Figures that the double gives to every reply; tests of times and bytes count on them. */
 export const EACH = { runMs: 4, idleMs: 1, roundTripMs: 6, bytesSent: 100, bytesReceived: 50 } as const;
 
+/** What a checkpoint of the double holds. */
+interface Saved {
+  readonly version: number;
+  readonly rollouts: readonly (readonly [handle: string, rows: number])[];
+}
+
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 const sizes = (items: readonly unknown[]) => items.length;
 
 /**
  * A worker in memory, as the run loop sees it: requests run one after another, each in a later turn of the event
  * loop; arguments and results must fit the contract; after an error the epoch is closed. The student's weights are
- * one number, its version: checkpoints keep it, evaluations show it.
+ * one number, its version: checkpoints keep it, evaluations show it. Rollouts are their sizes: those of a step go with
+ * it, those of the buffer are in checkpoints, and a batch takes only rows that there are.
  */
 export class ScriptedClient implements WorkerClient {
   readonly failed = new Promise<WorkerFailure>(() => {});
@@ -37,6 +44,8 @@ export class ScriptedClient implements WorkerClient {
   rows: Readonly<Record<string, number>>;
   /** Score of row `row` of a set, given the student's version. */
   score: (version: number, dataset: string, row: number) => number = (version) => version;
+  /** Rows of each rollout that is held. */
+  readonly rollouts = new Map<string, number>();
   readonly #hooks = new Map<string, () => void | Promise<void>>();
   readonly #seen = new Map<OperationName, number>();
   readonly #staged = new Map<string, { readonly dir: string; readonly text: string }>();
@@ -117,9 +126,18 @@ export class ScriptedClient implements WorkerClient {
     return { op, id, result, frames: [], ...EACH };
   }
 
+  #sizeOf(handle: string): number {
+    const size = this.rollouts.get(handle);
+    if (size === undefined) throw new WireError('unknown_handle', `there is no ${handle}`);
+    return size;
+  }
+
   readonly #answers: Answers = {
     configure: () => ({ device: 'cpu', threads: 1 }),
-    reset: () => ({}),
+    reset: () => {
+      this.rollouts.clear();
+      return {};
+    },
     load_role: ({ role }) => {
       if (role === 'student') this.version = 0;
       return {
@@ -146,26 +164,39 @@ export class ScriptedClient implements WorkerClient {
       cut_responses: 0,
       groups: {},
     }),
-    generate: ({ rows }) => ({
-      rows: sizes(rows),
-      tokens: 3 * sizes(rows),
-      ended: sizes(rows) - 1,
-      cached: 0,
-      policy_version: this.version,
-    }),
-    build: ({ parts }) => ({
-      rows: 8,
-      tokens: 80,
-      padded_tokens: 96,
-      response_tokens: Object.fromEntries(parts.map(({ part }) => [part, 20])),
-    }),
+    generate: ({ rows, out }) => {
+      if (this.rollouts.has(out)) throw new WireError('handle_exists', `${out} is there already`);
+      this.rollouts.set(out, sizes(rows));
+      return {
+        rows: sizes(rows),
+        tokens: 3 * sizes(rows),
+        ended: sizes(rows) - 1,
+        cached: 0,
+        policy_version: this.version,
+      };
+    },
+    build: ({ parts }) => {
+      for (const { rollout, picks = [] } of parts) {
+        if (rollout !== undefined && Math.max(-1, ...picks) >= this.#sizeOf(rollout))
+          throw new WireError('invalid_argument', `${rollout} has no such row`);
+      }
+      return {
+        rows: 8,
+        tokens: 80,
+        padded_tokens: 96,
+        response_tokens: Object.fromEntries(parts.map(({ part }) => [part, 20])),
+      };
+    },
     score: () => ({ teacher_ms: 1, student_ms: 2 }),
     step_critic: () => ({}),
     step_student: () => {
       this.version += 1;
       return { policy_version: this.version };
     },
-    end_step: ({ step }) => ({ metrics: { loss: 1 / (step + 1), version: this.version }, handles: [] }),
+    end_step: ({ step }) => {
+      for (const handle of this.rollouts.keys()) if (handle.startsWith('step:')) this.rollouts.delete(handle);
+      return { metrics: { loss: 1 / (step + 1), version: this.version }, handles: [] };
+    },
     evaluate: ({ rows, dataset, metrics, texts }) => ({
       scores: Object.fromEntries(
         metrics.map((metric) => [metric, rows.map((row) => this.score(this.version, dataset, row))]),
@@ -186,9 +217,15 @@ export class ScriptedClient implements WorkerClient {
     fetch: () => {
       throw new Error('the run loop never asks for tokens');
     },
-    drop: () => ({}),
+    drop: ({ handles }) => {
+      for (const handle of handles) {
+        this.#sizeOf(handle);
+        this.rollouts.delete(handle);
+      }
+      return {};
+    },
     stage_checkpoint: ({ checkpoint, dir }) => {
-      const text = JSON.stringify({ version: this.version });
+      const text = JSON.stringify({ version: this.version, rollouts: [...this.rollouts] });
       this.#staged.set(checkpoint, { dir, text });
       return { bytes: text.length };
     },
@@ -203,7 +240,10 @@ export class ScriptedClient implements WorkerClient {
       const text = readFileSync(path.join(dir, 'weights.json'), 'utf8');
       if (sha256(text) !== files[0]?.sha256)
         throw new WireError('checkpoint_error', `${dir}/weights.json has another hash`);
-      this.version = (JSON.parse(text) as { readonly version: number }).version;
+      const saved = JSON.parse(text) as Saved;
+      this.version = saved.version;
+      this.rollouts.clear();
+      for (const [handle, size] of saved.rollouts) this.rollouts.set(handle, size);
       return { policy_version: this.version };
     },
     export: ({ dir }) => {

@@ -7,6 +7,7 @@ import { stepRow } from '../../../ts/run/step_row.js';
 import { INITIAL_STATE } from '../../../ts/schedule/state.js';
 import { planStep } from '../../../ts/schedule/step.js';
 import { ammd, stageOf } from '../plan/plans.js';
+import { walk } from '../schedule/walk.js';
 import { EACH, ScriptedClient } from './scripted_client.js';
 
 const SFT = withRows(stageOf('teacher'), { train: 100, check: 50 });
@@ -52,6 +53,36 @@ describe('seconds', () => {
     expect(milliseconds(row.seconds)).toMatchObject({ idle: 3, wire: 0, total: 27 });
     const { row: rushed } = await rowOf(ammd(100), 0.001);
     expect(milliseconds(rushed.seconds)).toMatchObject({ idle: 0, wire: 0, total: 1 });
+  });
+});
+
+describe('where rows came from', () => {
+  test('fresh ones are of the current student', async () => {
+    const { row } = await rowOf(ammd(100));
+    expect(row.metrics).toMatchObject({
+      'rollout/fresh': 1,
+      'rollout/replayed': 0,
+      'rollout/dataset': 0,
+      'rollout/staleness': 0,
+    });
+  });
+
+  test('the dataset’s own have no age', async () => {
+    const { row } = await rowOf(ammd(100, 'method.sources.on.probability=0'));
+    expect(row.metrics).toMatchObject({ 'rollout/fresh': 0, 'rollout/dataset': 1 });
+    expect(row.metrics).not.toHaveProperty('rollout/staleness');
+  });
+
+  test('replayed ones have the mean age of the rows', async () => {
+    const { plan } = walk(ammd(100, 'method.sources.on.replay={capacity: 8, fresh: 0}'))[9] ?? {};
+    if (plan === undefined) throw new Error('no step');
+    const ages = plan.parts.flatMap((part) =>
+      part.from === 'rollout' ? Array(part.size).fill(part.age) : [],
+    );
+    const row = stepRow('student', plan, [], 1, 0);
+    expect(row.metrics).toMatchObject({ 'rollout/fresh': 0, 'rollout/replayed': 1, 'rollout/dataset': 0 });
+    expect(ages.every((age) => age === 8 || age === 9)).toBe(true);
+    expect(row.metrics['rollout/staleness']).toBeCloseTo(ages.reduce((sum, age) => sum + age, 0) / 4, 12);
   });
 });
 

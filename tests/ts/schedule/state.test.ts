@@ -33,6 +33,19 @@ describe('turns', () => {
     );
   });
 
+  test('move with their schedule, on the clock of the student', () => {
+    const turns = '{kind: linear, from: 1, to: 5}';
+    const plan = ammd(50, 'training.steps=4', `method.adversary={turns: ${turns}, warmup_steps: 2}`);
+    const counts = Array.from({ length: 7 }, (_, steps) => reach(plan, steps).criticTurns);
+    expect(counts).toEqual([0, 1, 2, 3, 5, 8, 12]);
+  });
+
+  test('are none for critics that never learn', () => {
+    const plan = ammd(50, 'method.critics={on: {trained: false}, off: {trained: false}}');
+    expect(reach(plan, 5).criticTurns).toBe(0);
+    expect(reach(ammd(50, 'method.critics.on.trained=false'), 5).criticTurns).toBe(5);
+  });
+
   test('are none without critics', () => {
     const plan = withRows(stageOf('teacher'), { train: 50 });
     expect(reach(plan, 5)).toMatchObject({ studentStep: 5, criticTurns: 0 });
@@ -66,5 +79,53 @@ describe('saved state', () => {
   ])('that is %s is refused: %j', (_, saved) => {
     expect(() => restoreState(plan, saved)).toThrow(StateError);
     expect(() => restoreState(plan, saved)).toThrow(_);
+  });
+});
+
+describe('saved state of a buffer and of adaptive schedules', () => {
+  const φ = '{kind: adaptive, from: 0, to: 1, increment: 0.5, metric: exact_match}';
+  const plan = ammd(
+    50,
+    `method.sources.on={probability: ${φ}, max_staleness: 6, replay: {capacity: 16, fresh: 0.5}}`,
+    'method.adversary.warmup_steps=3',
+    'evaluation={every: 5, initial: true}',
+  );
+  const saved = { ...INITIAL_STATE, step: 10, studentStep: 7, criticTurns: 10 };
+  const NAME = 'sources.on.probability';
+
+  test.each([
+    [{ on: [4, 9] }, { [NAME]: { moves: 2, mark: -1.5 } }],
+    [{ on: [] }, {}],
+    [{}, { [NAME]: { moves: 0, mark: 3 } }],
+  ])('that could be is taken: %j %j', (replay, adaptive) => {
+    const state = { ...saved, replay, adaptive };
+    expect(restoreState(plan, JSON.parse(JSON.stringify(state)))).toEqual(state);
+  });
+
+  test.each<[string, object, object]>([
+    ['a part that keeps nothing', { off: [4] }, {}],
+    ['more rows than the capacity', { on: [5, 6, 7, 8, 9] }, {}],
+    ['a rollout of the future', { on: [4, 10] }, {}],
+    ['rollouts out of order', { on: [9, 4] }, {}],
+    ['a rollout twice', { on: [9, 9] }, {}],
+    ['a rollout that is too old', { on: [2, 9] }, {}],
+    ['a schedule that does not adapt', {}, { 'training.lr': { moves: 0, mark: 1 } }],
+    ['more moves than evaluations', {}, { [NAME]: { moves: 3, mark: 1 } }],
+    ['no such schedule', {}, { φ: { moves: 0, mark: 1 } }],
+  ])('with %s is refused', (_, replay, adaptive) => {
+    expect(() => restoreState(plan, { ...saved, replay, adaptive })).toThrow('of another plan');
+  });
+
+  test('after the last step nothing is kept', () => {
+    const done = { ...saved, step: 23, studentStep: 20, criticTurns: 23 };
+    expect(restoreState(plan, { ...done, replay: { on: [] } })).toMatchObject({ step: 23 });
+    expect(() => restoreState(plan, { ...done, replay: { on: [22] } })).toThrow('of another plan');
+  });
+
+  test('an adaptive K makes any number of turns possible', () => {
+    const turns = '{kind: adaptive, from: 1, to: 9, increment: 1, metric: exact_match}';
+    const free = ammd(50, `method.adversary.turns=${turns}`, 'evaluation.every=2');
+    const state = { ...INITIAL_STATE, step: 4, studentStep: 4, criticTurns: 6 };
+    expect(restoreState(free, state)).toEqual(state);
   });
 });

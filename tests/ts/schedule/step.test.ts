@@ -7,6 +7,7 @@ import { advance, INITIAL_STATE, restoreState } from '../../../ts/schedule/state
 import { planStep } from '../../../ts/schedule/step.js';
 import type { StageState, StepPlan } from '../../../ts/schedule/types.js';
 import { ammd, stageOf } from '../plan/plans.js';
+import { walk } from './walk.js';
 
 function plansOf(plan: SizedStagePlan, from: StageState = INITIAL_STATE): readonly StepPlan[] {
   const plans: StepPlan[] = [];
@@ -149,31 +150,117 @@ describe('what happens after a step', () => {
   });
 });
 
+/** Schedules of every kind, where they change what is drawn, learned and kept. */
+const MOVING = [
+  'training.lr={kind: sequence, pieces: [{steps: 5, shape: {kind: linear, from: 0, to: 1}}, {steps: 9, shape: {kind: cosine, from: 1, to: 0}}], warmup: 2}',
+  'method.terms.anchor.weight={kind: adaptive, from: 0, to: 1, increment: 0.2, metric: exact_match, mode: max}',
+  'method.adversary.turns={kind: step, from: 8, factor: 0.5, every: 5}',
+  'method.sources.on.mixture={kind: adaptive, from: 0.5, to: 0, increment: 0.1, metric: cross_entropy, tolerance: 0.1}',
+  'rollout.temperature={kind: cosine, from: 1, to: 0.5}',
+  // A multiple of every iteration below.
+  'evaluation={every: 12, measure: [cross_entropy]}',
+];
+const PROBABILITY = '{kind: adaptive, from: 0.2, to: 1, increment: 0.3, metric: cross_entropy}';
+
+const iterated = fc
+  .record({ minibatches: fc.integer({ min: 1, max: 3 }), epochs: fc.integer({ min: 1, max: 2 }) })
+  .map(
+    ({ minibatches, epochs }) =>
+      `method={iteration: {minibatches: ${minibatches}, epochs: ${epochs}}, sources: {on: {probability: ${PROBABILITY}}}}`,
+  );
+const replayed = fc
+  .record({
+    capacity: fc.integer({ min: 9, max: 40 }),
+    staleness: fc.option(fc.integer({ min: 0, max: 8 }), { nil: null }),
+  })
+  .map(
+    ({ capacity, staleness }) =>
+      `method.sources.on={probability: ${PROBABILITY}, max_staleness: ${staleness}, replay: {capacity: ${capacity}, fresh: {kind: linear, from: 1, to: 0}}}`,
+  );
+
 test('a stage resumed at any step makes the same plans', () => {
   const shape = fc.record({
     rows: fc.integer({ min: 1, max: 60 }),
     batch: fc.integer({ min: 2, max: 9 }),
-    minibatches: fc.integer({ min: 1, max: 3 }),
-    epochs: fc.integer({ min: 1, max: 3 }),
     warmup: fc.nat(4),
+    source: fc.oneof(iterated, replayed),
+    figures: fc.array(fc.double({ min: 0, max: 3, noNaN: true }), { minLength: 4, maxLength: 4 }),
   });
   fc.assert(
-    fc.property(shape, ({ rows, batch, minibatches, epochs, warmup }) => {
+    fc.property(shape, ({ rows, batch, warmup, source, figures }) => {
       const plan = ammd(
         rows,
-        `training={batch_size: ${batch}, steps: 12}`,
-        `method={iteration: {minibatches: ${minibatches}, epochs: ${epochs}}, adversary: {warmup_steps: ${warmup}}}`,
+        `training={batch_size: ${batch}, steps: 30}`,
+        `method.adversary.warmup_steps=${warmup}`,
+        ...MOVING,
+        source,
       );
-      const whole = plansOf(plan);
-      let state = INITIAL_STATE;
-      for (let done = 0; done < plan.steps; done += 1) {
-        const resumed = restoreState(plan, JSON.parse(JSON.stringify(state)));
-        expect(planStep(plan, resumed)).toEqual(whole[done]);
-        state = advance(plan, state);
+      const said = (step: number) => {
+        const figure = figures[Math.floor(step / 12) % 4] ?? 0;
+        return { cross_entropy: figure, exact_match: 3 - figure };
+      };
+      const whole = walk(plan, said);
+      expect(whole).toHaveLength(plan.steps);
+      for (const [index, { before }] of whole.entries()) {
+        const resumed = restoreState(plan, JSON.parse(JSON.stringify(before)));
+        expect(resumed).toEqual(before);
+        // All that follows from the middle on; the next step elsewhere.
+        const rest = index === 17 ? walk(plan, said, resumed) : [{ plan: planStep(plan, resumed) }];
+        expect(rest.map((one) => one.plan)).toEqual(
+          whole.slice(index, index + rest.length).map((one) => one.plan),
+        );
       }
     }),
     { numRuns: 25 },
   );
+});
+
+test('an evaluation moves what comes after it and nothing before', () => {
+  const plan = ammd(
+    50,
+    'method.terms.anchor.weight={kind: adaptive, from: 0, to: 1, increment: 0.25, metric: exact_match}',
+    'training.steps=7',
+    'evaluation.every=2',
+  );
+  const weights = walk(plan, () => ({ exact_match: 1 })).map(
+    ({ plan: { student } }) => student?.terms.at(-1)?.weight,
+  );
+  expect(weights).toEqual([0, 0, 0, 0, 0.25, 0.25, 0.5]);
+});
+
+describe('a policy gradient', () => {
+  const plan = ammd(50, 'method.terms.on={gradient: return, gamma: 0.9, returns: {norm: none}}');
+
+  test('is in its term', () => {
+    expect(planStep(plan, INITIAL_STATE).student?.terms[0]).toMatchObject({
+      gamma: 0.9,
+      gradient: 'return',
+      returns: { costs: 'exact', norm: 'none', baseline: 'leave_one_out' },
+    });
+  });
+
+  test('needs the student’s pass ahead of its step, without critics too', () => {
+    const rkl =
+      'method={extends: null, name: m, sources: {on: {from: student, share: 1}}, ' +
+      'terms: {t: {objective: reverse_kl, part: on, GRADIENT}}}';
+    const scored = (gradient: string, micro = 0) =>
+      planStep(ammd(50, rkl.replace('GRADIENT', gradient), `training.micro_batch=${micro}`), INITIAL_STATE)
+        .score;
+    expect(scored('gradient: token')).toEqual({ teacher: true, student: 'none', micro_batch: 0 });
+    expect(scored('gradient: return')).toEqual({ teacher: true, student: 'graph', micro_batch: 0 });
+    expect(scored('gradient: reinforce', 2)).toEqual({ teacher: true, student: 'values', micro_batch: 2 });
+  });
+});
+
+test('critics that never learn take no turns, and the others do', () => {
+  const one = planStep(ammd(50, 'method.critics.on.trained=false'), INITIAL_STATE);
+  expect(one.critics?.updates).toEqual([{ critic: 'off', part: 'off' }]);
+  const none = planStep(
+    ammd(50, 'method.critics={on: {trained: false}, off: {trained: false}}'),
+    INITIAL_STATE,
+  );
+  expect(none.critics).toBeNull();
+  expect(none.score).toEqual({ teacher: true, student: 'none', micro_batch: 0 });
 });
 
 test('a finished stage has no further step', () => {

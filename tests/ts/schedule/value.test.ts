@@ -60,3 +60,57 @@ test('the start value leaves warm-up out', () => {
   expect(startValue({ kind: 'constant', value: 3, warmup: 9 })).toBe(3);
   expect(startValue({ kind: 'linear', from: 4, to: 0, warmup: 9, over: null })).toBe(4);
 });
+
+describe('a sequence', () => {
+  const piece = (from: number, to: number, length: number) => ({
+    steps: length,
+    shape: { kind: 'linear' as const, from, to, warmup: 0, over: null },
+  });
+
+  test('is one piece after the other, each on its own clock, and the last goes on', () => {
+    const pieces = [
+      { steps: 2, shape: { kind: 'constant' as const, value: 7, warmup: 0 } },
+      piece(4, 0, 4),
+      { steps: 1, shape: { kind: 'step' as const, from: 8, factor: 0.5, every: 1, warmup: 0 } },
+    ];
+    expect(values({ kind: 'sequence', pieces, warmup: 0 }, 9)).toEqual([7, 7, 4, 3, 2, 1, 8, 4, 2]);
+  });
+
+  test('warms up to where its first piece starts', () => {
+    const sequence: Schedule = { kind: 'sequence', pieces: [piece(4, 0, 2), piece(0, 6, 3)], warmup: 1 };
+    expect(values(sequence, 8)).toEqual([2, 4, 2, 0, 2, 4, 6, 6]);
+    expect(startValue(sequence)).toBe(4);
+  });
+
+  test('whose pieces begin where the ones before end has no jumps, and stays between its corners', () => {
+    const corners = fc.array(fc.record({ at: value, length: fc.integer({ min: 1, max: 30 }) }), {
+      minLength: 2,
+      maxLength: 6,
+    });
+    fc.assert(
+      fc.property(corners, (points) => {
+        const pieces = points
+          .slice(1)
+          .map(({ at, length }, index) => piece(points[index]?.at ?? 0, at, length));
+        const all = values({ kind: 'sequence', pieces, warmup: 0 }, 200);
+        const slopes = pieces.map(({ shape, steps }) => Math.abs(shape.to - shape.from) / steps);
+        const heights = points.map(({ at }) => at);
+        all.forEach((one, index) => {
+          expect(Math.abs(one - (all[index - 1] ?? one))).toBeLessThanOrEqual(Math.max(...slopes) + 1e-9);
+          expect(one).toBeLessThanOrEqual(Math.max(...heights) + 1e-9);
+          expect(one).toBeGreaterThanOrEqual(Math.min(...heights) - 1e-9);
+        });
+        expect(all.at(-1)).toBeCloseTo(heights.at(-1) ?? Number.NaN, 9);
+      }),
+    );
+  });
+});
+
+test('an adaptive schedule stands where it has moved to, and warms up to there', () => {
+  const adaptive: Schedule = {
+    ...{ kind: 'adaptive', from: 0.2, to: 1, increment: 0.1, metric: 'm', mode: 'min', tolerance: 0 },
+    warmup: 1,
+  };
+  expect([0, 1, 2].map((step) => valueAt(adaptive, step, 3))).toEqual([0.1, 0.2, 0.2]);
+  expect([0, 1, 2].map((step) => valueAt(adaptive, step, 3, 0.6))).toEqual([0.3, 0.6, 0.6]);
+});
