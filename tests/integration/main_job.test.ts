@@ -198,6 +198,7 @@ describe('the run folder', () => {
 
 describe('train and resume', () => {
   const stopped = path.join(folder, 'stopped');
+  const timed = path.join(folder, 'timed');
 
   test('a signal stops the run after a checkpoint, with status 130 and the way to go on', async () => {
     let asked = false;
@@ -224,6 +225,20 @@ describe('train and resume', () => {
     });
     expect(printed.at(-1)).toMatchObject({ kind: 'checkpoint', stage: 'ammd' });
     expect(existsSync(path.join(stopped, 'lock'))).toBe(false);
+  }, 60_000);
+
+  test('its time over, a run stops with status 6, and with another time goes on', async () => {
+    const { status, stderr } = await captureProgram(
+      ['train', TINY, '--set', 'max_hours=5', '--max-hours', '1e-6', '--out', timed, '--json'],
+      () => {},
+    );
+    expect(status).toBe(6);
+    expect(JSON.parse(stderr)).toMatchObject({
+      code: 'time_over',
+      hint: 'continue with: ammd resume timed',
+    });
+    expect((await runCaptured('resume', timed)).status).toBe(0);
+    for (const name of stages) expect(outcomeOf(timed, name)).toEqual(outcomeOf(run.path, name));
   }, 60_000);
 
   test('resume goes on and ends as a run that nobody stopped', async () => {

@@ -17,6 +17,8 @@ export const EXIT = {
   input: 4,
   /** A preflight check or `doctor` found a problem, or the environment lacks something. */
   check: 5,
+  /** Stopped because the wall time that it may take is over; what has been trained is in a checkpoint. */
+  time: 6,
   /** Stopped by a signal; what has been trained is in a checkpoint. */
   interrupted: 130,
 } as const;
@@ -67,6 +69,7 @@ export const EXIT_OF_CODE: Readonly<Record<KnownCode, ExitCode | 'cause'>> = {
   endpoint: EXIT.check,
 
   interrupted: EXIT.interrupted,
+  time_over: EXIT.time,
 
   worker_exited: EXIT.worker,
   worker_start: EXIT.worker,

@@ -5,6 +5,7 @@ import { CliError } from './errors.js';
 export interface RunArguments {
   readonly json: boolean;
   readonly trace: string | undefined;
+  readonly 'max-hours': number | undefined;
 }
 
 /** Options of every command that runs stages. */
@@ -14,6 +15,10 @@ export function runOptions<T>(yargs: Argv<T>) {
     .option('trace', {
       type: 'string',
       describe: 'Append every request and reply to this file, a JSON line each; to see what hangs',
+    })
+    .option('max-hours', {
+      type: 'number',
+      describe: 'Stop with a checkpoint when this call has taken so long; in place of the config’s max_hours',
     });
 }
 

@@ -15,7 +15,8 @@ import { trainCommand } from './train.js';
 
 const EPILOGUE = `Exit status: ${EXIT.ok} done, ${EXIT.defect} defect of the program, ${EXIT.usage} wrong command, config or run folder,
 ${EXIT.worker} worker failed (a run can be resumed), ${EXIT.input} unreadable model, data or checkpoint,
-${EXIT.check} a check failed or something is not installed, ${EXIT.interrupted} stopped by a signal (a run can be resumed).`;
+${EXIT.check} a check failed or something is not installed, ${EXIT.time} stopped when --max-hours were over,
+${EXIT.interrupted} stopped by a signal (a run can be resumed after either).`;
 
 const REPEATABLE: ReadonlySet<string> = new Set(['_', 'set', 'data', 'metric', 'seeds', 'prompt']);
 

@@ -1,9 +1,11 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
+import { z } from 'zod';
+import { maxHours as maxHoursSchema } from '../config/schema.js';
 import type { RunEvent } from '../metrics/events.js';
 import { buildReport } from '../report/build.js';
 import type { RunOptions } from '../run/run.js';
 import type { RunFolder } from '../run/run_folder.js';
-import type { RunArguments } from './options.js';
+import { parseOptions, type RunArguments } from './options.js';
 import { openProgress } from './progress.js';
 import { listenForStop } from './stop_signal.js';
 
@@ -24,9 +26,12 @@ function openTrace(
  * everything is.
  */
 export async function showRun(
-  { json, trace }: RunArguments,
+  { json, trace, 'max-hours': hours }: RunArguments,
   run: (options: RunOptions) => Promise<RunFolder>,
 ): Promise<void> {
+  const { max_hours: maxHours } = parseOptions(z.object({ max_hours: maxHoursSchema.optional() }), {
+    max_hours: hours,
+  });
   const { close: closeTrace, ...messages } = openTrace(trace);
   const progress = openProgress({ json });
   const emit = (event: RunEvent) => progress.show(event);
@@ -37,6 +42,7 @@ export async function showRun(
       ...messages,
       emit,
       signal,
+      maxHours,
       report: ({ path }) => {
         tables = buildReport(path).text;
       },

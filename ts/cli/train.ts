@@ -10,9 +10,9 @@ export interface TrainArguments extends ConfigArguments, RunArguments {
 }
 
 /** Resolves the configuration, runs it, and prints the results. Nothing is written when the config is wrong. */
-export async function train({ config, out, json, trace, ...options }: TrainArguments): Promise<void> {
+export async function train({ config, out, ...options }: TrainArguments): Promise<void> {
   const resolved = resolveArguments(config, options);
-  await showRun({ json, trace }, (run) => startRun(resolved, out, run));
+  await showRun(options, (run) => startRun(resolved, out, run));
 }
 
 export const trainCommand: CommandModule<object, TrainArguments> = {

@@ -10,7 +10,8 @@ export type RunErrorCode =
   | 'config_changed'
   | 'checkpoint_invalid'
   | 'stage_failed'
-  | 'interrupted';
+  | 'interrupted'
+  | 'time_over';
 
 /** A run could not start, go on or end as asked. */
 export class RunError extends AmmdError {

@@ -13,11 +13,14 @@ import { newManifest, type RunManifest, readManifest, withStage, writeManifest }
 import { makeRunFolder, openRunFolder, type RunFolder } from './run_folder.js';
 import { openSession, type Session, type SessionOptions } from './session.js';
 import { runStage } from './stage.js';
+import { limitTime } from './wall_time.js';
 
 export interface RunOptions extends SessionOptions {
   readonly emit: (event: RunEvent) => void;
   /** Aborting stops the run after the running step, with a checkpoint. */
   readonly signal?: AbortSignal;
+  /** Longest wall time of this call in hours; by default the configuration's `max_hours`. */
+  readonly maxHours?: number | undefined;
   /** Called when all stages are done; writes the page that `run_finished` names. */
   readonly report: (folder: RunFolder) => void | Promise<void>;
 }
@@ -109,10 +112,29 @@ async function runStages(run: Run): Promise<void> {
     })),
   });
   for (const warning of run.resolved.warnings) options.emit({ kind: 'note', message: warning });
-  if (!isDone(folder, plan)) await withSession(run, (session) => runOpenStages(run, session));
+  if (!isDone(folder, plan))
+    await withinTime(run, (timed) => withSession(timed, (session) => runOpenStages(timed, session)));
   await options.report(folder);
   const seconds = (performance.now() - started) / 1000;
   options.emit({ kind: 'run_finished', folder: folder.path, report: folder.report, seconds });
+}
+
+/** Calls `use` with the run, whose signal is now also aborted when its time is over. */
+async function withinTime(run: Run, use: (run: Run) => Promise<void>): Promise<void> {
+  const { options, resolved } = run;
+  const { signal, release } = limitTime(
+    options.maxHours ?? resolved.config.max_hours,
+    options.signal,
+    ({ hours }) => {
+      const message = `${hours} h are over: stopping after this step, with a checkpoint`;
+      options.emit({ kind: 'note', message });
+    },
+  );
+  try {
+    await use({ ...run, options: { ...options, ...(signal === undefined ? {} : { signal }) } });
+  } finally {
+    release();
+  }
 }
 
 async function withSession(

@@ -25,6 +25,7 @@ import { type EvaluationContext, evaluateStage, isBetter, validationFigures } fr
 import { NO_ROWS, StageJournals } from './stage_journals.js';
 import { type LoadedStage, loadStage } from './stage_setup.js';
 import { type Barrier, trainLoop } from './train_loop.js';
+import { TimeOver } from './wall_time.js';
 
 export interface StageContext {
   readonly client: WorkerClient;
@@ -173,10 +174,13 @@ function parametersOf({ student, teacher, critics }: LoadedStage): Readonly<Reco
   };
 }
 
-function interrupted({ run }: StageContext, stage: string, where: string): RunError {
-  return new RunError('interrupted', `stopped in stage ${stage}, ${where}`, {
-    hint: `continue with: ammd resume ${showPath(run.path)}`,
-  });
+/** How a stage ends that its signal has stopped: somebody asked, or its time is over. */
+function stopped({ run, signal }: StageContext, stage: string, where: string): RunError {
+  const hint = `continue with: ammd resume ${showPath(run.path)}`;
+  const why: unknown = signal?.reason;
+  return why instanceof TimeOver
+    ? new RunError('time_over', `stopped after ${why.hours} h in stage ${stage}, ${where}`, { hint })
+    : new RunError('interrupted', `stopped in stage ${stage}, ${where}`, { hint });
 }
 
 /** Cancelled because of the signal, or not run because of that. */
@@ -188,7 +192,7 @@ function isStopped(error: unknown, signal: AbortSignal | undefined): boolean {
 /**
  * Runs one stage, from its newest checkpoint where there is one.
  *
- * @throws RunError `interrupted` when the signal stopped it: what has been trained is in a checkpoint.
+ * @throws RunError `interrupted` or `time_over` when the signal stopped it: what has been trained is in a checkpoint.
  * @throws RunError `config_changed`, WireError or WorkerFailure as the worker fails.
  */
 export async function runStage(context: StageContext, plan: StagePlan): Promise<void> {
@@ -216,10 +220,10 @@ export async function runStage(context: StageContext, plan: StagePlan): Promise<
       restored === null ? INITIAL_STATE : restoreState(stage, restored.checkpoint.controller.schedule);
     const state = await runner.train(from, restored?.policyVersion ?? 0);
     if (state.step < stage.steps)
-      throw interrupted(context, plan.name, `after step ${state.step} of ${stage.steps}`);
+      throw stopped(context, plan.name, `after step ${state.step} of ${stage.steps}`);
     await runner.finish(state);
   } catch (error) {
-    throw isStopped(error, signal) ? interrupted(context, plan.name, 'while it was evaluated') : error;
+    throw isStopped(error, signal) ? stopped(context, plan.name, 'while it was evaluated') : error;
   } finally {
     runner.close();
   }

@@ -43,6 +43,7 @@ describe('the status of an error', () => {
     ['no memory', new WireError('out_of_memory', ''), EXIT.worker],
     ['a dead worker', new WorkerFailure('worker_exited', ''), EXIT.worker],
     ['a stop', new RunError('interrupted', ''), EXIT.interrupted],
+    ['a run whose time is over', new RunError('time_over', ''), EXIT.time],
     ['a defect of the worker', new WireError('internal', ''), EXIT.defect],
     ['what nobody foresaw', new TypeError('x is undefined'), EXIT.defect],
     ['a code without a status', new AmmdError('new_code', ''), EXIT.defect],

@@ -40,7 +40,7 @@ describe('help', () => {
     const { status, stdout } = await runCaptured('--help');
     expect(status).toBe(0);
     for (const command of COMMANDS) expect(stdout).toContain(`ammd ${command}`);
-    for (const code of [0, 1, 2, 3, 4, 5, 130]) expect(stdout).toMatch(new RegExp(`\\b${code} [a-z]`));
+    for (const code of [0, 1, 2, 3, 4, 5, 6, 130]) expect(stdout).toMatch(new RegExp(`\\b${code} [a-z]`));
   });
 
   test.each(COMMANDS)('of %s has an example that begins like the command', async (command) => {
@@ -200,6 +200,15 @@ describe('a run folder', () => {
     expectRefused(await runCaptured('eval', 'run', '--data', 'check'), 2, /no stage of run is done/);
     expectRefused(await runCaptured('generate', 'run', '--prompt', 'p'), 2, /no stage of run is done/);
     expectRefused(await runCaptured('export', 'run', '--out', 'o'), 2, /no stage of run has a student/);
+  });
+});
+
+describe('--max-hours', () => {
+  test.each(['0', '-1', 'soon', '9000'])('is a number of hours above 0, not %s', async (hours) => {
+    const { status, stderr } = await runCaptured('train', 'run.yaml', `--max-hours=${hours}`);
+    expect(status).toBe(2);
+    expect(stderr).toContain('--max-hours: ');
+    expect(written()).toEqual([]);
   });
 });
 

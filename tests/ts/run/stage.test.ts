@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, jest, test } from '@jest/globals';
 import type { StageContext } from '../../../ts/run/stage.js';
+import { TimeOver } from '../../../ts/run/wall_time.js';
 import type { OperationName } from '../../../ts/wire/protocol.gen.js';
 import { failWith } from './scripted_client.js';
 import { StageScene } from './stage_scene.js';
@@ -230,6 +231,20 @@ describe('a signal', () => {
     );
     expect(checkpoints.at(-1)).toBe(6);
     expect(ops.at(-1)).toBe('commit_checkpoint');
+  });
+
+  test('because the time is over: the same, and said so', async () => {
+    const scene = new StageScene(...EVENTFUL);
+    const stop = new AbortController();
+    const client = eventful(scene).before('step_student', 5, () => stop.abort(new TimeOver(1.5)));
+    expect(await scene.go(client, { signal: stop.signal })).toMatchObject({
+      code: 'time_over',
+      message: 'stopped after 1.5 h in stage student, after step 6 of 7',
+      hint: `continue with: ammd resume ${scene.run.path}`,
+    });
+    expect(scene.checkpoints.at(-1)).toBe(6);
+    expect(await scene.go(eventful(scene))).toBeUndefined();
+    expect(scene.outcome()).toEqual(await undisturbed());
   });
 
   test('between checkpoints: one is written where the steps end', async () => {
