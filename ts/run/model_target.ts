@@ -46,9 +46,9 @@ export function findModel(target: string, stage: string | undefined): ModelTarge
     throw new RunError('model_not_found', `${target} is a file`, {
       hint: target.endsWith('.gguf') ? `a GGUF file is given as gguf:${target}` : 'give a folder',
     });
-  if (!existsSync(path.join(target, 'config.json')))
+  if (!['config.json', 'adapter_config.json'].some((name) => existsSync(path.join(target, name))))
     throw new RunError('model_not_found', `${target} holds neither a run nor a model`, {
-      hint: 'a run folder has config.yaml and config.sha256, a model folder config.json',
+      hint: 'a run folder has config.yaml and config.sha256, a model folder config.json or adapter_config.json',
     });
   return { source: path.resolve(target), name: target, run: null };
 }

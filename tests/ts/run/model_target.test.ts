@@ -60,8 +60,8 @@ describe('a run', () => {
 });
 
 describe('another model', () => {
-  test('a folder with a config.json, made absolute', () => {
-    writeFileSync(path.join(folder, 'config.json'), '{}');
+  test.each(['config.json', 'adapter_config.json'])('a folder with a %s, made absolute', (name) => {
+    writeFileSync(path.join(folder, name), '{}');
     const given = path.relative(process.cwd(), folder);
     expect(findModel(given, undefined)).toEqual({ source: folder, name: given, run: null });
   });
