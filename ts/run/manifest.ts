@@ -5,7 +5,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { writeJsonAtomic } from '../common/atomic_file.js';
 import { packageRoot } from '../config/files.js';
-import type { RunPlan, StagePlan } from '../plan/types.js';
+import type { PartPlan, RunPlan, StagePlan } from '../plan/types.js';
 import { RunError } from './errors.js';
 import type { LoadedStage } from './stage_setup.js';
 
@@ -91,12 +91,21 @@ export function newManifest(plan: RunPlan, version: string, worker: WorkerIdenti
 const adapterSeeds = (stage: StagePlan) =>
   Object.entries(stage.adapterSeeds).map(([name, seed]) => [`adapters:${name}`, seed] as const);
 
+/** Of the responses; of the choice between model and dataset, and of the rows replayed, where there is one. */
+function partSeeds({ part, from, seed, coinSeed, replay }: PartPlan): readonly (readonly [string, number])[] {
+  return [
+    [`rollout:${part}`, seed],
+    ...(from === 'dataset' ? [] : [[`coin:${part}`, coinSeed] as const]),
+    ...(replay === null ? [] : [[`replay:${part}`, replay.seed] as const]),
+  ];
+}
+
 /** Seeds a stage derives from the root, by what they are for. */
 function seedsOf(stage: StagePlan): Record<string, number> {
   const named = [
     ['student', stage.student.seed] as const,
     ...(stage.training.lora === null ? [] : adapterSeeds(stage)),
-    ...stage.parts.map((part) => [`rollout:${part.part}`, part.seed] as const),
+    ...stage.parts.flatMap(partSeeds),
     ...stage.critics.map((critic) => [`critic:${critic.name}`, critic.seed] as const),
     ...Object.entries(stage.orderSeeds).map(([name, seed]) => [`order:${name}`, seed] as const),
   ];

@@ -46,6 +46,44 @@ describe('parts, terms and critics', () => {
   });
 });
 
+describe('sources', () => {
+  const partsOf = (sources: string, ...overrides: readonly string[]) =>
+    stageOf('student', `stages.student.method.sources=${sources}`, ...overrides).parts;
+
+  test('what is kept, for how long, and what is cached', () => {
+    const [off, on] = partsOf(
+      '{off: {from: teacher}, on: {max_staleness: 9, replay: {capacity: 80, fresh: 0.5}}}',
+    );
+    expect(off).toMatchObject({ cache: true, replay: null, maxStaleness: null });
+    expect(on).toMatchObject({ cache: false, replay: { capacity: 80 }, maxStaleness: 9 });
+    expect(partsOf('{off: {from: teacher, cache: false}}')[0]?.cache).toBe(false);
+  });
+
+  test('each decision of a part has a seed of its own', () => {
+    const parts = partsOf('{off: {from: student, replay: {fresh: 0.5}}, on: {replay: {fresh: 0.5}}}');
+    const seeds = parts.flatMap(({ seed, coinSeed, replay }) => [seed, coinSeed, replay?.seed]);
+    expect(new Set(seeds).size).toBe(6);
+  });
+
+  test('cached responses are drawn once for every stage and method of a seed', () => {
+    const other = 'stages.teacher={teacher: tiny, method: {sources: {off: {from: teacher}}}}';
+    const [here] = partsOf('{off: {from: teacher}}', other);
+    const [there] = stageOf('teacher', other).parts;
+    expect(here?.seed).toBe(there?.seed);
+    expect(here?.coinSeed).not.toBe(there?.coinSeed);
+    expect(partsOf('{off: {from: teacher}}', 'seed=1')[0]?.seed).not.toBe(here?.seed);
+    const apart = '{off: {from: teacher, cache: false}}';
+    expect(partsOf(apart)[0]?.seed).not.toBe(here?.seed);
+  });
+});
+
+test('everything that moves is one of the schedules, by name', () => {
+  const { schedules } = stageOf('student');
+  expect(schedules['terms.anchor.weight']).toMatchObject({ kind: 'constant', value: 0.1 });
+  expect(schedules['training.lr']).toMatchObject({ kind: 'cosine', from: 1e-3 });
+  expect(Object.keys(schedules)).toContain('adversary.turns');
+});
+
 describe('models', () => {
   test('names are expanded; a stage is kept as a reference with what its weights are', () => {
     const plan = planOf(

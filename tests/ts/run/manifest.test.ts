@@ -52,6 +52,7 @@ test('a stage adds its models, data and seeds', async () => {
     'student',
     'rollout:off',
     'rollout:on',
+    'coin:on',
     'critic:on',
     'critic:off',
     'order:train',

@@ -1,5 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
+import type { EvaluationRow } from '../../../ts/metrics/rows.js';
+import type { SizedStagePlan } from '../../../ts/plan/types.js';
+import { validationFigures } from '../../../ts/run/stage_evaluation.js';
 import type { OperationName } from '../../../ts/wire/protocol.gen.js';
+import { ammd } from '../plan/plans.js';
 import { StageScene } from './stage_scene.js';
 
 /** Runs a stage of two steps with an evaluation at each extent; every evaluation row as short text. */
@@ -129,5 +133,47 @@ describe('its rows', () => {
       'check, greedy: 8/8',
       'check, sampled, seed 10: 8/8',
     ]);
+  });
+});
+
+describe('figures of the validation set', () => {
+  const figuresOf = (
+    { rows }: Awaited<ReturnType<typeof evaluationsOf>>,
+    stage: SizedStagePlan,
+    step: number,
+    final: boolean,
+  ) =>
+    validationFigures(
+      stage,
+      rows.filter((row) => row.step === step && row.final === final),
+    );
+
+  test('compare at every extent: one decoding, and as many rows as in between', async () => {
+    const overrides = ['evaluation={measure: [cross_entropy], rows: 5, seeds: [10, 20]}'];
+    const evaluated = await evaluationsOf(...overrides);
+    const stage = ammd(100, ...overrides);
+    // Row r of version v scores v + r / 10; the first five rows have the mean v + 0.2, all eight v + 0.35.
+    const close = (version: number) => ({
+      exact_match: expect.closeTo(version + 0.2, 9),
+      cross_entropy: expect.closeTo(version + 0.2, 9),
+    });
+    expect(figuresOf(evaluated, stage, 0, false)).toEqual(close(0));
+    expect(figuresOf(evaluated, stage, 1, false)).toEqual(close(1));
+    expect(figuresOf(evaluated, stage, 2, true)).toEqual(close(2));
+  });
+
+  test('are of no other set, decoding or seed', () => {
+    const row = {
+      ...{ kind: 'evaluation' as const, stage: 'student', step: 1, final: false, metric: 'exact_match' },
+      ...{ rows: 5, ended: 1, mean_length: 4, tokens: 20 },
+    };
+    const rows: readonly EvaluationRow[] = [
+      { ...row, dataset: 'extra', decoding: 'sampled', seed: 10, mean: 1 },
+      { ...row, dataset: 'check', decoding: 'greedy', seed: null, mean: 2 },
+      { ...row, dataset: 'check', decoding: 'sampled', seed: 20, mean: 3 },
+      { ...row, dataset: 'check', decoding: 'sampled', seed: 10, mean: 4 },
+    ];
+    expect(validationFigures(ammd(100, 'evaluation.seeds=[10, 20]'), rows)).toEqual({ exact_match: 4 });
+    expect(validationFigures(ammd(100, 'evaluation.seeds=[]'), rows)).toEqual({ exact_match: 2 });
   });
 });

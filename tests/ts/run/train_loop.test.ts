@@ -83,6 +83,22 @@ describe('read-ahead', () => {
     ]);
   });
 
+  test('goes on from the state that the barrier resolves with', async () => {
+    const stage = ammd(
+      100,
+      'method.terms.anchor.weight={kind: adaptive, from: 0, to: 1, increment: 0.5, metric: exact_match}',
+      'training.steps=5',
+      'evaluation.every=2',
+    );
+    const moved = { 'terms.anchor.weight': { moves: 1, mark: 0 } };
+    const { client, outcome } = await loop(stage, new ScriptedClient(), {
+      atBarrier: async ({ state }) => (state.step === 2 ? { ...state, adaptive: moved } : state),
+    });
+    const weights = client.argsOf('step_student').map(({ terms }) => terms.at(-1)?.weight);
+    expect(weights).toEqual([0, 0, 0.5, 0.5, 0.5]);
+    expect(outcome).toMatchObject({ step: 5, adaptive: moved });
+  });
+
   test('what happens at a barrier is not time of the next step', async () => {
     let clock = 0;
     const seconds: number[] = [];
