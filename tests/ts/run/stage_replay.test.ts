@@ -21,28 +21,31 @@ function changing(scene: StageScene): ScriptedClient {
   return client;
 }
 
-let whole: { readonly scene: StageScene; readonly client: ScriptedClient };
-
-beforeAll(async () => {
-  const scene = new StageScene(...CHANGING);
-  const client = changing(scene);
-  expect(await scene.go(client)).toBeUndefined();
-  whole = { scene, client };
-});
-
 const originsOf = (scene: StageScene) =>
   readJournal(scene.folder.metrics, stepRowSchema).map(({ metrics }) =>
     metrics['rollout/fresh'] ? 'fresh' : metrics['rollout/replayed'] ? 'replayed' : 'dataset',
   );
 
+/** The stage undisturbed; its folder goes with the test that made it. */
+async function undisturbed() {
+  const scene = new StageScene(...CHANGING);
+  const client = changing(scene);
+  expect(await scene.go(client)).toBeUndefined();
+  return { client, outcome: scene.outcome(), origins: originsOf(scene) };
+}
+
+let whole: Awaited<ReturnType<typeof undisturbed>>;
+beforeAll(async () => {
+  whole = await undisturbed();
+});
+
 describe('a stage with a buffer and an adaptive chance', () => {
   test('draws, replays and falls back, and leaves nothing in the worker', () => {
-    const { scene, client } = whole;
-    expect(new Set(originsOf(scene))).toEqual(new Set(['fresh', 'replayed', 'dataset']));
+    const { client, origins } = whole;
+    expect(new Set(origins)).toEqual(new Set(['fresh', 'replayed', 'dataset']));
     expect(client.rollouts.size).toBe(0);
-    const late = originsOf(scene).slice(16);
-    expect(late).not.toContain('dataset');
-    expect(originsOf(scene).slice(0, 12)).toContain('dataset');
+    expect(origins.slice(0, 12)).toContain('dataset');
+    expect(origins.slice(16)).not.toContain('dataset');
   });
 
   test.each<[OperationName, number]>([
@@ -59,7 +62,7 @@ describe('a stage with a buffer and an adaptive chance', () => {
     expect(await scene.go(changing(scene).before(op, nth, failWith('internal')))).toBeInstanceOf(Error);
     const second = changing(scene);
     expect(await scene.go(second)).toBeUndefined();
-    expect(scene.outcome()).toEqual(whole.scene.outcome());
+    expect(scene.outcome()).toEqual(whole.outcome);
     expect(second.rollouts.size).toBe(0);
   });
 
@@ -84,6 +87,6 @@ describe('a stage with a buffer and an adaptive chance', () => {
     const client = changing(scene).before('step_student', 14, () => stop.abort());
     expect(await scene.go(client, { signal: stop.signal })).toMatchObject({ code: 'interrupted' });
     expect(await scene.go(changing(scene))).toBeUndefined();
-    expect(scene.outcome()).toEqual(whole.scene.outcome());
+    expect(scene.outcome()).toEqual(whole.outcome);
   });
 });
