@@ -61,7 +61,7 @@ test('the run of all methods has a stage for each, with no setting of its own bu
   const { config } = resolveConfig('methods', [], CLONE);
   const { teacher: _teacher, start: _start, ...stages } = config.stages;
   const trained = Object.entries(stages);
-  expect(trained.map(([name]) => name).sort()).toEqual(shippedConfigs('methods').sort());
+  expect(trained.map(([name]) => name).sort()).toEqual(shippedConfigs('methods').toSorted());
   expect(trained.map(([name, stage]) => stage.method.name === name)).not.toContain(false);
   const shared = ({ training, rollout, data, student }: (typeof stages)[string]) =>
     JSON.stringify({ training, rollout, data, student });
