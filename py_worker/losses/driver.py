@@ -40,6 +40,7 @@ class _Step:
     chunk_size: int
     diagnostics: bool
     sums: DeviceSums
+    loss_scale: Tensor | None
 
 
 def student_backward(
@@ -54,6 +55,7 @@ def student_backward(
     token_counts: Mapping[str, int] | None = None,
     chunk_size: int | None = None,
     diagnostics: bool = False,
+    loss_scale: Tensor | None = None,
     tick: Callable[[], None] = lambda: None,
 ) -> dict[str, Tensor]:
     """Accumulates the gradient of `Σ weight · mean loss` on the student's parameters.
@@ -72,6 +74,7 @@ def student_backward(
             Larger where the step is spread over processes.
         chunk_size: positions per chunk; see `default_chunk_size`.
         diagnostics: also sum how student and teacher differ, per part (needs the teacher's hidden states).
+        loss_scale: scalar that the gradient is multiplied by, so that float16 can hold it; None is 1.
         tick: called before each micro-batch; may raise to stop.
 
     Returns:
@@ -99,7 +102,7 @@ def student_backward(
         bound, scored, student=student, teacher=teacher, chunk_size=size, tick=tick
     )
     observe = diagnostics and teacher is not None and scored.teacher_hidden is not None
-    step = _Step(student, teacher, bound, advantages, size, observe, DeviceSums())
+    step = _Step(student, teacher, bound, advantages, size, observe, DeviceSums(), loss_scale)
     start = 0
     for micro in scored.split(micro_batch):
         tick()
@@ -149,7 +152,7 @@ def _chunk_backward(step: _Step, micro: ScoredBatch, piece: Piece, leaf: Tensor,
         weighted = bound.discounted(losses, steps).sum() * (bound.term.weight / max(bound.tokens, 1))
         total = weighted if total is None else total + weighted
     if total is not None:
-        torch.autograd.backward(total)
+        torch.autograd.backward(total, step.loss_scale)
 
 
 def _metrics(step: _Step, scored: ScoredBatch) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
+from py_worker.models.loss_scale import LossScale
 from py_worker.models.spec import OptimizerSpec
 
 _UPDATE = "update"
@@ -23,8 +24,17 @@ class Optimizer:
     the gradient is, and takes `lr · weight_decay` a step as ever.
     """
 
-    def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]], spec: OptimizerSpec):
-        """`parameters`: names (for checkpoints) and parameters.
+    def __init__(
+        self,
+        parameters: Iterable[tuple[str, nn.Parameter]],
+        spec: OptimizerSpec,
+        loss_scale: LossScale | None = None,
+    ):
+        """
+        Args:
+            parameters: names (for checkpoints) and parameters.
+            spec: AdamW's settings.
+            loss_scale: what the loss is multiplied by before backward; None is 1.
 
         Raises:
             ValueError: there is nothing to train.
@@ -48,6 +58,7 @@ class Optimizer:
         for parameter in self.parameters.values():
             self._adamw.state[parameter] = _fresh_moments(parameter, spec.optimistic)
         self._optimistic = spec.optimistic
+        self.loss_scale = loss_scale
 
     @property
     def size(self) -> int:
@@ -62,7 +73,8 @@ class Optimizer:
             clip_norm: largest global 2-norm of the gradient; 0 is off.
 
         Returns:
-            Device scalars: `gradient_norm` before clipping, and `skipped`, 1 where it was not finite, else 0.
+            Device scalars: `gradient_norm` before clipping, and `skipped`, 1 where it was not finite, else 0;
+            with a loss scale `loss_scale`, that of this step.
         """
         try:
             return self._update(lr, clip_norm)
@@ -71,9 +83,12 @@ class Optimizer:
 
     def _update(self, lr: float, clip_norm: float) -> dict[str, Tensor]:
         parameters = [p for p in self.parameters.values() if p.grad is not None]
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        if self.loss_scale is not None:
+            self.loss_scale.unscale(gradients)
         device = next(iter(self.parameters.values())).device
         # Without any gradient it would lie on the host.
-        norm = get_total_norm([p.grad for p in parameters if p.grad is not None]).to(device)
+        norm = get_total_norm(gradients).to(device)
         if clip_norm > 0.0:
             clip_grads_with_norm_(parameters, clip_norm, norm)
         skipped = (~torch.isfinite(norm)).to(torch.float32)
@@ -84,7 +99,14 @@ class Optimizer:
         self._adamw.step()
         if before:
             self._extrapolate([*parameters], before, 1.0 - skipped)
-        return {"gradient_norm": norm, "skipped": skipped}
+        return {"gradient_norm": norm, "skipped": skipped, **self._rescale(skipped)}
+
+    def _rescale(self, skipped: Tensor) -> dict[str, Tensor]:
+        if self.loss_scale is None:
+            return {}
+        used = self.loss_scale.value
+        self.loss_scale.update(skipped)
+        return {"loss_scale": used}
 
     @torch.no_grad()
     def _extrapolate(self, weights: list[Tensor], before: list[Tensor], applied: Tensor) -> None:
@@ -103,13 +125,14 @@ class Optimizer:
     def state_tensors(self) -> dict[str, Tensor]:
         """Each parameter's `NAME.exp_avg`, `NAME.exp_avg_sq`, `NAME.step`; zeros before its first step.
 
-        Optimistic also `NAME.update`, the last `u_t`.
+        Optimistic also `NAME.update`, the last `u_t`; and the loss scale's own, where there is one.
         """
-        return {
+        moments = {
             f"{name}.{key}": moment
             for name, parameter in self.parameters.items()
             for key, moment in self._adamw.state[parameter].items()
         }
+        return moments | ({} if self.loss_scale is None else self.loss_scale.state_tensors())
 
     def check_state_tensors(self, tensors: Mapping[str, Tensor]) -> None:
         """Whether `load_state_tensors` would take them.
@@ -139,6 +162,8 @@ class Optimizer:
                 moment.copy_(tensors[key])
             else:
                 moment.zero_()
+        if self.loss_scale is not None and not self.loss_scale.state_tensors().keys() & tensors.keys():
+            self.loss_scale.reset()
 
 
 def _fresh_moments(parameter: nn.Parameter, optimistic: bool) -> dict[str, Tensor]:

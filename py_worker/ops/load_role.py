@@ -1,7 +1,10 @@
 """Loads the teacher or the student."""
 
+import torch
+
 from py_worker.models.errors import ModelError
 from py_worker.models.load import load_policy
+from py_worker.models.loss_scale import LossScale
 from py_worker.models.optimizer import Optimizer
 from py_worker.models.policy import Policy
 from py_worker.models.vocabulary import tokenizer_hash
@@ -57,12 +60,10 @@ def _check_precision(args: LoadRoleArgs) -> None:
     """
     if given(args.optimizer) is None:
         return
-    remedy = "use dtype: float32 with compute_dtype: bfloat16"
     if args.model.dtype != "float32" and given(args.lora) is None:
-        raise UnsupportedError(f"model.dtype: {args.model.dtype} weights cannot be trained; {remedy}")
-    if given(args.model.compute_dtype) == "float16":
         raise UnsupportedError(
-            f"model.compute_dtype: small gradients are 0 in float16 without loss scaling; {remedy}"
+            f"model.dtype: {args.model.dtype} weights cannot be trained; use dtype: float32 with "
+            "compute_dtype: bfloat16"
         )
 
 
@@ -72,9 +73,15 @@ def _prepare(policy: Policy, args: LoadRoleArgs) -> Optimizer | None:
         policy.freeze()
         return None
     try:
-        return Optimizer(policy.trainable(), optimizer_spec(spec))
+        return Optimizer(policy.trainable(), optimizer_spec(spec), _loss_scale(policy))
     except ValueError as error:
         raise ModelError(f"{args.model.source}: {error}") from error
+
+
+def _loss_scale(policy: Policy) -> LossScale | None:
+    """Small gradients are 0 in float16 without one; bfloat16 has the range of float32."""
+    half = torch.float16 in (policy.dtype, policy.compute_dtype)
+    return LossScale(policy.device) if half else None
 
 
 def _end_note(student: Policy, teacher: Policy) -> str | None:

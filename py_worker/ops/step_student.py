@@ -40,13 +40,13 @@ def run(session: Session, args: StepStudentArgs, context: OperationContext) -> S
 def _gradient(
     session: Session, args: StepStudentArgs, context: OperationContext, scored: ScoredBatch
 ) -> dict[str, Tensor]:
-    teacher = session.roles.get("teacher")
+    teacher, (student, optimizer) = session.roles.get("teacher"), session.trained("student")
     whole = args.micro_batch == 0 or args.micro_batch >= len(scored.batch)
     hidden = scored.student_hidden
     critics = {name: session.critic(name).for_student for term in args.terms if (name := given(term.critic))}
     with argument_errors(), _dropout(session, args, scored):
         return student_backward(
-            session.role("student").policy,
+            student.policy,
             scored,
             [term_of(term) for term in args.terms],
             teacher=None if teacher is None else teacher.policy,
@@ -55,6 +55,7 @@ def _gradient(
             reuse_graph=whole and hidden is not None and hidden.requires_grad,
             chunk_size=session.configured().position_chunk,
             diagnostics=args.diagnostics,
+            loss_scale=None if optimizer.loss_scale is None else optimizer.loss_scale.value,
             tick=context.check,
         )
 

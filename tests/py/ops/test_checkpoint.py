@@ -296,3 +296,22 @@ def test_moments_of_another_shape_are_refused(worker: LocalWorker, tmp_path: Pat
     )
     assert "moments" in error["message"]
     assert same(before, state_of(worker))
+
+
+def test_the_loss_scale_of_float16_goes_on(cache_dir: Path, empty: LocalWorker, tmp_path: Path) -> None:
+    def load(worker: LocalWorker) -> None:
+        worker.call("configure", **worker.settings)
+        spec = {**model(2), "compute_dtype": "float16"}
+        worker.call("load_role", role="student", model=spec, optimizer=ADAMW, gradient_checkpointing=False)
+
+    load(empty)
+    scale = empty.session.trained("student")[1].loss_scale
+    assert scale is not None
+    scale.update(torch.ones(()))
+    files = save(empty, tmp_path / "c")
+    other = LocalWorker(str(cache_dir))
+    load(other)
+    other.call("restore", dir=str(tmp_path / "c"), files=files)
+    restored = other.session.trained("student")[1].loss_scale
+    assert restored is not None and restored.value == 32768.0
+    other.close()

@@ -128,7 +128,6 @@ HALF = {**model(2), "dtype": "float32", "compute_dtype": "bfloat16"}
         ({"dtype": "bfloat16"}, "model.dtype: bfloat16"),
         ({"dtype": "float16"}, "model.dtype: float16"),
         ({"dtype": "bfloat16", "compute_dtype": "float32"}, "model.dtype: bfloat16"),
-        ({"compute_dtype": "float16"}, "model.compute_dtype"),
     ],
 )
 def test_half_precision_weights_are_not_trained(

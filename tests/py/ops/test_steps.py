@@ -211,11 +211,15 @@ def test_recomputed_activations_change_nothing(cache_dir: Path, reference: Any) 
     assert run_of_variant(cache_dir, {}, True) == reference[0][:2]
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_products_in_half_precision_train_weights_in_full(
-    cache_dir: Path, reference: Any, checkpointing: bool
+    cache_dir: Path, reference: Any, checkpointing: bool, dtype: str
 ) -> None:
-    metrics = run_of_variant(cache_dir, {"compute_dtype": "bfloat16"}, checkpointing)
+    metrics = run_of_variant(cache_dir, {"compute_dtype": dtype}, checkpointing)
+    scale = {"loss_scale": 65536.0} if dtype == "float16" else {}
+    assert all({n: v for n, v in step.items() if n == "loss_scale"} == scale for step in metrics)
+    assert metrics[1]["gradient_norm"] == pytest.approx(reference[0][1]["gradient_norm"], rel=0.1)
     assert all(math.isfinite(value) for step in metrics for value in step.values())
     assert metrics[0]["loss_kd"] != reference[0][0]["loss_kd"]
     assert metrics[0]["loss_kd"] == pytest.approx(reference[0][0]["loss_kd"], rel=0.05)

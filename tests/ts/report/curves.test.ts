@@ -76,6 +76,7 @@ describe('groups', () => {
         'critic/on/tightness',
         'critic/on/gradient_norm',
         'gradient_norm',
+        'loss_scale',
         'loss_cross_entropy',
         'loss_forward_kl',
         'critic/on/tv',
@@ -98,7 +99,7 @@ describe('groups', () => {
       ],
       'Distance to the teacher': ['tv_off', 'forward_kl_on'],
       Policy: ['student_entropy_on', 'rollout/eos_rate'],
-      'Gradients and schedules': ['critic/on/gradient_norm', 'gradient_norm', 'lr'],
+      'Gradients and schedules': ['loss_scale', 'critic/on/gradient_norm', 'gradient_norm', 'lr'],
       Other: ['something_new'],
     });
   });
