@@ -103,3 +103,17 @@ export function checkCache(stage: StageConfig, path: Path, findings: Findings): 
     }
   }
 }
+
+/** A share that moves while an iteration runs would ask for rollouts that its start did not draw. */
+export function checkMoves(stage: StageConfig, path: Path, findings: Findings): void {
+  const { minibatches, epochs } = stage.method.iteration;
+  const length = minibatches * epochs;
+  if (stage.evaluation.every % length === 0) return;
+  for (const [part, { probability }] of Object.entries(stage.method.sources)) {
+    if (probability.kind !== 'adaptive') continue;
+    findings.error(
+      [...path, 'method', 'sources', part, 'probability'],
+      `moves after an evaluation, which may lie within an iteration of ${length} steps; give an \`evaluation.every\` that is a multiple of ${length}`,
+    );
+  }
+}

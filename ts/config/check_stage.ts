@@ -1,7 +1,7 @@
 import { checkSampledFrom } from './check_gradient.js';
 import { checkMethod, teacherNeed } from './check_method.js';
 import { checkSchedules } from './check_schedules.js';
-import { checkBuffers, checkCache } from './check_sources.js';
+import { checkBuffers, checkCache, checkMoves } from './check_sources.js';
 import type { Findings, Path } from './findings.js';
 import {
   type ModelConfig,
@@ -201,6 +201,7 @@ export function checkStage(
   checkTraining(stage, path, findings);
   checkBuffers(stage, path, findings);
   checkCache(stage, path, findings);
+  checkMoves(stage, path, findings);
   checkSampledFrom(stage, path, findings);
   checkSchedules(stage, path, findings);
   checkLengths(name, stage, config, findings);

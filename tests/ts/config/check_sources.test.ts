@@ -97,3 +97,16 @@ describe('a cached teacher', () => {
     expect(() => resolveRun(...changes)).not.toThrow();
   });
 });
+
+test('an adaptive share moves between iterations, never within one', () => {
+  const changes = [
+    on('{probability: {kind: adaptive, from: 0, to: 1, increment: 0.1, metric: exact_match, mode: max}}'),
+    `${STAGE}.method.iteration={minibatches: 2, epochs: 3}`,
+  ];
+  expect(problemsOf(...changes, `${STAGE}.evaluation.every=10`)).toContainEqual(
+    expect.stringContaining(
+      'on.probability: moves after an evaluation, which may lie within an iteration of 6',
+    ),
+  );
+  expect(() => resolveRun(...changes, `${STAGE}.evaluation.every=12`)).not.toThrow();
+});
