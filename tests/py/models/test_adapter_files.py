@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM
 from py_worker.models.errors import ModelError, UnsupportedModelError
 from py_worker.models.load import load_policy
 from py_worker.models.policy import Policy, save_policy, save_policy_adapters
+from py_worker.models.sources import Location, read_model
 from py_worker.models.spec import ArchSpec, LoraSpec, ModelSpec
 from tests.py.models.adapted import spread_adapters
 from tests.py.tiny_gguf import write_tiny_gguf
@@ -120,6 +121,12 @@ def test_their_base_may_be_the_teacher(base):
     student = load_policy(ModelSpec("teacher", lora=LORA), device="cpu", teacher=teacher)
     assert student.base == str(base)
     assert student.adapters and teacher.adapters == {}
+
+
+def test_those_of_the_hub_are_to_be_downloaded(folder):
+    """What transformers finds behind a name by itself; a folder here, for a name would need a network."""
+    with pytest.raises(ModelError, match="name: holds adapters; download them"):
+        read_model(Location(str(folder)), dtype=torch.float32, trust_remote_code=False, source="name")
 
 
 def test_without_a_tokenizer_they_take_their_bases(folder, tmp_path):

@@ -1,5 +1,6 @@
 """A student with adapters through the loop: loading, dropout, checkpoints, exports."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,14 @@ def load_scene(worker: LocalWorker, source: Path | None = None, **lora: Any) -> 
     worker.call("configure", **worker.settings)
     load_teacher(worker)
     result = load_adapted(worker, source, **lora)
+    load_data_and_critics(worker)
+    return result
+
+
+def load_data_and_critics(worker: LocalWorker) -> None:
     worker.call("register_data", dataset="train", source=data_source())
     for name, seed in (("off", 11), ("on", 12)):
         worker.call("load_critic", critic=name, spec=critic_spec(seed=seed), optimizer=ADAMW)
-    return result
 
 
 @pytest.fixture
@@ -113,13 +118,28 @@ def test_adapters_that_cannot_be_made(empty: LocalWorker, changes: Any, code: st
     assert not empty.session.roles
 
 
-def test_weights_of_half_precision_may_carry_adapters(empty: LocalWorker) -> None:
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_weights_of_half_precision_may_carry_adapters(empty: LocalWorker, dtype: str) -> None:
     empty.call("configure", **empty.settings)
-    spec = {**model(2), "dtype": "bfloat16"}
+    load_teacher(empty)
+    spec = {**model(2), "dtype": dtype}
     args = {"role": "student", "model": spec, "optimizer": ADAMW, "gradient_checkpointing": False}
     assert empty.error("load_role", **args)["code"] == "unsupported"
     empty.call("load_role", **args, lora=LORA)
+    load_data_and_critics(empty)
+    before = weights(empty)
+    metrics = [run_step(empty, step) for step in range(2)]
+    assert all(math.isfinite(value) for step in metrics for value in step.values())
+    assert ("loss_scale" in metrics[0]) == (dtype == "float16")
+    moved = {name for name, value in weights(empty).items() if not torch.equal(value, before[name])}
+    assert moved == set(adapters(empty))
     assert {matrix.dtype for matrix in adapters(empty).values()} == {torch.float32}
+
+
+def test_the_preflight_holds_with_adapters(adapted: LocalWorker) -> None:
+    run_step(adapted, 0)
+    checks = adapted.call("preflight", dataset="train", rows=[0, 1, 2])["checks"]
+    assert len(checks) > 4 and all(check["ok"] for check in checks)
 
 
 def test_steps_move_the_adapters_alone(adapted: LocalWorker) -> None:
