@@ -19,7 +19,10 @@ from py_worker.server.session import Session
 
 
 def run(session: Session, args: MeasureArgs, context: OperationContext) -> MeasureResult:
-    """A row without response tokens has the value 0 and counts 0 tokens."""
+    """A row without response tokens has the value 0 and counts 0 tokens.
+
+    Without metrics the tokens are counted, and no model runs.
+    """
     objectives = _objectives(args.metrics)
     policy = session.role(args.role).policy
     needs_teacher = any(objective.needs_teacher for objective in objectives)
@@ -28,8 +31,10 @@ def run(session: Session, args: MeasureArgs, context: OperationContext) -> Measu
     values: dict[str, dict[int, float]] = {objective.name: {} for objective in objectives}
     counts: dict[int, int] = {}
     for batch in _batches(session, args):
-        scored = score_batch(batch, teacher=teacher, student=policy, tick=context.check)
         counts |= dict(zip(batch.sample_ids, batch.positions().counts, strict=True))
+        if not objectives:
+            continue
+        scored = score_batch(batch, teacher=teacher, student=policy, tick=context.check)
         means = _row_means(scored, policy, teacher, objectives, chunk_size).tolist()
         for objective, row_means in zip(objectives, means, strict=True):
             values[objective.name] |= dict(zip(batch.sample_ids, row_means, strict=True))

@@ -23,6 +23,7 @@ const KILLS: readonly { readonly phase: string; readonly victim: Victim; readonl
   { phase: 'student', victim: 'controller', moment: () => sent('step_student', 3) },
   { phase: 'evaluation', victim: 'worker', moment: () => sent('evaluate', 1) },
   { phase: 'checkpoint rename', victim: 'controller', moment: () => answered('commit_checkpoint', 1) },
+  { phase: 'ordering', victim: 'controller', moment: () => sent('measure', 2) },
   { phase: 'generation', victim: 'worker', moment: () => sent('generate', 1) },
   { phase: 'critic', victim: 'controller', moment: () => sent('step_critic', 5) },
   { phase: 'checkpoint', victim: 'worker', moment: () => sent('stage_checkpoint', 2) },
@@ -31,7 +32,7 @@ const KILLS: readonly { readonly phase: string; readonly victim: Victim; readonl
 
 const STAGES = ['teacher', 'ammd'];
 // Long enough that every moment is still to come, however far a run got before it was killed.
-const LONGER = ['--set', 'stages.ammd.training.steps=16'];
+const LONGER = ['--set', 'stages.ammd.training={steps: 16, order: gap}'];
 const folder = mkdtempSync(path.join(tmpdir(), 'ammd-kill-'));
 const undisturbed = path.join(folder, 'undisturbed');
 const disturbed = path.join(folder, 'disturbed');

@@ -1,7 +1,7 @@
 import type { EvaluationRow, SampleRow, StepRow } from './rows.js';
 
 /** What a stage does at the moment, for people who wait. `done` of `total` in units of `detail`'s choice. */
-export type Phase = 'loading' | 'training' | 'evaluating' | 'exporting';
+export type Phase = 'loading' | 'ordering' | 'training' | 'evaluating' | 'exporting';
 
 export interface StageSummary {
   readonly name: string;

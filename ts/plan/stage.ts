@@ -93,5 +93,11 @@ export function withRows(plan: StagePlan, rows: Readonly<Record<string, number>>
   const perStep = trainingRowsPerStep(plan);
   const needed = ((epochs ?? 0) * (rows[plan.data.train] ?? 0)) / perStep;
   const studentSteps = steps ?? Math.max(1, Math.ceil(needed - 1e-9));
-  return deepFreeze({ ...plan, rows, studentSteps, steps: plan.adversary.warmup_steps + studentSteps });
+  const all = plan.adversary.warmup_steps + studentSteps;
+  return deepFreeze({ ...plan, rows, orders: {}, studentSteps, steps: all });
+}
+
+/** The plan whose rows are drawn in these orders at first; they are known once the rows have been measured. */
+export function withOrders(plan: SizedStagePlan, orders: SizedStagePlan['orders']): SizedStagePlan {
+  return deepFreeze({ ...plan, orders });
 }

@@ -101,6 +101,8 @@ export interface StagePlan {
 export interface SizedStagePlan extends StagePlan {
   /** Rows of each dataset that parts draw from. */
   readonly rows: Readonly<Record<string, number>>;
+  /** Rows in the order they are drawn in at first, per dataset; none where they are shuffled. */
+  readonly orders: Readonly<Record<string, readonly number[]>>;
   /** Steps of the student. */
   readonly studentSteps: number;
   /** All steps: critic warm-up and steps of the student. */

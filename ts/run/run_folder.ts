@@ -71,6 +71,9 @@ export class StageFolder {
   get student(): string {
     return path.join(this.path, 'student');
   }
+  get order(): string {
+    return path.join(this.path, 'order.json');
+  }
   get done(): string {
     return path.join(this.path, 'done.json');
   }

@@ -4,7 +4,7 @@ import { showPath } from '../config/files.js';
 import type { RunConfig } from '../config/schema.js';
 import type { WorkerClient } from '../dispatch/client.js';
 import type { RunEvent } from '../metrics/events.js';
-import { withRows } from '../plan/stage.js';
+import { withOrders, withRows } from '../plan/stage.js';
 import type { SizedStagePlan, StagePlan } from '../plan/types.js';
 import { observe } from '../schedule/adaptive.js';
 import { INITIAL_STATE, restoreState } from '../schedule/state.js';
@@ -20,6 +20,7 @@ import {
 } from './checkpoints.js';
 import { RunError } from './errors.js';
 import { restore, restoreNewest } from './restore.js';
+import { type RowOrders, rowOrders } from './row_order.js';
 import type { RunFolder, StageFolder } from './run_folder.js';
 import { type EvaluationContext, evaluateStage, isBetter, validationFigures } from './stage_evaluation.js';
 import { NO_ROWS, StageJournals } from './stage_journals.js';
@@ -189,6 +190,22 @@ function isStopped(error: unknown, signal: AbortSignal | undefined): boolean {
   return error.code === 'cancelled' || error.code === 'aborted';
 }
 
+/** The orders of a stage's rows. @throws RunError `interrupted` or `time_over` when the signal stopped it. */
+async function ordered(
+  context: StageContext,
+  stage: SizedStagePlan,
+  folder: StageFolder,
+  loaded: LoadedStage,
+): Promise<RowOrders> {
+  try {
+    return await rowOrders(context, stage, folder, loaded);
+  } catch (error) {
+    throw isStopped(error, context.signal)
+      ? stopped(context, stage.name, 'while its rows were ordered')
+      : error;
+  }
+}
+
 /**
  * Runs one stage, from its newest checkpoint where there is one.
  *
@@ -202,11 +219,12 @@ export async function runStage(context: StageContext, plan: StagePlan): Promise<
   emit(loading(plan.name, 0));
   const loaded = await loadStage(client, plan, context.config, context.run);
   const rows = Object.fromEntries(Object.entries(loaded.datasets).map(([name, data]) => [name, data.rows]));
-  const stage = withRows(plan, rows);
+  const sized = withRows(plan, rows);
   for (const message of notesOn(loaded)) emit({ kind: 'note', message: `stage ${plan.name}: ${message}` });
-  const restored = await restoreNewest(context, folder.checkpoints);
   context.onLoaded(loaded);
   emit(loading(plan.name, 1));
+  const stage = withOrders(sized, await ordered(context, sized, folder, loaded));
+  const restored = await restoreNewest(context, folder.checkpoints);
   emit({
     kind: 'stage_started',
     stage: plan.name,

@@ -7,6 +7,14 @@ export interface DrawnRows {
   readonly sampleIds: readonly number[];
 }
 
+/** An order that holds for some epochs, before they are shuffled. */
+export interface FixedOrder {
+  /** Every row number once. */
+  readonly rows: readonly number[];
+  /** From the first epoch on; null is all. */
+  readonly epochs: number | null;
+}
+
 /** Orders kept: two datasets with the end of one epoch and the start of the next, twice over. */
 const REMEMBERED = 8;
 const recent = new Map<string, Uint32Array>();
@@ -26,16 +34,25 @@ function epochOrder(n: number, seed: number, epoch: number): Uint32Array {
 
 /**
  * Draws `count` rows from position `start` of an endless sequence in which every row comes once an epoch, in
- * a new order each epoch. There is no cursor to save: the position is computed from the step.
+ * a new order each epoch, or at first in a fixed one. There is no cursor to save: the position is computed from the
+ * step.
  *
  * @param n - rows of the dataset, at least 1
+ * @param fixed - the order of the first epochs; without it they are shuffled like all others
  */
-export function drawRows(n: number, seed: number, start: number, count: number): DrawnRows {
+export function drawRows(
+  n: number,
+  seed: number,
+  start: number,
+  count: number,
+  fixed?: FixedOrder,
+): DrawnRows {
   const rows: number[] = [];
   const sampleIds: number[] = [];
   for (let position = start; position < start + count; position += 1) {
     const epoch = Math.floor(position / n);
-    const row = epochOrder(n, seed, epoch)[position % n] ?? 0;
+    const holds = fixed !== undefined && epoch < (fixed.epochs ?? Number.POSITIVE_INFINITY);
+    const row = (holds ? fixed.rows : epochOrder(n, seed, epoch))[position % n] ?? 0;
     rows.push(row);
     sampleIds.push(epoch * n + row);
   }

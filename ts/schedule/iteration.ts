@@ -45,5 +45,7 @@ export function partDraw(plan: SizedStagePlan, part: PartPlan, iteration: number
     parts.reduce((sum, one) => sum + rowsPerIteration(one, plan.iteration), 0);
   const before = rowsOf(sharing.slice(0, sharing.indexOf(part)));
   const start = iteration * rowsOf(sharing) + before + block * part.rows;
-  return drawRows(plan.rows[part.dataset] ?? 1, plan.orderSeeds[part.dataset] ?? 0, start, part.rows);
+  const rows = plan.orders[part.dataset];
+  const fixed = rows === undefined ? undefined : { rows, epochs: plan.training.order.epochs };
+  return drawRows(plan.rows[part.dataset] ?? 1, plan.orderSeeds[part.dataset] ?? 0, start, part.rows, fixed);
 }

@@ -174,7 +174,12 @@ def test_the_teacher_does_not_differ_from_itself(worker: LocalWorker) -> None:
 
 def test_measuring_nothing(worker: LocalWorker) -> None:
     assert worker.call("measure", **measure_args(rows=[]))["values"]["tvd"] == []
-    assert worker.call("measure", **measure_args(metrics=[]))["values"] == {}
+
+
+def test_tokens_alone_need_no_pass_of_a_model(worker: LocalWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = worker.call("measure", **measure_args())["tokens"]
+    monkeypatch.setattr("py_worker.ops.measure.score_batch", None)
+    assert worker.call("measure", **measure_args(metrics=[])) == {"values": {}, "tokens": tokens}
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,13 @@ export class ScriptedClient implements WorkerClient {
   score: (version: number, dataset: string, row: number) => number = (version) => version;
   /** Rows of each rollout that is held. */
   readonly rollouts = new Map<string, number>();
+  /** What `measure` says; by default the scores. */
+  answerMeasure: Answers['measure'] = ({ rows, dataset, metrics }) => ({
+    values: Object.fromEntries(
+      metrics.map((metric) => [metric, rows.map((row) => this.score(this.version, dataset, row))]),
+    ),
+    tokens: rows.map(() => 2),
+  });
   readonly #hooks = new Map<string, () => void | Promise<void>>();
   readonly #seen = new Map<OperationName, number>();
   readonly #staged = new Map<string, { readonly dir: string; readonly text: string }>();
@@ -208,12 +215,7 @@ export class ScriptedClient implements WorkerClient {
         .slice(0, texts)
         .map((row) => ({ row, prompt: 'p', text: `v${this.version}`, references: [] })),
     }),
-    measure: ({ rows, dataset, metrics }) => ({
-      values: Object.fromEntries(
-        metrics.map((metric) => [metric, rows.map((row) => this.score(this.version, dataset, row))]),
-      ),
-      tokens: rows.map(() => 2),
-    }),
+    measure: (args) => this.answerMeasure(args),
     fetch: () => {
       throw new Error('the run loop never asks for tokens');
     },

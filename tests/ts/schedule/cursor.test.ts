@@ -37,6 +37,34 @@ describe('drawn rows', () => {
     expect(Math.max(...sampleIds)).toBe(69);
   });
 
+  test('come in a fixed order at first, and shuffled as ever afterwards', () => {
+    fc.assert(
+      fc.property(
+        size,
+        fc.nat(4),
+        fc.nat(200),
+        fc.nat(30),
+        fc.maxSafeNat(),
+        (n, epochs, start, count, seed) => {
+          const rows = Array.from({ length: n }, (_, row) => n - 1 - row);
+          const drawn = drawRows(n, seed, start, count, { rows, epochs });
+          const shuffled = drawRows(n, seed, start, count);
+          const expected = shuffled.rows.map((row, index) => {
+            const position = start + index;
+            return position < epochs * n ? n - 1 - (position % n) : row;
+          });
+          expect(drawn.rows).toEqual(expected);
+          expect(drawn.sampleIds.map((id) => id % n)).toEqual(expected);
+        },
+      ),
+    );
+  });
+
+  test('keep a fixed order where it has no end', () => {
+    const { rows } = drawRows(3, 1, 3, 9, { rows: [2, 0, 1], epochs: null });
+    expect(rows).toEqual([2, 0, 1, 2, 0, 1, 2, 0, 1]);
+  });
+
   test('change their order from epoch to epoch', () => {
     const { rows } = drawRows(50, 1, 0, 100);
     expect(rows.slice(0, 50)).not.toEqual(rows.slice(50));
