@@ -17,23 +17,9 @@ function checkAdaptive(schedule: AdaptiveSchedule, stage: StageConfig, path: Pat
   );
 }
 
-/** Whether a part's rows come from a model is decided at the start of an iteration, and holds to its end. */
-function checkBetweenIterations(stage: StageConfig, path: Path, findings: Findings): void {
-  const { minibatches, epochs } = stage.method.iteration;
-  const length = minibatches * epochs;
-  if (length === 1 || stage.evaluation.every % length === 0) return;
-  findings.error(
-    path,
-    `moves at evaluations, which must lie between iterations of ${length} steps; make \`evaluation.every\` a multiple of ${length}`,
-  );
-}
-
 /** Checks schedules that move with evaluations against the evaluations that there will be. */
 export function checkSchedules(stage: StageConfig, path: Path, findings: Findings): void {
-  for (const [name, placed] of stageSchedules(stage)) {
-    if (placed.schedule.kind !== 'adaptive') continue;
-    const at = [...path, ...placed.path];
-    checkAdaptive(placed.schedule, stage, at, findings);
-    if (name.endsWith('.probability')) checkBetweenIterations(stage, at, findings);
+  for (const { schedule, path: place } of stageSchedules(stage).values()) {
+    if (schedule.kind === 'adaptive') checkAdaptive(schedule, stage, [...path, ...place], findings);
   }
 }

@@ -37,16 +37,6 @@ describe('an adaptive schedule', () => {
     ]);
   });
 
-  test('decides about an iteration only between iterations', () => {
-    const change = `${STAGE}.method.sources.on.probability=${ADAPTIVE}`;
-    const shape = (minibatches: number) => `${STAGE}.method.iteration.minibatches=${minibatches}`;
-    expect(problemsOf(change, EVALUATED, shape(3))).toEqual([
-      expect.stringContaining('iterations of 3 steps; make `evaluation.every` a multiple of 3'),
-    ]);
-    expect(() => resolveRun(change, EVALUATED, shape(2))).not.toThrow();
-    expect(() => resolveRun(`${STAGE}.training.lr=${ADAPTIVE}`, EVALUATED, shape(3))).not.toThrow();
-  });
-
   test('stays within the bounds of its place', () => {
     expect(
       problemsOf(`${STAGE}.method.on_policy_weight=${ADAPTIVE.replace('to: 1', 'to: 2')}`),
