@@ -17,6 +17,17 @@ const answered = (op: string, nth: number): Moment => {
   return (entry) => entry.direction === 'received' && entry.op === op && ++seen === nth;
 };
 
+/** A moment of the stage that follows: the run ended one stage with an export before it. */
+const inNextStage = (moment: Moment): Moment => {
+  const exported = answered('export', 1);
+  let begun = false;
+  return (entry) => {
+    if (begun) return moment(entry);
+    begun = exported(entry);
+    return false;
+  };
+};
+
 /** Every phase of a stage, for both victims. The checkpoint's manifest is renamed right after the commit's reply. */
 const KILLS: readonly { readonly phase: string; readonly victim: Victim; readonly moment: () => Moment }[] = [
   { phase: 'loading', victim: 'worker', moment: () => sent('load_role', 1) },
@@ -28,11 +39,19 @@ const KILLS: readonly { readonly phase: string; readonly victim: Victim; readonl
   { phase: 'critic', victim: 'controller', moment: () => sent('step_critic', 5) },
   { phase: 'checkpoint', victim: 'worker', moment: () => sent('stage_checkpoint', 2) },
   { phase: 'evaluation', victim: 'controller', moment: () => sent('evaluate', 2) },
+  { phase: 'replay', victim: 'worker', moment: () => inNextStage(sent('step_student', 9)) },
+  { phase: 'replay', victim: 'controller', moment: () => sent('build', 4) },
 ];
 
-const STAGES = ['teacher', 'ammd'];
+const STAGES = ['teacher', 'ammd', 'replay'];
+/** Half of the buffer's rollouts are old ones, and the chance of student responses moves with the validation loss. */
+const REPLAY = `{
+  student: small, teacher: {stage: teacher},
+  method: {extends: distillm-srkl, sources: {mix: {
+    probability: {from: 0.7, tolerance: 0}, replay: {capacity: 24, fresh: 0.3}}}},
+  training: {steps: 16}, evaluation: {measure: [cross_entropy]}}`.replaceAll(/\s+/g, ' ');
 // Long enough that every moment is still to come, however far a run got before it was killed.
-const LONGER = ['--set', 'stages.ammd.training={steps: 16, order: gap}'];
+const LONGER = ['--set', 'stages.ammd.training={steps: 16, order: gap}', '--set', `stages.replay=${REPLAY}`];
 const folder = mkdtempSync(path.join(tmpdir(), 'ammd-kill-'));
 const undisturbed = path.join(folder, 'undisturbed');
 const disturbed = path.join(folder, 'disturbed');
@@ -98,4 +117,8 @@ test('a run killed in every phase ends with the same rows and weights, bit for b
   const last = startCommand(['resume', disturbed, '--json']);
   expect((await last.exit).code).toBe(0);
   for (const stage of STAGES) expect(outcomeOf(disturbed, stage)).toEqual(outcomeOf(undisturbed, stage));
-}, 300_000);
+  const replayed = outcomeOf(undisturbed, 'replay').metrics.map(
+    ({ metrics }) => (metrics as Record<string, number>)['rollout/replayed'] ?? 0,
+  );
+  expect(Math.max(...replayed)).toBeGreaterThan(0);
+}, 600_000);
