@@ -1,8 +1,9 @@
-"""Writes the lock files beside it: ``.venv/bin/python py_worker/requirements/lock.py``.
+"""Writes the lock files beside it: ``.venv/bin/python py_worker/requirements/lock.py [GROUP …]``.
 
 Nothing is downloaded but metadata: versions and hashes come from the reports of ``pip install --dry-run``.
 One report is made for each combination of Python, processor and system library that a user may have, since
-each may be offered another wheel; a lock lists the hashes of all of them. Takes about ten minutes.
+each may be offered another wheel; a lock lists the hashes of all of them. Takes about ten minutes, or one for
+an optional group alone, while all other packages stay as they are locked.
 Must be run by the lowest supported Python: a version that it can install, newer ones can too, and backports
 needed only there are seen.
 """
@@ -15,7 +16,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,11 @@ GLIBC_MINORS = (28, 34, 42)
 MACOS_MAJORS = (14, 26)
 PARALLEL = 4  # pip waits for the network most of the time
 CUDA_ONLY = re.compile(r"^(nvidia-|cuda-|triton$)")
+
+GROUPS = ("build", "runtime", "peft", "dev", "smollm2", "trl", "wandb")
+"""Files of requirements, in the order in which they are locked: the versions of one hold for the next."""
+ALWAYS = ("build", "runtime")
+"""Installed in every environment."""
 
 Report = Callable[[Sequence[str]], list[dict[str, Any]]]
 """Arguments of ``pip install`` -> the ``install`` list of pip's report."""
@@ -84,8 +90,10 @@ def sha256(entry: Mapping[str, Any]) -> str:
     return str(entry["download_info"]["archive_info"]["hashes"]["sha256"])
 
 
-def resolve(report: Report, arguments: Sequence[str], locked: Mapping[str, Pin]) -> dict[str, Pin]:
-    """Versions of everything that ``arguments`` asks for, without what is locked already."""
+def resolve(
+    report: Report, arguments: Sequence[str], locked: Mapping[str, Pin], installed: Container[str]
+) -> dict[str, Pin]:
+    """What ``arguments`` asks for and is not ``installed`` before, in the versions that are ``locked``."""
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder) / "locked.txt"
         constraints.write_text("".join(f"{pin.requirement}\n" for pin in locked.values()))
@@ -93,9 +101,11 @@ def resolve(report: Report, arguments: Sequence[str], locked: Mapping[str, Pin])
     pins = {}
     for entry in entries:
         name = canonical(entry["metadata"]["name"])
-        if name not in locked:
-            version = entry["metadata"]["version"].split("+")[0]
-            pins[name] = Pin(name, version, entry["download_info"]["url"].split("/")[-1], {sha256(entry)})
+        if name in installed:
+            continue
+        version = entry["metadata"]["version"].split("+")[0]
+        file = entry["download_info"]["url"].split("/")[-1]
+        pins[name] = locked.get(name, Pin(name, version, file, {sha256(entry)}))
     return pins
 
 
@@ -124,26 +134,53 @@ def render(pins: Iterable[Pin]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def lock_all(report: Report) -> dict[str, dict[str, Pin]]:
-    """All lock files by name; each later one leaves out what an earlier one has.
+def parse(text: str) -> dict[str, Pin]:
+    """The pins of a lock file by name; which file a pin is of is not known any more."""
+    pins = re.findall(r"^([\w.-]+)==([^\s\\]+)((?: \\\n    --hash=sha256:\w+)+)$", text, flags=re.MULTILINE)
+    return {
+        name: Pin(name, version, "", set(re.findall(r"sha256:(\w+)", hashes)))
+        for name, version, hashes in pins
+    }
 
-    But `dev` has `peft` too, a small group that tests need whole.
+
+def lock(report: Report, groups: Sequence[str] = GROUPS, folder: Path = HERE) -> dict[str, dict[str, Pin]]:
+    """Lock files by name; one holds what its group needs beyond the groups that are always there.
+
+    Args:
+        report: pip.
+        groups: those to lock; of the others the pins in `folder` stay, and hold for these.
+        folder: with the lock files.
     """
     locks: dict[str, dict[str, Pin]] = {}
     locked: dict[str, Pin] = {}
-    for name in ("build", "runtime", "peft", "dev", "smollm2", "trl"):
-        alone = ["--no-deps"] if name == "smollm2" else []
-        pins = resolve(report, [*alone, "-r", str(HERE / f"{name}.in")], locked)
+    installed: set[str] = set()
+    fresh: dict[str, Pin] = {}
+    for name in GROUPS:
+        if name in groups:
+            alone = ["--no-deps"] if name == "smollm2" else []
+            pins = resolve(report, [*alone, "-r", str(HERE / f"{name}.in")], locked, installed)
+            fresh |= {key: pin for key, pin in pins.items() if key not in locked}
+            locks |= _files(name, pins)
+        else:
+            files = [folder / f"{file}.lock" for file in _files(name, {})]
+            pins = {key: pin for file in files for key, pin in parse(file.read_text()).items()}
         locked |= pins
-        locks[name] = {key: pin for key, pin in pins.items() if not CUDA_ONLY.match(key)}
-        if name == "runtime":
-            # Alone, since a machine may be offered a CPU-only build (torch-cpu.lock) in its place.
-            locks["torch"] = {"torch": locks[name].pop("torch")}
-            locks["cuda"] = {key: pin for key, pin in pins.items() if CUDA_ONLY.match(key)}
-        if name == "dev":
-            locks["dev"] |= locks["peft"]
-    add_hashes(report, locked)
+        installed |= set(pins) if name in ALWAYS else set()
+    add_hashes(report, fresh)
     return locks
+
+
+def _files(group: str, pins: Mapping[str, Pin]) -> dict[str, dict[str, Pin]]:
+    """The lock files of a group: one, or three for the group with torch."""
+    own = {key: pin for key, pin in pins.items() if not CUDA_ONLY.match(key)}
+    if group != "runtime":
+        return {group: own}
+    # Torch alone, since a machine may be offered a CPU-only build (torch-cpu.lock) in its place.
+    return {
+        "runtime": {key: pin for key, pin in own.items() if key != "torch"},
+        "torch": {key: pin for key, pin in own.items() if key == "torch"},
+        "cuda": {key: pin for key, pin in pins.items() if CUDA_ONLY.match(key)},
+    }
 
 
 def pip_report(arguments: Sequence[str]) -> list[dict[str, Any]]:
@@ -164,14 +201,16 @@ def pip_report(arguments: Sequence[str]) -> list[dict[str, Any]]:
         return list(json.loads(file.read_text())["install"])
 
 
-def main() -> None:
-    """Resolves everything, then writes the lock files."""
+def main(groups: Sequence[str]) -> None:
+    """Resolves all groups, or those named, then writes their lock files."""
     if "{}.{}".format(*sys.version_info) != PYTHONS[0]:
         sys.exit(f"lock.py must be run by Python {PYTHONS[0]}, the lowest that is supported")
-    for name, pins in lock_all(pip_report).items():
+    if unknown := set(groups) - set(GROUPS):
+        sys.exit(f"no groups of packages: {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)}")
+    for name, pins in lock(pip_report, groups or GROUPS).items():
         (HERE / f"{name}.lock").write_text(render(pins.values()))
         print(f"{name}.lock: {len(pins)} packages, {sum(len(pin.hashes) for pin in pins.values())} hashes")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -19,6 +19,9 @@ def entry(name: str, version: str, file: str, digest: str) -> dict[str, Any]:
     }
 
 
+PYTEST = entry("pytest", "9.2.0", "p.whl", "p")
+
+
 class Registry:
     """Answers as pip does; every platform has its own wheel of torch."""
 
@@ -46,18 +49,19 @@ class Registry:
             "build": build,
             "runtime": runtime,
             "peft": [torch, entry("peft", "0.21.2", "peft-0.21.2-py3-none-any.whl", "peft")],
-            "dev": [torch, entry("pytest", "9.2.0", "p.whl", "p")],
+            "dev": [torch, entry("peft", "0.21.2", "peft-0.21.2-py3-none-any.whl", "peft"), PYTEST],
             "trl": [entry("multiprocess", "0.70", "multiprocess-0.70-py311-none-any.whl", "3.11")],
+            "wandb": [pure, entry("wandb", "0.31.0", "wandb.whl", "w"), PYTEST],
         }.get(group, [])
 
 
 @pytest.fixture
 def locks() -> tuple[dict[str, dict[str, lock.Pin]], Registry]:
     registry = Registry()
-    return lock.lock_all(registry.report), registry
+    return lock.lock(registry.report), registry
 
 
-def test_each_package_is_in_one_lock_but_those_that_tests_need(
+def test_a_lock_holds_what_its_group_needs_beyond_what_is_always_there(
     locks: tuple[dict[str, dict[str, lock.Pin]], Registry],
 ) -> None:
     names = {name: sorted(pins) for name, pins in locks[0].items()}
@@ -70,7 +74,11 @@ def test_each_package_is_in_one_lock_but_those_that_tests_need(
         "dev": ["peft", "pytest"],
         "smollm2": [],
         "trl": ["multiprocess"],
+        "wandb": ["pytest", "wandb"],
     }
+    assert locks[0]["wandb"]["pytest"] is locks[0]["dev"]["pytest"], (
+        "one version, whichever group is installed"
+    )
 
 
 def test_every_machine_has_its_hash(locks: tuple[dict[str, dict[str, lock.Pin]], Registry]) -> None:
@@ -111,6 +119,27 @@ def test_extras_are_locked_without_their_dependencies(
     assert alone == ["smollm2"]
 
 
+def test_one_group_alone_is_locked_with_the_versions_of_the_others(tmp_path: Path) -> None:
+    for name in (*lock.GROUPS, "torch", "cuda"):
+        (tmp_path / f"{name}.lock").write_text(lock.render([]))
+    kept = [lock.Pin("tqdm", "4.0", "", {"aa"}), lock.Pin("pip", "1", "", {"bb"})]
+    (tmp_path / "runtime.lock").write_text(lock.render(kept))
+    registry = Registry()
+    locks = lock.lock(registry.report, ["wandb"], tmp_path)
+    assert {name: sorted(pins) for name, pins in locks.items()} == {"wandb": ["pytest", "wandb"]}
+    assert [Path(arguments[-1]).stem for arguments in registry.asked if "--platform" not in arguments] == [
+        "wandb"
+    ]
+    wheels = [word for arguments in registry.asked for word in arguments if "==" in word]
+    assert set(wheels) == {"pytest==9.2.0", "wandb==0.31.0"}
+
+
+@pytest.mark.parametrize("name", ["runtime", "cuda", "wandb"])
+def test_a_lock_is_read_as_it_was_written(name: str) -> None:
+    text = (FOLDER / f"{name}.lock").read_text()
+    assert lock.render(lock.parse(text).values()) == text
+
+
 def test_render() -> None:
     pins = [lock.Pin("b", "2", "b.whl", {"22", "11"}), lock.Pin("a", "1", "a.whl", {"33"})]
     assert lock.render(pins).splitlines()[1:] == [
@@ -122,7 +151,9 @@ def test_render() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["build", "torch", "runtime", "cuda", "peft", "dev", "smollm2", "trl"])
+@pytest.mark.parametrize(
+    "name", ["build", "torch", "runtime", "cuda", "peft", "dev", "smollm2", "trl", "wandb"]
+)
 def test_written_locks_hold_pins_with_hashes_and_nothing_else(name: str) -> None:
     text = (FOLDER / f"{name}.lock").read_text()
     pin = r"[a-z0-9-]+==[\w.]+( \\\n    --hash=sha256:[0-9a-f]{64})+\n"
