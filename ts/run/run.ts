@@ -10,9 +10,11 @@ import { WorkerFailure } from '../wire/errors.js';
 import { RunError } from './errors.js';
 import { acquireLock } from './lock.js';
 import { newManifest, type RunManifest, readManifest, withStage, writeManifest } from './manifest.js';
+import { requirePackages } from './packages.js';
 import { makeRunFolder, openRunFolder, type RunFolder } from './run_folder.js';
-import { openSession, type Session, type SessionOptions } from './session.js';
+import { openSession, type Session, type SessionOptions, workerPython } from './session.js';
 import { runStage } from './stage.js';
+import { NO_TRACKER, openTracker } from './tracker.js';
 import { limitTime } from './wall_time.js';
 
 export interface RunOptions extends SessionOptions {
@@ -113,7 +115,9 @@ async function runStages(run: Run): Promise<void> {
   });
   for (const warning of run.resolved.warnings) options.emit({ kind: 'note', message: warning });
   if (!isDone(folder, plan))
-    await withinTime(run, (timed) => withSession(timed, (session) => runOpenStages(timed, session)));
+    await withinTime(run, (timed) =>
+      withSession(timed, (tracked, session) => runOpenStages(tracked, session)),
+    );
   await options.report(folder);
   const seconds = (performance.now() - started) / 1000;
   options.emit({ kind: 'run_finished', folder: folder.path, report: folder.report, seconds });
@@ -137,18 +141,30 @@ async function withinTime(run: Run, use: (run: Run) => Promise<void>): Promise<v
   }
 }
 
-async function withSession(
-  { folder, resolved, options }: Run,
-  use: (session: Session) => Promise<void>,
-): Promise<void> {
+/** Calls `use` with a worker, and with the run, whose events now also go to what tracks it. */
+async function withSession(run: Run, use: (run: Run, session: Session) => Promise<void>): Promise<void> {
+  const { folder, resolved, options } = run;
   const session = await openSession(resolved.config.worker, folder.workerLog, {
     ...options,
     resumeHint: `ammd resume ${showPath(folder.path)}`,
   });
+  let tracker = NO_TRACKER;
+  let done = false;
+  const emit = (event: RunEvent) => {
+    options.emit(event);
+    tracker.hear(event);
+  };
   try {
-    await use(session);
+    requirePackages(resolved.config, session.identity.packages);
+    tracker = await openTracker(folder, resolved, {
+      python: options.python ?? workerPython(),
+      emit: options.emit,
+    });
+    await use({ ...run, options: { ...options, emit } }, session);
+    done = true;
   } finally {
     await session.close();
+    await tracker.close(done);
   }
 }
 

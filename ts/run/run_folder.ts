@@ -26,6 +26,12 @@ export class RunFolder {
   get workerLog(): string {
     return path.join(this.path, 'worker.log');
   }
+  get tracking(): string {
+    return path.join(this.path, 'tracking.json');
+  }
+  get trackingLog(): string {
+    return path.join(this.path, 'tracking.log');
+  }
   get report(): string {
     return path.join(this.path, 'report.html');
   }

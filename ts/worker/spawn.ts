@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createWriteStream } from 'node:fs';
+import { createWriteStream, type WriteStream } from 'node:fs';
 import path from 'node:path';
 import { execa } from 'execa';
 
@@ -25,16 +25,28 @@ export interface Exit {
   readonly startError: string | undefined;
 }
 
+/** What execa says of an ended process. */
+interface Ended {
+  readonly exitCode?: number | undefined;
+  readonly signal?: string | undefined;
+  readonly originalMessage?: string | undefined;
+}
+
 export interface WorkerProcess {
   readonly pid: number | undefined;
   readonly exited: Promise<Exit>;
   kill(signal: 'SIGTERM' | 'SIGKILL'): void;
 }
 
-function environmentOf({ packageRoot, threads, environment }: SpawnOptions): Record<string, string> {
+/** Where a process finds the package `py_worker`, before what the user's environment has. */
+export function pythonPath(packageRoot: string): string {
   const inherited = process.env.PYTHONPATH;
+  return inherited ? `${packageRoot}${path.delimiter}${inherited}` : packageRoot;
+}
+
+function environmentOf({ packageRoot, threads, environment }: SpawnOptions): Record<string, string> {
   return {
-    PYTHONPATH: inherited ? `${packageRoot}${path.delimiter}${inherited}` : packageRoot,
+    PYTHONPATH: pythonPath(packageRoot),
     PYTHONUNBUFFERED: '1', // the log's last lines are there when it crashes
     PYTHONFAULTHANDLER: '1', // a traceback even of a segmentation fault
     ...(threads > 0 ? { OMP_NUM_THREADS: `${threads}` } : {}),
@@ -48,15 +60,29 @@ function environmentOf({ packageRoot, threads, environment }: SpawnOptions): Rec
 }
 
 /**
+ * A log for a process to append to: the file itself, not a pipe, so that it is whole however either process ends, and
+ * costs this one nothing. Destroy it once the process has its own descriptor.
+ */
+export async function openLog(file: string): Promise<WriteStream> {
+  const log = createWriteStream(file, { flags: 'a' });
+  await once(log, 'open');
+  return log;
+}
+
+/** How a process ended that was started with `reject: false`. */
+export function exitOf({ exitCode, signal, originalMessage }: Ended): Exit {
+  const startError = exitCode === undefined && signal === undefined ? originalMessage : undefined;
+  return { exitCode, signal, startError };
+}
+
+/**
  * Starts the worker's process; a program that cannot be started shows in `exited`.
  *
  * @throws Error of the file system, when the log cannot be opened.
  */
 export async function spawnWorker(options: SpawnOptions): Promise<WorkerProcess> {
   const [program, ...args] = options.command;
-  // The file itself, not a pipe: the log is whole however either process ends, and costs this one nothing.
-  const log = createWriteStream(options.logFile, { flags: 'a' });
-  await once(log, 'open');
+  const log = await openLog(options.logFile);
   const child = execa(program, [...args, '--connect', options.endpoint], {
     stdin: 'ignore',
     stdout: log,
@@ -69,11 +95,7 @@ export async function spawnWorker(options: SpawnOptions): Promise<WorkerProcess>
   log.destroy(); // the child has its own descriptor
   return {
     pid: child.pid,
-    exited: child.then(({ exitCode, signal, originalMessage }) => ({
-      exitCode,
-      signal,
-      startError: exitCode === undefined && signal === undefined ? originalMessage : undefined,
-    })),
+    exited: child.then(exitOf),
     kill: (signal) => void child.kill(signal),
   };
 }
