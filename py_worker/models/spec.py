@@ -76,6 +76,7 @@ class CriticSpec:
         head: name in the registry of critic heads.
         features: whose last hidden state the critic sees.
         hidden_size: width of its MLP.
+        rank: trained numbers per token that the bilinear head has beside the frozen embedding; 0 is none.
         bound: `tanh` holds f in (−B, B); `mixture` and `student` clip f to [−B, B] where it is used and put
             the penalty `½ E_μ f²` into the critic's objective, with μ the mean of both policies or the
             student.
@@ -92,6 +93,7 @@ class CriticSpec:
     head: str = "bilinear"
     features: Literal["teacher", "student"] = "teacher"
     hidden_size: int = 256
+    rank: int = 0
     bound: Literal["tanh", "mixture", "student"] = "tanh"
     bound_value: float = 1.0
     seed: int = 0

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 PROTOCOL_VERSION: Final = 1
-PROTOCOL_HASH: Final = "403ffd6cb0662535a22bc76c3f2ab60823f427c245cb3b4f7675c1a149140959"
+PROTOCOL_HASH: Final = "e055ba51f0a75a4c540056a13106b16478a6376a0b9c9b3b8728d498a92a729b"
 
 MAX_BODY_BYTES: Final = 8388608
 """Largest MessagePack body of one message, in bytes."""
@@ -126,6 +126,8 @@ class CriticSpec(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Whose last hidden state the critic sees."""
     hidden_size: Annotated[int, Meta(ge=1, le=65536)]
     """Width of the critic's MLP."""
+    rank: Annotated[int, Meta(ge=0, le=65536)] | UnsetType = UNSET
+    """Trained numbers per token that a bilinear head has beside the frozen embedding; absent is 0."""
     bound: Literal["tanh", "mixture", "student"]
     """tanh: f in [-B, B]; otherwise a penalty 1/2 E_mu f^2 in the critic's objective, with mu the mixture of both policies or the student."""
     bound_value: Annotated[float, Meta(ge=0, le=1000)]
@@ -715,7 +717,7 @@ class FetchResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True)
     tokens: Any
     """[B, T] response tokens, padded with -1."""
     log_probs: Any
-    """[B, T] log-probability of each token under the policy that drew it; 0 where padded."""
+    """[B, T] log-probability of each token under the distribution that drew it; 0 where padded."""
     texts: Annotated[list[Annotated[str, Meta(max_length=1048576)]], Meta(max_length=65536)]
     """Responses as text."""
 

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 export const PROTOCOL_VERSION = 1;
-export const PROTOCOL_HASH = '403ffd6cb0662535a22bc76c3f2ab60823f427c245cb3b4f7675c1a149140959';
+export const PROTOCOL_HASH = 'e055ba51f0a75a4c540056a13106b16478a6376a0b9c9b3b8728d498a92a729b';
 
 export const LIMITS = {
   /** Largest MessagePack body of one message, in bytes. */
@@ -135,6 +135,8 @@ export const criticSpecSchema = z.strictObject({
   features: z.enum(["teacher","student"]),
   /** Width of the critic's MLP. */
   hidden_size: z.int().min(1).max(65536),
+  /** Trained numbers per token that a bilinear head has beside the frozen embedding; absent is 0. */
+  rank: z.int().min(0).max(65536).exactOptional(),
   /** tanh: f in [-B, B]; otherwise a penalty 1/2 E_mu f^2 in the critic's objective, with mu the mixture of both policies or the student. */
   bound: z.enum(["tanh","mixture","student"]),
   /** B. */
@@ -767,7 +769,7 @@ export const OPERATIONS = {
     result: z.strictObject({
   /** [B, T] response tokens, padded with -1. */
   tokens: tensorRefSchema('int32', 2),
-  /** [B, T] log-probability of each token under the policy that drew it; 0 where padded. */
+  /** [B, T] log-probability of each token under the distribution that drew it; 0 where padded. */
   log_probs: tensorRefSchema('float32', 2),
   /** Responses as text. */
   texts: z.array(z.string().max(1048576)).max(65536),

@@ -31,20 +31,27 @@ def test_values_are_bounded_and_start_small_but_not_zero(head, bound):
     assert torch.isfinite(extreme).all()
 
 
-def test_the_formula_of_the_bilinear_head():
+@pytest.mark.parametrize("rank", [0, 3])
+def test_the_formula_of_the_bilinear_head(rank: int):
     policy = tiny_policy()
-    critic = build_critic(CriticSpec(bound_value=2.0, hidden_size=8), policy)
+    critic = build_critic(CriticSpec(bound_value=2.0, hidden_size=8, rank=rank), policy)
     head, h = critic.head, features(count=3).double()
     critic.double()
     with torch.no_grad():
         head.bias.copy_(torch.linspace(-1, 1, policy.vocab_size))
     normalized = (h - h.mean(-1, keepdim=True)) / (h.var(-1, unbiased=False, keepdim=True) + 1e-5).sqrt()
     inner = normalized @ head.inner.weight.T + head.inner.bias
-    query = torch.nn.functional.gelu(inner) @ head.outer.weight.T + head.outer.bias
+    middle = torch.nn.functional.gelu(inner)
+    query = middle @ head.outer.weight.T + head.outer.bias
     table = policy.head.weight.detach().double()
     table = table - table.mean(0)
     table = table / table.square().mean().sqrt()
-    expected = 2.0 * torch.tanh(query @ table.T / table.shape[1] ** 0.5 + head.bias)
+    raw = query @ table.T / table.shape[1] ** 0.5 + head.bias
+    if rank > 0:
+        read, codes = head.coded
+        assert codes.weight.shape == (policy.vocab_size, rank)
+        raw = raw + (middle @ read.weight.T + read.bias) @ codes.weight.T
+    expected = 2.0 * torch.tanh(raw)
     torch.testing.assert_close(critic.values(h), expected, rtol=1e-5, atol=1e-6)
 
 

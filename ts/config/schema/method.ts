@@ -18,6 +18,12 @@ const critic = z.strictObject({
     .default('teacher')
     .describe("Whose last hidden state the critic sees; C: the teacher's does not move"),
   hidden_size: z.int().min(1).max(65_536).default(128).describe("Width of the critic's MLP; C"),
+  rank: z
+    .int()
+    .min(0)
+    .max(65_536)
+    .default(16)
+    .describe('Trained numbers per token that a bilinear head has beside the frozen embedding; 0 is none; C'),
   bound: z
     .enum(['tanh', 'mixture', 'student'])
     .default('mixture')
