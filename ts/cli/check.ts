@@ -6,11 +6,13 @@ import { preflight, type StagePreflight } from '../run/preflight.js';
 import { RunFolder } from '../run/run_folder.js';
 import { CONFIG, type ConfigArguments, configOptions, resolveArguments } from './config_options.js';
 import { CliError } from './errors.js';
+import { plotStage, type StageCurves, stageCurves } from './plot.js';
 import { withScratchWorker } from './scratch_worker.js';
 
 interface CheckArguments extends ConfigArguments {
   readonly config: string;
   readonly 'dry-run': boolean;
+  readonly plot: boolean;
   readonly json: boolean;
 }
 
@@ -20,9 +22,9 @@ const runPreflight = (resolved: ResolvedConfig): Promise<readonly StagePreflight
     return preflight(client, resolved.config, planRun(resolved), new RunFolder(scratch));
   });
 
-/** YAML that `ammd train` takes, with what else there is to say as comments. */
-function printConfig({ config, hash, warnings }: ResolvedConfig): void {
-  console.log(configToYaml(config));
+/** YAML that `ammd train` takes, with what else there is to say as comments; these alone where curves follow. */
+function printHead({ config, hash, warnings }: ResolvedConfig, plot: boolean): void {
+  if (!plot) console.log(configToYaml(config));
   console.log(`# configuration ${hash}`);
   for (const warning of warnings) console.log(`# warning: ${warning}`);
 }
@@ -40,14 +42,43 @@ function printPreflight(outcomes: readonly StagePreflight[]): void {
   }
 }
 
-async function check({ config, 'dry-run': dryRun, json, ...options }: CheckArguments): Promise<void> {
+/** Points of a curve in JSON, and columns of one that is drawn. */
+const JSON_POINTS = 512;
+const LARGEST_WIDTH = 100;
+/** What the axis and its labels take beside the curve. */
+const MARGIN = 14;
+
+function curves(
+  resolved: ResolvedConfig,
+  outcomes: readonly StagePreflight[],
+  points: number,
+): readonly StageCurves[] {
+  return planRun(resolved).stages.map((plan) => {
+    const found = outcomes.find(({ stage }) => stage === plan.name)?.steps ?? null;
+    return stageCurves(plan, plan.training.steps ?? found, points);
+  });
+}
+
+function printPlots(resolved: ResolvedConfig, outcomes: readonly StagePreflight[]): void {
+  const { columns = 80, isTTY } = process.stdout;
+  const colour = isTTY === true && (process.env.NO_COLOR ?? '') === '';
+  const width = Math.max(20, Math.min(LARGEST_WIDTH, columns - MARGIN));
+  for (const stage of curves(resolved, outcomes, width)) console.log(`${plotStage(stage, colour)}\n`);
+}
+
+async function check(args: CheckArguments): Promise<void> {
+  const { config, 'dry-run': dryRun, plot, json, ...options } = args;
   const resolved = resolveArguments(config, options);
-  if (!json) printConfig(resolved);
+  if (!json) printHead(resolved, plot);
   const outcomes = dryRun ? [] : await runPreflight(resolved);
   if (json) {
     const { config: full, hash, warnings } = resolved;
-    console.log(JSON.stringify({ config: full, hash, warnings, preflight: outcomes }));
-  } else printPreflight(outcomes);
+    const schedules = plot ? { schedules: curves(resolved, outcomes, JSON_POINTS) } : {};
+    console.log(JSON.stringify({ config: full, hash, warnings, preflight: outcomes, ...schedules }));
+  } else {
+    printPreflight(outcomes);
+    if (plot) printPlots(resolved, outcomes);
+  }
   const failed = outcomes.flatMap(({ stage, checks }) =>
     checks.filter(({ ok }) => !ok).map(({ name }) => `${name} (stage ${stage})`),
   );
@@ -68,10 +99,16 @@ export const checkCommand: CommandModule<object, CheckArguments> = {
         default: false,
         describe: 'Validate and print only; starts no worker',
       })
+      .option('plot', {
+        type: 'boolean',
+        default: false,
+        describe: 'Draw each schedule as a curve, in place of the configuration',
+      })
       .option('json', { type: 'boolean', default: false, describe: 'One JSON object on stdout' })
       .example(
         '$0 check configs/runs/quickstart.yaml --dry-run',
         'is the file right, and what does it mean in full',
-      ),
+      )
+      .example('$0 check quickstart --plot --dry-run', 'how do learning rate, weights and shares move'),
   handler: check,
 };

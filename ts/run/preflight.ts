@@ -1,15 +1,18 @@
 import type { RunConfig } from '../config/schema.js';
 import type { WorkerClient } from '../dispatch/client.js';
+import { withRows } from '../plan/stage.js';
 import type { ModelPlan, RunPlan, StagePlan } from '../plan/types.js';
 import type { OperationResult } from '../wire/protocol.gen.js';
 import type { RunFolder } from './run_folder.js';
-import { loadStage } from './stage_setup.js';
+import { type LoadedStage, loadStage } from './stage_setup.js';
 
 export type Check = OperationResult<'preflight'>['checks'][number];
 
 export interface StagePreflight {
   readonly stage: string;
   readonly checks: readonly Check[];
+  /** Steps of the student that the data make; null when that could not be seen. */
+  readonly steps: number | null;
   /** Why the stage could not be tried before the run; null when it was. */
   readonly skipped: string | null;
 }
@@ -33,6 +36,12 @@ function beforeRun(plan: RunPlan, stage: StagePlan): StagePlan | null {
   return { ...stage, student, teacher };
 }
 
+function stepsOf(stage: StagePlan, { datasets }: LoadedStage): number | null {
+  const rows = Object.fromEntries(Object.entries(datasets).map(([name, data]) => [name, data.rows]));
+  const empty = Object.keys(stage.orderSeeds).some((name) => (rows[name] ?? 0) === 0);
+  return empty ? null : withRows(stage, rows).studentSteps;
+}
+
 /**
  * Loads every stage as it would start and checks the identities that must hold: a policy scored against itself has no
  * divergence, masks count the labels, losses are finite. Models of earlier stages stand in untrained.
@@ -48,14 +57,14 @@ export async function preflight(
     const stage = beforeRun(plan, planned);
     if (stage === null) {
       const skipped = 'it starts from some layers of a model that only an earlier stage makes';
-      outcomes.push({ stage: planned.name, checks: [], skipped });
+      outcomes.push({ stage: planned.name, checks: [], steps: null, skipped });
       continue;
     }
     const loaded = await loadStage(client, stage, config, run);
     const available = loaded.datasets[stage.data.train]?.rows ?? 0;
     const rows = Array.from({ length: Math.min(ROWS, available) }, (_, row) => row);
     const { result } = await client.call('preflight', { dataset: stage.data.train, rows });
-    outcomes.push({ stage: stage.name, checks: result.checks, skipped: null });
+    outcomes.push({ stage: stage.name, checks: result.checks, steps: stepsOf(stage, loaded), skipped: null });
   }
   return outcomes;
 }

@@ -24,15 +24,13 @@ export function read(
 }
 
 /**
- * What every schedule of a stage gives at each step of the student, by name. An adaptive one stays at its start:
+ * What every schedule of a stage gives at these steps of the student, by name. An adaptive one stays at its start:
  * where it moves is known only as evaluations come.
  */
-export function curvesOf(plan: SizedStagePlan): Readonly<Record<string, readonly number[]>> {
-  const steps = Array.from({ length: plan.studentSteps }, (_, studentStep) => ({
-    studentStep,
-    adaptive: {},
-  }));
-  return Object.fromEntries(
-    Object.keys(plan.schedules).map((name) => [name, steps.map((step) => read(plan, step, name))]),
-  );
+export function curvesOf(
+  plan: SizedStagePlan,
+  steps: readonly number[],
+): Readonly<Record<string, readonly number[]>> {
+  const curve = (name: string) => steps.map((studentStep) => read(plan, { studentStep, adaptive: {} }, name));
+  return Object.fromEntries(Object.keys(plan.schedules).map((name) => [name, curve(name)]));
 }

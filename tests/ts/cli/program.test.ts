@@ -141,6 +141,28 @@ describe('check --dry-run', () => {
     expect(printed).toEqual({ config: JSON.parse(JSON.stringify(config)), hash, warnings, preflight: [] });
   });
 
+  test('--plot draws the schedules of each stage instead', async () => {
+    const { status, stdout } = await runCaptured('check', 'run.yaml', '--dry-run', '--plot');
+    expect(status).toBe(0);
+    const { hash } = resolveConfig('run.yaml');
+    expect(stdout).toMatch(new RegExp(`^# configuration ${hash}\n`));
+    expect(stdout).toContain('stage teacher: 20 steps of the student');
+    expect(stdout.match(/training\.lr \(learning rate\): 0\.001 → /g)).toHaveLength(2);
+    expect(stdout).not.toContain('\u001b');
+  });
+
+  test('--plot --json gives the numbers', async () => {
+    const { stdout } = await runCaptured('check', 'run.yaml', '--dry-run', '--plot', '--json');
+    const { schedules } = JSON.parse(stdout) as {
+      schedules: { stage: string; steps: number[]; curves: { name: string; values: number[] }[] }[];
+    };
+    expect(schedules.map(({ stage }) => stage)).toEqual(['teacher', 'student']);
+    expect(schedules[1]?.steps).toEqual(Array.from({ length: 20 }, (_, step) => step));
+    const lr = schedules[1]?.curves.find(({ name }) => name === 'training.lr');
+    expect(lr?.values).toHaveLength(20);
+    expect(lr?.values[0]).toBe(0.001);
+  });
+
   test('of a wrong config fails', async () => {
     expectRefused(await runCaptured('check', 'none.yaml', '--dry-run'), 2, /none\.yaml/);
   });

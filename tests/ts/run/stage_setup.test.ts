@@ -133,6 +133,14 @@ describe('preflight', () => {
     expect(client.argsOf('preflight')[1]?.rows).toEqual([0, 1, 2]);
   });
 
+  test('the steps that the data make are known with it', async () => {
+    const stages = (await outcomes('stages.student.training={steps: null, epochs: 2}')).stages;
+    expect(stages.map(({ steps }) => steps)).toEqual([20, 25]);
+    const { config, plan } = planned();
+    const none = await preflight(new ScriptedClient({ train: 0 }), config, plan, RUN);
+    expect(none.map(({ steps }) => steps)).toEqual([null, null]);
+  });
+
   test('layers of a pretrained model can be had before the run', async () => {
     const { client, stages } = await outcomes(
       'models.big={source: some/model, init: pretrained}',

@@ -12,23 +12,25 @@ const PLAN = ammd(
   'evaluation.every=1',
 );
 
+const CURVES = curvesOf(PLAN, [0, 1, 2, 3]);
+
 describe('curves', () => {
-  test('have a value for each step of the student, warm-up of the critics left out', () => {
-    expect(curvesOf(PLAN)['training.lr']).toEqual([1, 0.75, 0.5, 0.25]);
+  test('have a value for each step asked for, warm-up of the critics left out', () => {
+    expect(CURVES['training.lr']).toEqual([1, 0.75, 0.5, 0.25]);
   });
 
   test('of counts are whole and at least 1', () => {
     // K: half of 1, then 1 to 5 over 3 steps: 1, 2.33, 3.67.
-    expect(curvesOf(PLAN)['adversary.turns']).toEqual([1, 1, 2, 4]);
-    expect(curvesOf(PLAN)['rollout.max_new_tokens']).toEqual([1, 1, 1, 5]);
+    expect(CURVES['adversary.turns']).toEqual([1, 1, 2, 4]);
+    expect(CURVES['rollout.max_new_tokens']).toEqual([1, 1, 1, 5]);
   });
 
   test('of adaptive schedules stay where they start', () => {
-    expect(curvesOf(PLAN)['sources.on.probability']).toEqual([0.3, 0.3, 0.3, 0.3]);
+    expect(CURVES['sources.on.probability']).toEqual([0.3, 0.3, 0.3, 0.3]);
   });
 
   test('say of each step what is read at it', () => {
-    for (const [name, values] of Object.entries(curvesOf(PLAN))) {
+    for (const [name, values] of Object.entries(CURVES)) {
       values.forEach((value, studentStep) => {
         expect(read(PLAN, { ...INITIAL_STATE, studentStep }, name)).toBe(value);
       });
