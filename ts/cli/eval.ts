@@ -34,7 +34,10 @@ const TABLES = { metrics: ['rouge_l'], seeds: [10, 20, 30, 40, 50], greedy: true
 const given = <Value>(key: string, value: Value | undefined) => (value === undefined ? {} : { [key]: value });
 
 /** What the options leave open is as in the run's own evaluation, so that its figures come out again. */
-function evaluationOf({ run }: ModelTarget, args: EvalArguments): EvaluationConfig {
+export function evaluationOf(
+  { run }: Pick<ModelTarget, 'run'>,
+  args: Partial<EvalArguments>,
+): EvaluationConfig {
   const { metrics, seeds, greedy, sampling } = run?.stage.evaluation ?? TABLES;
   return parseOptions(stageSchema.shape.evaluation, {
     metrics: args.metric ?? metrics,

@@ -102,6 +102,24 @@ def test_ascent_approaches_the_maximiser(bound, limit):
         assert (0.5 * (p + q) * (values - best) ** 2).sum(-1).mean() < 0.05
 
 
+@pytest.mark.parametrize("bound", ["mixture", "student"])
+def test_a_penalised_objective_is_that_of_the_values_before_the_clip(bound):
+    student, teacher, critic, scored = setting(bound=bound, bound_value=0.05)
+    p, q, kept = probabilities(student, teacher, scored, "all")
+    raw = critic.raw(scored.teacher_hidden[kept])
+    assert 0.1 < (raw.abs() > 0.05).double().mean() < 0.9
+    mu = (p + q) / 2 if bound == "mixture" else q
+    objective = ((p - q) * raw - 0.5 * mu * raw**2).sum(-1).mean()
+    expected = torch.autograd.grad(-objective, list(critic.parameters()))
+    metrics = critic_backward(critic, scored, "all", student=student, teacher=teacher)
+    torch.testing.assert_close(metrics["objective"], objective.detach(), rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(
+        metrics["gap"], ((p - q) * raw.clamp(-0.05, 0.05)).sum(-1).mean().detach(), rtol=1e-9, atol=1e-12
+    )
+    for parameter, gradient in zip(critic.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-9, atol=1e-13)
+
+
 def test_a_penalised_value_beyond_the_clip_still_comes_back():
     student, teacher, critic, scored = setting(bound="mixture", bound_value=2.0)
     with torch.no_grad():

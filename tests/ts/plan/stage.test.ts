@@ -41,3 +41,10 @@ test('a dataset without rows is refused by name', () => {
 test('a sized plan cannot be changed', () => {
   expect(() => Object.assign(ammd(10), { steps: 1 })).toThrow(TypeError);
 });
+
+test('the temperature of sampling is not that of a loss', () => {
+  const anchored = 'method.terms.anchor={objective: forward_kl, part: off, params: {temperature: 2}}';
+  const { terms, sampling } = ammd(10, anchored, 'rollout.sampling.temperature=0.5');
+  expect(sampling.temperature).toBe(0.5);
+  expect(terms.map(({ params }) => params.temperature ?? 1).toSorted()).toEqual([1, 1, 2]);
+});

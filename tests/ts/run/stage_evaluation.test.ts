@@ -77,6 +77,19 @@ describe('what is evaluated', () => {
   });
 });
 
+describe('decoding', () => {
+  test('is the same during training and at the end', async () => {
+    const sampling = { temperature: 0.7, top_p: 0.9, top_k: 5, max_new_tokens: 7, no_repeat_ngram_size: 4 };
+    const { client } = await evaluationsOf(`evaluation.sampling=${JSON.stringify(sampling)}`);
+    const asked = client.argsOf('evaluate').map((args) => args.sampling);
+    expect(asked).toHaveLength(3 * 4 + 2);
+    for (const { temperature, ...rest } of asked) {
+      expect({ temperature: 0.7, ...rest }).toEqual({ ...sampling, suppress_eos: false });
+      expect([0, 0.7]).toContain(temperature); // greedy, sampled
+    }
+  });
+});
+
 describe('its rows', () => {
   test('a glance takes the first rows, the others all', async () => {
     const { client, rows } = await evaluationsOf();

@@ -81,6 +81,15 @@ describe('a stage with a buffer and an adaptive chance', () => {
     expect(builds.length).toBeLessThan(24);
   });
 
+  test('a checkpoint written with an evaluation holds what the evaluation moved', async () => {
+    const together = [...CHANGING, 'checkpoints={every: 4, keep: 2}'];
+    const scene = new StageScene(...together);
+    await scene.go(changing(scene).before('step_student', 18, failWith('internal')));
+    expect(Math.max(...scene.checkpoints)).toBe(16); // when the chance moved for the second time
+    expect(await scene.go(changing(scene))).toBeUndefined();
+    expect(scene.outcome()).toEqual(whole.outcome);
+  });
+
   test('stopped by a signal it goes on from there', async () => {
     const scene = new StageScene(...CHANGING);
     const stop = new AbortController();
