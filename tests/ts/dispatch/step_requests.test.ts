@@ -55,6 +55,15 @@ describe('order on the wire', () => {
     expect(argsOf(requestsAt(kd, 0), 'score')).toMatchObject({ teacher: true, student: 'none' });
   });
 
+  test('adapters with dropout have its seed in the student’s step', () => {
+    const [first, second] = [0, 1].map(
+      (step) => argsOf(requestsAt(ammd(100, 'training.lora={}'), step), 'step_student').dropout_seed,
+    );
+    expect(first).toEqual(expect.any(Number));
+    expect(second).not.toBe(first);
+    expect(argsOf(requestsAt(ammd(100), 0), 'step_student')).not.toHaveProperty('dropout_seed');
+  });
+
   test('in critic warm-up the student is left alone', () => {
     const stage = ammd(100, 'method.adversary.warmup_steps=2');
     expect(opsOf(requestsAt(stage, 1))).not.toContain('step_student');
