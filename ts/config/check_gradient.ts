@@ -126,26 +126,34 @@ export function checkGradient(term: TermConfig, method: MethodConfig, path: Path
   requireWeights(term, staleReasons(term, method), path, findings);
 }
 
-function samplingReasons({ sampling, temperature }: StageConfig['rollout']): readonly string[] {
-  const fixed = temperature === null ? sampling.temperature : constantValue(temperature);
-  const reasons = [
-    ['a temperature other than 1', fixed !== 1],
+/** Sampling that keeps some tokens from being drawn: an importance weight is 0/0 there, and mends nothing. */
+function truncations({
+  sampling,
+}: StageConfig['rollout']): readonly (keyof StageConfig['rollout']['sampling'])[] {
+  const keys = [
     ['top_p', sampling.top_p < 1],
     ['top_k', sampling.top_k > 0],
     ['no_repeat_ngram_size', sampling.no_repeat_ngram_size > 0],
     ['suppress_eos', sampling.suppress_eos],
   ] as const;
-  return reasons.flatMap(([reason, holds]) => (holds ? [reason] : []));
+  return keys.flatMap(([key, holds]) => (holds ? [key] : []));
 }
 
 /** Checks policy gradients against how the stage draws its responses. */
 export function checkSampledFrom(stage: StageConfig, path: Path, findings: Findings): void {
   const { sampling, temperature } = stage.rollout;
+  const fixed = temperature === null ? sampling.temperature : constantValue(temperature);
   const lowest = temperature === null ? [sampling.temperature] : scheduleEnds(temperature);
   const terms = Object.entries(stage.method.terms).filter(([, { gradient }]) => gradient !== 'token');
   for (const [name, term] of terms) {
     const at = [...path, 'method', 'terms', name];
-    requireWeights(term, samplingReasons(stage.rollout), at, findings);
+    requireWeights(term, fixed === 1 ? [] : ['a temperature other than 1'], at, findings);
+    for (const key of truncations(stage.rollout)) {
+      findings.error(
+        [...path, 'rollout', 'sampling', key],
+        `keeps tokens from being drawn that the student would give, which no importance weight makes up for; leave it out with gradient: ${term.gradient} (term "${name}")`,
+      );
+    }
     if (lowest.some((value) => value === 0)) {
       findings.error(
         [...at, 'gradient'],

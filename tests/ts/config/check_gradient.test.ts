@@ -83,16 +83,27 @@ describe('responses that another distribution drew', () => {
     [`${STAGE}.method.iteration.epochs=2`, 'an iteration of 2 steps'],
     [`${STAGE}.rollout.sampling.temperature=0.7`, 'a temperature other than 1'],
     [`${STAGE}.rollout.temperature={kind: linear, from: 1, to: 0.5}`, 'a temperature other than 1'],
-    [`${STAGE}.rollout.sampling.top_p=0.9`, 'top_p'],
-    [`${STAGE}.rollout.sampling.top_k=5`, 'top_k'],
-    [`${STAGE}.rollout.sampling.no_repeat_ngram_size=3`, 'no_repeat_ngram_size'],
-    [`${STAGE}.rollout.sampling.suppress_eos=true`, 'suppress_eos'],
   ])('need importance weights: %s', (change, reason) => {
     expect(problemsOf(RETURN, change)).toContainEqual(
       `${TERM}.returns.importance: responses are not drawn from the current student as it is (${reason}); give importance: token or sequence`,
     );
     expect(() => resolveRun(WEIGHTED, change)).not.toThrow();
   });
+
+  test.each(['top_p=0.9', 'top_k=5', 'no_repeat_ngram_size=3', 'suppress_eos=true'])(
+    'and left tokens out cannot be weighted: %s',
+    (change) => {
+      const sampling = `${STAGE}.rollout.sampling.${change}`;
+      for (const term of [RETURN, `${TERM}.gradient=reinforce`, WEIGHTED]) {
+        expect(problemsOf(term, sampling)).toEqual([
+          expect.stringMatching(
+            `^${sampling.split('=')[0]}: keeps tokens from being drawn .*\\(term "on"\\)`,
+          ),
+        ]);
+      }
+      expect(() => resolveRun(sampling)).not.toThrow();
+    },
+  );
 
   test('do not matter to the gradient at given states, nor where the temperature in effect is 1', () => {
     expect(() =>
