@@ -3,8 +3,9 @@
 One SQLite file holds the responses of one teacher under one sampling setting and seed (see
 `fingerprint.store_key`). A call's new rows go into it in one transaction: a process that is killed loses the
 call it was in and nothing before. SQLite's locks let workers share the folder; of two that draw the same row
-the first one keeps it. The journal is the plain one, which, unlike the write-ahead log, also works in a
-folder shared over a network.
+the first one's is kept and both go on with it, for draws may differ in rounding, and a resumed run finds what
+is kept. The journal is the plain one, which, unlike the write-ahead log, also works in a folder shared over a
+network.
 """
 
 import sqlite3
@@ -82,8 +83,8 @@ class ResponseCache:
             drawn = draw([prompts[index] for index in missing], [sample_ids[index] for index in missing])
             decoded_rows = drawn.decoded_rows
             new = list(map(_Response, drawn.tokens, drawn.ended, drawn.log_probs))
-            self._keep([keys[index] for index in missing], new)
-            for index, response in zip(missing, new, strict=True):
+            kept = self._keep([keys[index] for index in missing], new)
+            for index, response in zip(missing, kept, strict=True):
                 responses[index] = response
         whole = [response for response in responses if response is not None]
         rollouts = Rollouts(
@@ -95,15 +96,19 @@ class ResponseCache:
         return rollouts, len(keys) - len(missing)
 
     def _find(self, keys: Sequence[tuple[bytes, int]]) -> list[_Response | None]:
-        query = "SELECT * FROM responses WHERE prompt = ? AND sample = ?"
         with self._transaction() as connection:
-            rows = [connection.execute(query, key).fetchone() for key in keys]
+            rows = _read(connection, keys)
         return [None if row is None else self._unpacked(row) for row in rows]
 
-    def _keep(self, keys: Sequence[tuple[bytes, int]], responses: Sequence[_Response]) -> None:
-        rows = [_packed(*key, response) for key, response in zip(keys, responses, strict=True)]
+    def _keep(
+        self, keys: Sequence[tuple[bytes, int]], responses: Sequence[_Response]
+    ) -> list[_Response | None]:
+        """What the file has then: another worker's response where that was there first."""
+        new = [_packed(*key, response) for key, response in zip(keys, responses, strict=True)]
         with self._transaction() as connection:
-            connection.executemany("INSERT OR IGNORE INTO responses VALUES (?, ?, ?, ?, ?, ?)", rows)
+            connection.executemany("INSERT OR IGNORE INTO responses VALUES (?, ?, ?, ?, ?, ?)", new)
+            rows = _read(connection, keys)
+        return [None if row is None else self._unpacked(row) for row in rows]
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -138,6 +143,11 @@ class ResponseCache:
             f"{self._path}: the kept responses are damaged ({reason}). Delete this file; its responses will "
             "be drawn again"
         )
+
+
+def _read(connection: sqlite3.Connection, keys: Sequence[tuple[bytes, int]]) -> list[_Row | None]:
+    query = "SELECT * FROM responses WHERE prompt = ? AND sample = ?"
+    return [connection.execute(query, key).fetchone() for key in keys]
 
 
 def _prompt_hash(prompt: TokenArray) -> bytes:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,27 @@ def test_workers_share_a_file(path: Path) -> None:
     unused = Source()
     drawn, found = ResponseCache(path).complete(prompts, range(60), unused)
     assert found == 60 and same(drawn, expected) and unused.calls == []
+
+
+def test_of_two_that_draw_the_same_row_both_go_on_with_the_first_s(path: Path) -> None:
+    """Their draws may differ in rounding, and a resumed run finds the one that is kept."""
+
+    def shifted(prompts: Sequence[TokenArray], sample_ids: Sequence[int]) -> Rollouts:
+        ours = Source()(prompts, sample_ids)
+        return replace(ours, log_probs=[row + np.float32(0.25) for row in ours.log_probs])
+
+    def overtaken(prompts: Sequence[TokenArray], sample_ids: Sequence[int]) -> Rollouts:
+        ResponseCache(path).complete(PROMPTS[1:3], SAMPLES[1:3], shifted)
+        return Source()(prompts, sample_ids)
+
+    theirs, ours = shifted(PROMPTS[1:3], SAMPLES[1:3]), Source()(PROMPTS, SAMPLES)
+    trained, found = ResponseCache(path).complete(PROMPTS, SAMPLES, overtaken)
+    assert found == 0
+    assert [row.tolist() for row in trained.log_probs] == [
+        row.tolist() for row in (ours.log_probs[0], *theirs.log_probs, ours.log_probs[3])
+    ]
+    resumed, found = ResponseCache(path).complete(PROMPTS, SAMPLES, Source())
+    assert found == 4 and same(resumed, trained)
 
 
 def test_a_worker_killed_while_it_writes_loses_its_own_call(path: Path) -> None:
