@@ -1,5 +1,5 @@
 import type { Path } from './findings.js';
-import type { Schedule, StageConfig } from './schema.js';
+import type { AdaptiveSchedule, Schedule, StageConfig } from './schema.js';
 
 /** A schedule with the place it is written at, below its stage. */
 export interface PlacedSchedule {
@@ -8,6 +8,16 @@ export interface PlacedSchedule {
 }
 
 type Entry = readonly [path: Path, schedule: Schedule | null | undefined];
+
+/** Moves that take an adaptive schedule from `from` to `to`; the last may be shorter than the increment. */
+export function mostMoves({ from, to, increment }: AdaptiveSchedule): number {
+  return Math.ceil(Math.abs(to - from) / increment - 1e-9);
+}
+
+/** Evaluations after every `every` of the first `steps` steps, of which there are none while critics warm up. */
+export function evaluationsWithin(every: number, warmup: number, steps: number): number {
+  return Math.max(0, Math.floor(steps / every) - Math.floor(warmup / every));
+}
 
 /** Only models draw, and only the student by a mixture or from a buffer. */
 function sourceSchedules({ sources }: StageConfig['method']): readonly Entry[] {

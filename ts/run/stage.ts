@@ -22,7 +22,13 @@ import { RunError } from './errors.js';
 import { restore, restoreNewest } from './restore.js';
 import { type RowOrders, rowOrders } from './row_order.js';
 import type { RunFolder, StageFolder } from './run_folder.js';
-import { type EvaluationContext, evaluateStage, isBetter, validationFigures } from './stage_evaluation.js';
+import {
+  type EvaluationContext,
+  evaluateStage,
+  extentAtStart,
+  isBetter,
+  validationFigures,
+} from './stage_evaluation.js';
 import { NO_ROWS, StageJournals } from './stage_journals.js';
 import { type LoadedStage, loadStage } from './stage_setup.js';
 import { type Barrier, trainLoop } from './train_loop.js';
@@ -76,8 +82,8 @@ class StageRunner {
 
   async train(from: StageState, policyVersion: number): Promise<StageState> {
     const { client, now, signal } = this.#context;
-    const initial = from.step === 0 && this.#stage.evaluation.initial;
-    const rows = initial ? await evaluateStage(this.#evaluation, 0, 'initial') : [];
+    const extent = from.step === 0 ? extentAtStart(this.#stage) : null;
+    const rows = extent === null ? [] : await evaluateStage(this.#evaluation, 0, extent);
     if (signal?.aborted) return from;
     return trainLoop({
       client,

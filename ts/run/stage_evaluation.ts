@@ -3,6 +3,7 @@ import { type EvaluationWatch, measureRows } from '../dispatch/evaluation.js';
 import type { PhaseChanged } from '../metrics/events.js';
 import type { EvaluationRow, SampleRow } from '../metrics/rows.js';
 import type { SizedStagePlan } from '../plan/types.js';
+import { needsMark } from '../schedule/adaptive.js';
 import {
   type Decoding,
   decodingsOf,
@@ -12,8 +13,14 @@ import {
   meanOf,
 } from './dataset_evaluation.js';
 
-/** How much is evaluated: a glance during training, everything at the start (if asked) and at the end. */
+/** How much is evaluated: a glance during training, everything at the start (where asked) and at the end. */
 export type Extent = 'interval' | 'initial' | 'final';
+
+/** What is evaluated before the first step: adaptive schedules need a glance, to tell whether the next got better. */
+export function extentAtStart(stage: SizedStagePlan): Extent | null {
+  if (stage.evaluation.initial) return 'initial';
+  return needsMark(stage) ? 'interval' : null;
+}
 
 export interface EvaluationContext {
   readonly client: WorkerClient;

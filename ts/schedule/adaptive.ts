@@ -1,11 +1,7 @@
+import { evaluationsWithin, mostMoves } from '../config/schedules.js';
 import type { AdaptiveSchedule } from '../config/schema.js';
 import type { SizedStagePlan, StagePlan } from '../plan/types.js';
 import type { StageState } from './types.js';
-
-/** Moves from `from` to `to`; the last may be shorter than the increment. */
-function mostMoves({ from, to, increment }: AdaptiveSchedule): number {
-  return Math.ceil(Math.abs(to - from) / increment - 1e-9);
-}
 
 /** Where an adaptive schedule is after so many moves: not a running sum, so that it has no rounding to carry. */
 export function movedTo(schedule: AdaptiveSchedule, moves: number): number {
@@ -18,6 +14,9 @@ function adaptiveSchedules(plan: StagePlan): readonly (readonly [string, Adaptiv
     schedule.kind === 'adaptive' ? [[name, schedule] as const] : [],
   );
 }
+
+/** Whether the stage needs an evaluation before its first step, from which the first one after it is told apart. */
+export const needsMark = (plan: StagePlan): boolean => adaptiveSchedules(plan).length > 0;
 
 /** Whether a figure got no better than the mark, by more than the tolerance. */
 function isNoBetter({ mode, tolerance }: AdaptiveSchedule, figure: number, mark: number): boolean {
@@ -48,14 +47,12 @@ export function observe(
   return { ...state, adaptive };
 }
 
-/** Evaluations that there have been when `step` steps are done. */
-function evaluationsBy(plan: SizedStagePlan, step: number): number {
-  const { every, initial } = plan.evaluation;
-  if (plan.data.validation === null || every === 0) return initial ? 1 : 0;
-  const { warmup_steps } = plan.adversary;
-  const regular = Math.max(0, Math.floor(step / every) - Math.floor(warmup_steps / every));
-  const last = step === plan.steps && step % every !== 0 ? 1 : 0;
-  return regular + last + (initial ? 1 : 0);
+/** Evaluations that there have been when `step` steps are done, without the one that sets the mark. */
+function evaluationsBy({ data, evaluation, adversary, steps }: SizedStagePlan, step: number): number {
+  const { every } = evaluation;
+  if (data.validation === null || every === 0) return 0;
+  const last = step === steps && step % every !== 0 ? 1 : 0;
+  return evaluationsWithin(every, adversary.warmup_steps, step) + last;
 }
 
 /** Whether the evaluations of this plan can have left this adaptive state when `step` steps are done. */
@@ -64,6 +61,6 @@ export function couldHaveMoved(plan: SizedStagePlan, { step, adaptive }: StageSt
   const evaluations = evaluationsBy(plan, step);
   return Object.entries(adaptive).every(([name, { moves }]) => {
     const schedule = schedules.get(name);
-    return schedule !== undefined && moves <= mostMoves(schedule) && moves < evaluations;
+    return schedule !== undefined && moves <= mostMoves(schedule) && moves <= evaluations;
   });
 }

@@ -1,10 +1,10 @@
 import type { Sampling, TermConfig } from '../config/schema.js';
 
-/** Where an adaptive schedule stands; there is none before the first evaluation. */
+/** Where an adaptive schedule stands; there is none before an evaluation has set the mark. */
 export interface AdaptiveState {
   /** Increments away from its start. */
   readonly moves: number;
-  /** The metric at the last move, or at the first evaluation. */
+  /** The metric at the last move, or before the first step. */
   readonly mark: number;
 }
 

@@ -37,6 +37,37 @@ describe('an adaptive schedule', () => {
     ]);
   });
 
+  const SHARE = `${STAGE}.method.sources.on.probability=${ADAPTIVE}`;
+  const evaluated = (every: number) => `${STAGE}.evaluation={every: ${every}, measure: [cross_entropy]}`;
+
+  test('that evaluations cannot bring to its end is told, with the number', () => {
+    const { warnings } = resolveRun(SHARE, `${STAGE}.training.steps=100`, evaluated(20));
+    expect(warnings).toEqual([
+      expect.stringContaining(
+        'sources.on.probability: from 0 to 1 takes 10 moves, and the evaluations before the last step allow 4; give an `evaluation.every` of at most 9, or a larger `increment`',
+      ),
+    ]);
+  });
+
+  test.each([
+    [100, 0, 10, 1], // the tenth evaluation comes after the last step
+    [100, 0, 9, 0],
+    [101, 0, 10, 0],
+    [100, 12, 9, 0], // steps 18, 27, …, 108 of 112
+    [91, 14, 10, 1], // none at step 10, while critics warm up
+  ])('of %i steps after %i of warm-up, evaluated every %i: %i warnings', (steps, warmup, every, count) => {
+    const shape = [`${STAGE}.training.steps=${steps}`, `${STAGE}.method.adversary.warmup_steps=${warmup}`];
+    expect(resolveRun(SHARE, ...shape, evaluated(every)).warnings).toHaveLength(count);
+  });
+
+  test('may be too long for any evaluations, or have an end that nobody knows', () => {
+    expect(resolveRun(SHARE, `${STAGE}.training.steps=5`, evaluated(1)).warnings).toEqual([
+      expect.stringMatching(/allow 4; give a larger `increment`$/),
+    ]);
+    const epochs = `${STAGE}.training={steps: null, epochs: 1}`;
+    expect(resolveRun(SHARE, epochs, evaluated(1000)).warnings).toEqual([]);
+  });
+
   test('stays within the bounds of its place', () => {
     expect(
       problemsOf(`${STAGE}.method.on_policy_weight=${ADAPTIVE.replace('to: 1', 'to: 2')}`),

@@ -47,6 +47,15 @@ describe('what is evaluated', () => {
     ]);
   });
 
+  test('a glance at the start where a schedule is adaptive, unless everything is evaluated there', async () => {
+    const share =
+      'method.sources.on.probability={kind: adaptive, from: 0, to: 1, increment: 0.5, metric: exact_match}';
+    const { texts } = await evaluationsOf(share, 'evaluation.initial=false');
+    expect(texts.slice(0, 2)).toEqual(['0 check sampled 10', '1 check sampled 10']);
+    expect((await evaluationsOf(share)).texts.slice(0, 7)).toEqual([...FULL('0'), '1 check sampled 10']);
+    expect((await evaluationsOf('evaluation.initial=false')).texts[0]).toBe('1 check sampled 10');
+  });
+
   test('without a validation set nothing in between', async () => {
     const { texts } = await evaluationsOf(
       'data.validation=null',

@@ -10,11 +10,11 @@ const CHANGING = [
   'training.steps=24',
   'method.sources.on={max_staleness: 9, replay: {capacity: 12, fresh: 0.3}}',
   'method.sources.on.probability={kind: adaptive, from: 0.4, to: 1, increment: 0.3, metric: cross_entropy}',
-  'evaluation={every: 4, initial: true, measure: [cross_entropy]}',
+  'evaluation={every: 4, measure: [cross_entropy]}',
   'checkpoints={every: 5, keep: 2}',
 ];
 
-/** The validation loss rises from version 8 on, so that the chance moves after steps 12 and 16, and then stays. */
+/** The validation loss rises from version 6 on, so that the chance moves after steps 12 and 16, and then stays. */
 function changing(scene: StageScene): ScriptedClient {
   const client = scene.client();
   client.score = (version, _dataset, row) => Math.abs(version - 6) / 10 + row / 100;

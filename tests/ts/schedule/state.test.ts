@@ -88,7 +88,7 @@ describe('saved state of a buffer and of adaptive schedules', () => {
     50,
     `method.sources.on={probability: ${φ}, max_staleness: 6, replay: {capacity: 16, fresh: 0.5}}`,
     'method.adversary.warmup_steps=3',
-    'evaluation={every: 5, initial: true}',
+    'evaluation.every=5',
   );
   const saved = { ...INITIAL_STATE, step: 10, studentStep: 7, criticTurns: 10 };
   const NAME = 'sources.on.probability';

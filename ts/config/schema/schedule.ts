@@ -64,7 +64,7 @@ const adaptive = z.strictObject({
     .min(0)
     .default(0)
     .describe(
-      'It moves when the metric is not below (max: above) that at the last move, plus (minus) this; the first evaluation sets the mark; C',
+      'It moves when the metric is not below (max: above) that at the last move, plus (minus) this; an evaluation before the first step sets the mark; C',
     ),
   warmup,
 });

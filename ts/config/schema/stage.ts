@@ -70,7 +70,7 @@ const evaluation = z
       .default(0)
       .describe('Steps between two evaluations on the validation set; 0 is never during training; C'),
     rows: positiveCount.nullable().default(200).describe('Rows of a set during training; null is all; C'),
-    initial: z.boolean().default(false).describe('Evaluate before the first step as well; C'),
+    initial: z.boolean().default(false).describe('Evaluate everything before the first step as well; C'),
     metrics: z
       .array(z.enum(['exact_match', 'rouge_l']))
       .min(1)
