@@ -123,7 +123,7 @@ class ResponseCache:
         except (OSError, sqlite3.OperationalError) as error:
             raise ResponseCacheError(
                 f"{self._path}: the kept responses cannot be used: {error}. Free some space there, make the "
-                "folder writable, or choose another cache folder"
+                "folder writable, or name another one in worker.cache_dir"
             ) from error
         except sqlite3.DatabaseError as error:
             raise self._damaged(str(error)) from error

@@ -198,6 +198,6 @@ def test_a_damaged_file_is_told_with_its_name_and_remedy(path: Path, damage: Cal
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file" / "store.sqlite", tmp_path):
-        with pytest.raises(ResponseCacheError, match=r"cannot be used: .*another cache folder") as caught:
+        with pytest.raises(ResponseCacheError, match=r"cannot be used: .*worker\.cache_dir") as caught:
             ResponseCache(path).complete(PROMPTS, SAMPLES, Source())
         assert str(path) in str(caught.value)
