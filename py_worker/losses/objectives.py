@@ -62,6 +62,7 @@ class Objective:
             temperature 1, its expectation is the loss, and that of its own gradient is 0. None for objectives
             without one.
         defaults: parameters it understands, with their values when not given.
+        ranges: least and greatest value of parameters that have them, both included.
     """
 
     name: str
@@ -71,12 +72,13 @@ class Objective:
     reads_target: bool = False
     sample: PositionLoss | None = None
     defaults: Mapping[str, float] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def parameters(self, given: Mapping[str, float]) -> dict[str, float]:
         """`given` over the defaults.
 
         Raises:
-            ValueError: a parameter that the objective does not have.
+            ValueError: a parameter that the objective does not have, or a value out of its range.
         """
         unknown = sorted(set(given) - set(self.defaults))
         if unknown:
@@ -84,6 +86,11 @@ class Objective:
             raise ValueError(
                 f"objective {self.name!r} has no parameter {', '.join(unknown)}: it understands {known}"
             )
+        for name, (low, high) in self.ranges.items():
+            if name in given and not low <= given[name] <= high:
+                raise ValueError(
+                    f"{name} of objective {self.name!r} must lie in [{low:g}, {high:g}], not {given[name]:g}"
+                )
         return {**self.defaults, **given}
 
 
@@ -171,6 +178,14 @@ _DIVERGENCE_DEFAULTS: dict[str, dict[str, float]] = {
     "skew_reverse_kl": {"alpha": 0.1},
 }
 
+# Tempering by less than a hundredth is the argmax, by more than a hundred the uniform distribution.
+_TEMPERATURE: dict[str, tuple[float, float]] = {"temperature": (0.01, 100.0)}
+_DIVERGENCE_RANGES: dict[str, dict[str, tuple[float, float]]] = {
+    "jsd": {"beta": (0.0, 1.0)},
+    "skew_forward_kl": {"alpha": (0.0, 1.0)},
+    "skew_reverse_kl": {"alpha": (0.0, 1.0)},
+}
+
 OBJECTIVES: Mapping[str, Objective] = {
     objective.name: objective
     for objective in (
@@ -181,10 +196,16 @@ OBJECTIVES: Mapping[str, Objective] = {
                 partial(_divergence, kind),
                 sample=_SAMPLES.get(kind),
                 defaults={"temperature": 1.0, **_DIVERGENCE_DEFAULTS.get(kind, {})},
+                ranges={**_TEMPERATURE, **_DIVERGENCE_RANGES.get(kind, {})},
             )
             for kind in get_args(DivergenceKind)
         ),
-        Objective("alpha_beta", _alpha_beta, defaults={"alpha": 0.5, "beta": 0.5, "temperature": 1.0}),
+        Objective(
+            "alpha_beta",
+            _alpha_beta,
+            defaults={"alpha": 0.5, "beta": 0.5, "temperature": 1.0},
+            ranges=_TEMPERATURE,
+        ),
         Objective(
             "moment",
             partial(_moment, _critic_values),
@@ -196,6 +217,8 @@ OBJECTIVES: Mapping[str, Objective] = {
             partial(_moment, _best_bounded),
             sample=partial(_moment_sample, _best_bounded),
             defaults={"bound_value": 1.0},
+            # Below 0 the student would maximise the gap.
+            ranges={"bound_value": (0.001, 1000.0)},
         ),
         Objective(
             "exact_moment_mixture",

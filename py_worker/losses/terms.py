@@ -96,7 +96,11 @@ def bind(
                 f"term {term.name!r}: needs a critic, names {term.critic!r}, and there is {known}"
             )
         critic = critics[term.critic]
-    bound = BoundTerm(term, objective, objective.parameters(term.params), critic, tokens)
+    try:
+        params = objective.parameters(term.params)
+    except ValueError as error:
+        raise ValueError(f"term {term.name!r}: {error}") from error
+    bound = BoundTerm(term, objective, params, critic, tokens)
     if term.returns is not None:
         _check_returns(bound, term.returns, scored)
     return bound

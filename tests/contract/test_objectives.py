@@ -22,6 +22,7 @@ def facts() -> dict[str, dict[str, Any]]:
             "target": objective.reads_target,
             "sampled": objective.sample is not None,
             "params": dict(objective.defaults),
+            "ranges": {name: list(ends) for name, ends in objective.ranges.items()},
         }
         for name, objective in OBJECTIVES.items()
     }

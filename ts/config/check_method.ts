@@ -1,7 +1,7 @@
 import { checkGradient } from './check_gradient.js';
 import { checkSources } from './check_sources.js';
 import type { Findings, Path } from './findings.js';
-import { OBJECTIVES } from './objectives.js';
+import { OBJECTIVES, type ObjectiveFacts } from './objectives.js';
 import {
   type CriticConfig,
   DEFAULT_PENALTY_TARGET,
@@ -13,9 +13,15 @@ import {
 /** A generalized JSD vanishes towards its ends like min(beta, 1 - beta); at the ends themselves it is a KL. */
 const SMALLEST_JSD = 0.05;
 
-/** Parameters where an objective says little or nothing. */
-function checkParams(term: TermConfig, path: Path, findings: Findings): void {
-  const { alpha = 1, beta = 1 } = { ...OBJECTIVES[term.objective]?.params, ...term.params };
+/** Parameters that an objective does not have, and values with which it means, says or is nothing. */
+function checkParams(term: TermConfig, facts: ObjectiveFacts, path: Path, findings: Findings): void {
+  for (const [param, value] of Object.entries(term.params)) {
+    const at = [...path, 'params', param];
+    findings.known(at, `parameter of ${term.objective}`, param, Object.keys(facts.params));
+    const [low, high] = facts.ranges[param] ?? [value, value];
+    if (value < low || value > high) findings.error(at, `must be from ${low} to ${high}; it is ${value}`);
+  }
+  const { alpha = 1, beta = 1 } = { ...facts.params, ...term.params };
   if (term.objective === 'jsd') checkBeta(beta, path, findings);
   if (term.objective === 'alpha_beta' && alpha * beta * (alpha + beta) === 0) {
     findings.error(
@@ -40,15 +46,7 @@ function checkTerm(term: TermConfig, method: MethodConfig, path: Path, findings:
   findings.known([...path, 'part'], 'part', term.part, [...Object.keys(method.sources), 'all']);
   if (!findings.known([...path, 'objective'], 'objective', term.objective, Object.keys(OBJECTIVES))) return;
   if (facts === undefined) return;
-  for (const param of Object.keys(term.params)) {
-    findings.known(
-      [...path, 'params', param],
-      `parameter of ${term.objective}`,
-      param,
-      Object.keys(facts.params),
-    );
-  }
-  checkParams(term, path, findings);
+  checkParams(term, facts, path, findings);
   checkGradient(term, method, path, findings);
   if (term.critic === null) {
     if (facts.critic) findings.error(path, `${term.objective} needs a critic; give \`critic: NAME\``);

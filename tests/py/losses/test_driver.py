@@ -281,6 +281,7 @@ def test_parts_without_rows_and_rows_without_responses_contribute_nothing():
     [
         (Term("x", "kl", "off"), "unknown objective 'kl'"),
         (Term("x", "jsd", "off", params={"alpha": 0.1}), "no parameter alpha"),
+        (Term("x", "jsd", "off", params={"beta": 2.0}), r"term 'x': beta of objective 'jsd' must lie in \[0"),
         (Term("x", "moment", "off", critic="of"), "names 'of', and there is off, on"),
         (Term("x", "moment", "off"), "needs a critic"),
         (Term("x", "moment", "off", critic="off", params={"gamma": 1.0}), "no parameter gamma"),

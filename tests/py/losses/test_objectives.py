@@ -1,5 +1,6 @@
 """The registry of objectives: what each computes, needs and understands."""
 
+import math
 from dataclasses import replace
 from typing import get_args
 
@@ -77,3 +78,17 @@ def test_unknown_names_are_answered_with_the_known_ones():
         find_objective("jsd").parameters({"alpha": 0.1})
     with pytest.raises(ValueError, match=r"no parameter beta: it understands none"):
         find_objective("cross_entropy").parameters({"beta": 0.1})
+
+
+def test_parameters_have_ranges():
+    for name, wrong, right in (
+        ("jsd", {"beta": 1.01}, {"beta": 1.0}),
+        ("jsd", {"beta": -0.1}, {"beta": 0.0}),
+        ("skew_forward_kl", {"alpha": math.nan}, {"alpha": 1.0}),
+        ("tvd", {"temperature": 0.0}, {"temperature": 0.01}),
+        ("alpha_beta", {"temperature": -1.0}, {"temperature": 100.0}),
+        ("exact_moment_tanh", {"bound_value": -1.0}, {"bound_value": 1000.0}),
+    ):
+        with pytest.raises(ValueError, match=rf"{next(iter(wrong))} of objective '{name}' must lie in \["):
+            find_objective(name).parameters(wrong)
+        assert find_objective(name).parameters(right).items() >= right.items()

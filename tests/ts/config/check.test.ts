@@ -78,6 +78,17 @@ describe('methods', () => {
       `${METHOD}.terms.anchor={objective: alpha_beta, params: {alpha: 0.5, beta: -0.5}}`,
       `${METHOD}.terms.anchor.params: alpha, beta and their sum must not be 0; the limits are forward_kl`,
     ],
+    ...[
+      ['jsd', 'beta', 2, 'from 0 to 1'],
+      ['jsd', 'beta', -1, 'from 0 to 1'],
+      ['skew_reverse_kl', 'alpha', 1.1, 'from 0 to 1'],
+      ['forward_kl', 'temperature', 0, 'from 0.01 to 100'],
+      ['alpha_beta', 'temperature', -1, 'from 0.01 to 100'],
+      ['exact_moment_tanh', 'bound_value', -1, 'from 0.001 to 1000'],
+    ].map(([objective, param, value, range]) => [
+      `${METHOD}.terms.anchor={objective: ${objective}, params: {${param}: ${value}}}`,
+      `${METHOD}.terms.anchor.params.${param}: must be ${range}; it is ${value}`,
+    ]),
     [
       `${METHOD}.terms.on.params.gamma=0.9`,
       `${METHOD}.terms.on.params.gamma: unknown parameter of moment "gamma"; there are none`,
