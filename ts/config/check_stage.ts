@@ -1,67 +1,12 @@
 import { checkSampledFrom } from './check_gradient.js';
+import { checkLengths } from './check_lengths.js';
 import { checkMethod, teacherNeed } from './check_method.js';
+import { checkModel, checkPrecision } from './check_models.js';
 import { checkSchedules } from './check_schedules.js';
 import { checkBuffers, checkCache, checkMoves } from './check_sources.js';
 import type { Findings, Path } from './findings.js';
-import {
-  type ModelConfig,
-  type ModelReference,
-  type RunConfig,
-  type StageConfig,
-  scheduleEnds,
-} from './schema.js';
+import type { RunConfig, StageConfig } from './schema.js';
 import { partRows } from './shares.js';
-
-function checkModel(
-  reference: ModelReference,
-  path: Path,
-  config: RunConfig,
-  earlier: readonly string[],
-  findings: Findings,
-): void {
-  if (typeof reference === 'string') {
-    const models = Object.keys(config.models);
-    if (models.includes(reference)) return;
-    if (reference in config.stages) {
-      findings.error(path, `"${reference}" is a stage, no model; write {stage: ${reference}}`);
-    } else findings.known(path, 'model', reference, models);
-  } else if ('stage' in reference && !earlier.includes(reference.stage)) {
-    const at = [...path, 'stage'];
-    if (reference.stage in config.stages) {
-      findings.error(at, `stage "${reference.stage}" does not come before this one; order the stages so`);
-    } else findings.known(at, 'stage', reference.stage, earlier);
-  }
-}
-
-/** The model whose dtype a stage's student has, perhaps that of an earlier stage, and the place it is written at. */
-function weightsOf(
-  name: string,
-  config: RunConfig,
-  earlier: readonly string[],
-): { readonly model: ModelConfig | undefined; readonly at: Path } | null {
-  const student = config.stages[name]?.student;
-  if (typeof student === 'string') return { model: config.models[student], at: ['models', student] };
-  if (student === undefined || 'dtype' in student) return { model: student, at: ['stages', name, 'student'] };
-  const before = earlier.indexOf(student.stage);
-  return before < 0 ? null : weightsOf(student.stage, config, earlier.slice(0, before));
-}
-
-/** Updates below 2^-9 of a weight are lost in 16 bits. Adapters are in float32 whatever lies below them. */
-function checkPrecision(
-  name: string,
-  { training }: StageConfig,
-  config: RunConfig,
-  earlier: readonly string[],
-  findings: Findings,
-): void {
-  const weights = weightsOf(name, config, earlier);
-  if ((weights?.model?.dtype ?? 'float32') === 'float32' || training.lora !== null) return;
-  findings.error(
-    [...(weights?.at ?? []), 'dtype'],
-    `stage "${name}" trains these weights, which must be float32; give \`dtype: float32\` and, for fast matrix ` +
-      'products, `compute_dtype: bfloat16`; or train adapters (`training.lora`)',
-  );
-}
 
 function checkData(stage: StageConfig, path: Path, config: RunConfig, findings: Findings): void {
   const known = Object.keys(config.data);
@@ -157,31 +102,6 @@ function checkTraining(stage: StageConfig, path: Path, findings: Findings): void
   }
 }
 
-function longestRollout({ rollout: { sampling, max_new_tokens } }: StageConfig): number {
-  return max_new_tokens === null ? sampling.max_new_tokens : Math.max(...scheduleEnds(max_new_tokens));
-}
-
-/**
- * A builtin model has positions for so many tokens; longer sequences would be outside what it was made for.
- */
-function checkLengths(name: string, stage: StageConfig, config: RunConfig, findings: Findings): void {
-  const model = typeof stage.student === 'string' ? config.models[stage.student] : stage.student;
-  const limit = model && 'arch' in model ? model.arch?.max_positions : undefined;
-  if (limit === undefined) return;
-  const { train, validation, test } = stage.data;
-  for (const dataset of new Set([train, ...(validation === null ? [] : [validation]), ...test])) {
-    const data = config.data[dataset];
-    if (data === undefined) continue;
-    const response = dataset === train ? longestRollout(stage) : stage.evaluation.sampling.max_new_tokens;
-    const longest = Math.max(data.max_tokens, data.max_prompt_tokens + response);
-    if (longest <= limit) continue;
-    findings.warn(
-      ['data', dataset],
-      `sequences may reach ${longest} tokens; the student of stage "${name}" has ${limit} positions`,
-    );
-  }
-}
-
 /** Checks one stage against the run and the stages before it. */
 export function checkStage(
   name: string,
@@ -204,5 +124,5 @@ export function checkStage(
   checkMoves(stage, path, findings);
   checkSampledFrom(stage, path, findings);
   checkSchedules(stage, path, findings);
-  checkLengths(name, stage, config, findings);
+  checkLengths(name, stage, config, earlier, findings);
 }

@@ -239,10 +239,6 @@ describe('warnings', () => {
       'critics.on.gradient_penalty_target: no effect: `gradient_penalty` is 0',
     ],
     [
-      'models.tiny.arch.max_positions=64',
-      'sequences may reach 512 tokens; the student of stage "student" has 64',
-    ],
-    [
       `${METHOD}.terms.anchor={objective: jsd, params: {beta: 0.02}}`,
       `${METHOD}.terms.anchor.params.beta: with beta 0.02 the loss is about 0.02 of forward KL; give 0 for`,
     ],

@@ -115,13 +115,3 @@ test('schedules go by their path, those that nothing reads left out', () => {
     'adversary.turns',
   ]);
 });
-
-test('a longer response by schedule counts for the positions of the model', () => {
-  const few = 'models.tiny.arch.max_positions=300';
-  const short = 'data.train={max_tokens: 100, max_prompt_tokens: 50}';
-  const train = ['data.check={max_tokens: 100, max_prompt_tokens: 44}', few, short] as const;
-  expect(resolveRun(...train, `${STAGE}.rollout.max_new_tokens=200`).warnings).toEqual([]);
-  expect(
-    resolveRun(...train, `${STAGE}.rollout.max_new_tokens={kind: linear, from: 20, to: 280}`).warnings,
-  ).toContainEqual(expect.stringContaining('sequences may reach 330 tokens'));
-});
