@@ -47,6 +47,19 @@ function checkRows(term: TermConfig, method: MethodConfig, path: Path, findings:
   }
 }
 
+/** Where the student draws y from π_θ, the mean of ∇ log π_θ(y) is 0. */
+function checkTarget(term: TermConfig, method: MethodConfig, path: Path, findings: Findings): void {
+  if (!OBJECTIVES[term.objective]?.target) return;
+  for (const [name, { from, probability, mixture }] of sourcesOf(term.part, method)) {
+    if (from !== 'student' || constantValue(mixture) !== 0 || constantValue(probability) === 0) continue;
+    findings.error(
+      [...path, 'part'],
+      `${term.objective} on responses that the student draws itself ("${name}") has a mean gradient of 0: it is noise alone; ` +
+        "take the teacher's or the dataset's responses, or an objective that has a teacher",
+    );
+  }
+}
+
 function checkCosts(
   { gradient, objective, params, returns }: TermConfig,
   path: Path,
@@ -119,6 +132,7 @@ function staleReasons(term: TermConfig, method: MethodConfig): readonly string[]
 /** Checks how a term's gradient goes through the distribution of states, as far as the method tells. */
 export function checkGradient(term: TermConfig, method: MethodConfig, path: Path, findings: Findings): void {
   checkUnused(term, path, findings);
+  checkTarget(term, method, path, findings);
   if (term.gradient === 'token') return;
   checkRows(term, method, path, findings);
   checkCosts(term, path, findings);

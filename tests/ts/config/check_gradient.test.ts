@@ -45,6 +45,31 @@ describe('a policy gradient needs responses that the student draws', () => {
   });
 });
 
+describe('cross-entropy on what the student draws itself', () => {
+  const ON = `${STAGE}.method.sources.on`;
+  const CE = `${TERM}={objective: cross_entropy, critic: null}`;
+
+  test.each([
+    [CE],
+    [CE, `${TERM}.part=all`],
+    [CE, `${ON}.probability=0.5`],
+    ['stages.teacher.method.sources.off.from=student'],
+  ])('is refused: %s %s', (...changes) => {
+    expect(problemsOf(...changes)).toContainEqual(
+      expect.stringMatching(
+        /\.part: cross_entropy on responses that the student draws itself .* noise alone/,
+      ),
+    );
+  });
+
+  test.each([`${ON}.mixture=0.2`, `${ON}={from: teacher}`, `${TERM}.part=off`, `${ON}.probability=0`])(
+    'is not what it is with %s',
+    (change) => {
+      expect(() => resolveRun(CE, change)).not.toThrow();
+    },
+  );
+});
+
 describe('costs', () => {
   test('of an objective about the next token are none', () => {
     expect(problemsOf(`${TERM}={objective: cross_entropy, critic: null, gradient: return}`)).toContainEqual(
