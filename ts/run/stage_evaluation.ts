@@ -1,3 +1,4 @@
+import { betterEnd } from '../config/metrics.js';
 import type { WorkerClient } from '../dispatch/client.js';
 import { type EvaluationWatch, measureRows } from '../dispatch/evaluation.js';
 import type { PhaseChanged } from '../metrics/events.js';
@@ -192,6 +193,7 @@ export function validationFigures(
 }
 
 export function isBetter(stage: SizedStagePlan, value: number, than: number | undefined): boolean {
-  if (than === undefined) return true;
-  return stage.evaluation.best?.mode === 'min' ? value < than : value > than;
+  const { best } = stage.evaluation;
+  if (than === undefined || best === null) return true;
+  return betterEnd(best) === 'min' ? value < than : value > than;
 }

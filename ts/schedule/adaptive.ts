@@ -1,3 +1,4 @@
+import { betterEnd } from '../config/metrics.js';
 import { evaluationsWithin, mostMoves } from '../config/schedules.js';
 import type { AdaptiveSchedule } from '../config/schema.js';
 import type { SizedStagePlan, StagePlan } from '../plan/types.js';
@@ -19,7 +20,9 @@ function adaptiveSchedules(plan: StagePlan): readonly (readonly [string, Adaptiv
 export const needsMark = (plan: StagePlan): boolean => adaptiveSchedules(plan).length > 0;
 
 /** Whether a figure got no better than the mark, by more than the tolerance. */
-function isNoBetter({ mode, tolerance }: AdaptiveSchedule, figure: number, mark: number): boolean {
+function isNoBetter(schedule: AdaptiveSchedule, figure: number, mark: number): boolean {
+  const { tolerance } = schedule;
+  const mode = betterEnd(schedule);
   return mode === 'min' ? figure >= mark + tolerance : figure <= mark - tolerance;
 }
 

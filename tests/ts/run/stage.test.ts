@@ -118,7 +118,7 @@ describe('the best student', () => {
   });
 
   test('that is the last needs no restoring', async () => {
-    const scene = new StageScene(...BEST, 'evaluation.best={metric: exact_match, mode: max}');
+    const scene = new StageScene(...BEST, 'evaluation.best={metric: exact_match}');
     const client = scored(scene, [0, 1, 2, 3, 4, 5, 6]);
     await scene.go(client);
     expect(client.argsOf('restore')).toHaveLength(0);
@@ -129,9 +129,9 @@ describe('the best student', () => {
     const scene = new StageScene(
       ...BEST,
       'evaluation.measure=[forward_kl]',
-      'evaluation.best={metric: forward_kl, mode: min}',
+      'evaluation.best={metric: forward_kl}',
     );
-    await scene.go(scored(scene, [9, 8, 7, 1, 2, 3, 4]));
+    await scene.go(scored(scene, [9, 8, 7, 1, 2, 3, 4])); // the least is best
     expect(exportedOf(scene)).toEqual({ version: 3 });
   });
 

@@ -33,7 +33,7 @@ const rounded = (values: readonly number[]) => values.map((value) => Number(valu
 
 describe('DistiLLM’s rule', () => {
   test('the figure before the first step sets the mark; later ones that are not below it move, and set it anew', () => {
-    const course = courseOf(adaptive({ mode: 'min' }), [2, 1.9, 2, 1.5, 1.99, 2.5]);
+    const course = courseOf(adaptive({}), [2, 1.9, 2, 1.5, 1.99, 2.5]);
     //             start  mark  better  equal  better  better than 2  worse
     expect(rounded(course)).toEqual([0.2, 0.2, 0.2, 0.5, 0.5, 0.5, 0.8]);
   });
@@ -42,6 +42,16 @@ describe('DistiLLM’s rule', () => {
     expect(rounded(courseOf(adaptive({ tolerance: 0.5 }), [2, 2.4, 2.5, 2.9, 3]))).toEqual([
       0.2, 0.2, 0.2, 0.5, 0.5, 0.8,
     ]);
+  });
+
+  test('of a score, more is better, unless the schedule says otherwise', () => {
+    const moves = (keys: Partial<AdaptiveSchedule>) => {
+      const plan = adaptive({ metric: 'exact_match', ...keys });
+      const marked = observe(plan, INITIAL_STATE, { exact_match: 5 });
+      return [4, 6].map((figure) => observe(plan, marked, { exact_match: figure }).adaptive[NAME]?.moves);
+    };
+    expect(moves({})).toEqual([1, 0]);
+    expect(moves({ mode: 'min' })).toEqual([0, 1]);
   });
 
   test('where more is better, a figure that is not above the mark moves', () => {

@@ -58,7 +58,11 @@ const adaptive = z.strictObject({
   to: z.number().describe('Where it moves, never past'),
   increment: z.number().gt(0).describe('How far a move goes; R: 0.1'),
   metric: z.string().min(1).describe('Watched on the validation set: a name of `metrics` or `measure`'),
-  mode: z.enum(['min', 'max']).default('min').describe('Which end of the metric is better; C'),
+  mode: z
+    .enum(['min', 'max'])
+    .nullable()
+    .default(null)
+    .describe('Which end of the metric is better; null: more of `metrics`, less of `measure`; C'),
   tolerance: z
     .number()
     .min(0)

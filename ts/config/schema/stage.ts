@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { LOSSES, SCORES } from '../metrics.js';
 import { count, type DeepReadonly, name, optimizer, positiveCount, sampling, seed } from './common.js';
 import { lora } from './lora.js';
 import { method } from './method.js';
@@ -72,12 +73,12 @@ const evaluation = z
     rows: positiveCount.nullable().default(200).describe('Rows of a set during training; null is all; C'),
     initial: z.boolean().default(false).describe('Evaluate everything before the first step as well; C'),
     metrics: z
-      .array(z.enum(['exact_match', 'rouge_l']))
+      .array(z.enum(SCORES))
       .min(1)
       .default(['exact_match'])
       .describe('Scores of generated responses'),
     measure: z
-      .array(z.enum(['cross_entropy', 'forward_kl', 'reverse_kl', 'tvd']))
+      .array(z.enum(LOSSES))
       .default([])
       .describe(
         "Means over the validation set's own responses (teacher forcing); all but cross_entropy need a teacher",
@@ -88,7 +89,11 @@ const evaluation = z
     best: z
       .strictObject({
         metric: z.string().describe('A name of `metrics` or `measure`'),
-        mode: z.enum(['max', 'min']).default('max').describe('Which end is better'),
+        mode: z
+          .enum(['max', 'min'])
+          .nullable()
+          .default(null)
+          .describe('Which end is better; null: more of `metrics`, less of `measure`'),
       })
       .nullable()
       .default(null)
