@@ -26,12 +26,18 @@ class _Costs:
     returns: Returns
     ranges: list[slice] = field(default_factory=list)
     costs: list[Tensor] = field(default_factory=list)
+    losses: list[Tensor] = field(default_factory=list)
     log_probs: list[Tensor] = field(default_factory=list)
 
     def add(self, where: slice, chunk: Chunk) -> None:
         self.ranges.append(where)
         sample = self.bound.objective.sample if self.returns.sampled else None
-        self.costs.append(self.bound.loss(chunk) if sample is None else sample(chunk, self.bound.params))
+        if sample is None:
+            self.costs.append(self.bound.loss(chunk))
+        else:
+            self.costs.append(sample(chunk, self.bound.params))
+            if self.returns.means_losses:
+                self.losses.append(self.bound.loss(chunk))
         if self.returns.importance != "none":
             self.log_probs.append(chunk.log_prob)
 
@@ -50,9 +56,9 @@ class _Costs:
             drawn = torch.cat([positions.log_prob[where] for where in self.ranges])
             log_ratio = grid(torch.cat(self.log_probs) - drawn)
         mask = grid(torch.ones_like(own, dtype=torch.bool))
-        found, metrics = estimate(
-            grid(torch.cat(self.costs)), log_ratio, mask, self.bound.term.gamma, self.returns
-        )
+        losses = grid(torch.cat(self.losses)) if self.losses else None
+        costs, gamma = grid(torch.cat(self.costs)), self.bound.term.gamma
+        found, metrics = estimate(costs, log_ratio, mask, gamma, self.returns, losses=losses)
         weight = None if found.weight is None else found.weight.reshape(-1)[place]
         return Advantages(found.advantage.reshape(-1)[place], weight), metrics
 

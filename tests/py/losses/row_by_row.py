@@ -83,41 +83,49 @@ def row_by_row(setting: Setting, term: Term) -> Tensor:
     rows = [row for row, part in zip(ROWS, PARTS, strict=True) if term.part in ("all", part) and row[1]]
     count = sum(len(response) for _, response in rows)
     seen = [setting.alone(row, term.critic) for row in rows]
-    costs = [_costs(chunk, term) for chunk, _ in seen]
+    returns = term.returns
+    losses = [_costs(chunk, term, sampled=False) for chunk, _ in seen]
+    costs = [_costs(chunk, term, sampled=returns.sampled) for chunk, _ in seen] if returns else losses
     for row, (chunk, logits) in enumerate(seen):
         _, gradient = exact(term.objective, chunk, term.params)
-        if term.returns is not None:
+        if returns is not None:
             # ∂ log q(y)/∂logits = e_y − q, at temperature 1 whatever the objective's.
             q = pair_of(chunk).q
             score = torch.zeros_like(q).scatter(-1, chunk.targets[:, None], 1.0) - q
-            advantage = torch.tensor(advantages(costs, row, term.gamma, term.returns), dtype=torch.float64)
-            own = 0.0 if term.returns.gradient == "reinforce" else gradient
+            found = advantages(costs, losses, row, term.gamma, returns)
+            advantage = torch.tensor(found, dtype=torch.float64)
+            own = 0.0 if returns.gradient == "reinforce" else gradient
             gradient = own + advantage[:, None] * score
         steps = torch.arange(len(gradient), dtype=torch.float64)[:, None]
         logits.backward(term.weight / count * term.gamma**steps * gradient)
     return setting.take()
 
 
-def _costs(chunk: Chunk, term: Term) -> list[float]:
+def _costs(chunk: Chunk, term: Term, *, sampled: bool) -> list[float]:
     reference = REFERENCES[term.objective]
     pair = pair_of(chunk, term.params.get("temperature", 1.0))
-    sampled = term.returns is not None and term.returns.sampled
     cost = reference.sample if sampled and reference.sample is not None else reference.value
     return cost(pair, term.params).tolist()
 
 
-def advantages(costs: list[list[float]], row: int, gamma: float, returns: Returns) -> list[float]:
+def advantages(
+    costs: list[list[float]], losses: list[list[float]], row: int, gamma: float, returns: Returns
+) -> list[float]:
     """`A_t` of one row by definition: its costs to go less the mean of the other rows' at that position."""
-    first = 0 if returns.gradient == "reinforce" else 1
 
-    def to_go(of: list[float], t: int) -> float:
-        later = range(t + first, len(of))  # none where a response has ended
-        total = sum(gamma ** (u - t) * of[u] for u in later)
-        return total / max(len(later), 1) if returns.norm == "length" else total
+    def to_go(of: int, t: int) -> float:
+        if t >= len(costs[of]):
+            return 0.0  # a response that has ended
+        total = sum(gamma ** (u - t) * costs[of][u] for u in range(t + 1, len(costs[of])))
+        if returns.gradient == "reinforce":
+            total += costs[of][t]
+        elif returns.norm == "length":
+            total += losses[of][t]
+        return total / (len(costs[of]) - t) if returns.norm == "length" else total
 
-    others = [of for index, of in enumerate(costs) if index != row]
+    others = [of for of in range(len(costs)) if of != row]
     result = []
     for t in range(len(costs[row])):
         mean = sum(to_go(of, t) for of in others) / max(len(others), 1)
-        result.append(to_go(costs[row], t) - (mean if returns.baseline == "leave_one_out" else 0.0))
+        result.append(to_go(row, t) - (mean if returns.baseline == "leave_one_out" else 0.0))
     return result

@@ -105,12 +105,16 @@ class Response:
         self.to_go: list[float] = []
 
     def fill(self, returns: Returns, gamma: float) -> None:
-        costs = self.sample if returns.gradient == "reinforce" or returns.costs == "sampled" else None
-        costs = costs or self.cost.tolist()
+        sampled = returns.gradient == "reinforce" or returns.costs == "sampled"
+        losses, by_length = self.cost.tolist(), returns.norm == "length"
+        costs = self.sample if sampled else losses
         for t in range(len(costs)):
-            later = range(t if returns.gradient == "reinforce" else t + 1, len(costs))
-            total = sum(gamma ** (u - t) * costs[u] for u in later)
-            self.to_go.append(total / max(len(later), 1) if returns.norm == "length" else total)
+            total = sum(gamma ** (u - t) * costs[u] for u in range(t + 1, len(costs)))
+            if returns.gradient == "reinforce":
+                total += costs[t]
+            elif by_length:
+                total += losses[t]
+            self.to_go.append(total / (len(costs) - t) if by_length else total)
 
 
 def advantage(responses: list[Response], mine: Response, t: int, baseline: str) -> float:

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.py.losses.row_by_row import ROWS, Setting, batch_of, row_by_row
 from torch import Tensor
 
 from py_worker.data.batch import TokenBatch, collate
@@ -16,6 +15,7 @@ from py_worker.losses.returns import Returns
 from py_worker.losses.scored import score_batch
 from py_worker.losses.terms import Term
 from tests.py.losses.oracle import REFERENCES, exact
+from tests.py.losses.row_by_row import ROWS, Setting, batch_of, row_by_row
 from tests.py.tiny_models import EOS, PAD, tiny_tokenizer
 
 torch.set_num_threads(1)
@@ -25,6 +25,7 @@ RETURNS = (
     Returns("return"),
     Returns("return", norm="length", baseline="leave_one_out"),
     Returns("return", costs="sampled"),
+    Returns("return", costs="sampled", norm="length", baseline="leave_one_out"),
     Returns("reinforce", norm="length", baseline="leave_one_out"),
 )
 

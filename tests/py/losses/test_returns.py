@@ -25,13 +25,17 @@ def draw(seed: int, scale: float = 1.0) -> Tensor:
     return drawn.masked_fill(~MASK, math.nan)
 
 
-def to_go(costs: Tensor, gamma: float, returns: Returns) -> dict[tuple[int, int], float]:
+def to_go(costs: Tensor, losses: Tensor, gamma: float, returns: Returns) -> dict[tuple[int, int], float]:
+    """By length, a return is the mean from the position on: for `return` with the state's own loss first."""
     found = {}
     for row, length in enumerate(LENGTHS):
         for t in range(length):
-            later = range(t if returns.gradient == "reinforce" else t + 1, length)
-            total = sum(gamma ** (u - t) * float(costs[row, u]) for u in later)
-            found[row, t] = total / max(len(later), 1) if returns.norm == "length" else total
+            total = sum(gamma ** (u - t) * float(costs[row, u]) for u in range(t + 1, length))
+            if returns.gradient == "reinforce":
+                total += float(costs[row, t])
+            elif returns.norm == "length":
+                total += float(losses[row, t])
+            found[row, t] = total / (length - t) if returns.norm == "length" else total
     return found
 
 
@@ -55,11 +59,13 @@ def advantages(found: dict[tuple[int, int], float], baseline: str) -> dict[tuple
     gradient=st.sampled_from(["return", "reinforce"]),
     norm=st.sampled_from(["none", "length"]),
     baseline=st.sampled_from(["none", "leave_one_out", "whiten"]),
+    sampled=st.booleans(),
 )
-def test_advantages_are_their_definition(seed, gamma, gradient, norm, baseline):
+def test_advantages_are_their_definition(seed, gamma, gradient, norm, baseline, sampled):
     costs, returns = draw(seed), Returns(gradient, norm=norm, baseline=baseline)
-    found, metrics = estimate(costs, None, MASK, gamma, returns)
-    plain = to_go(costs, gamma, returns)
+    losses = draw(seed + 1) if sampled else None
+    found, metrics = estimate(costs, None, MASK, gamma, returns, losses=losses)
+    plain = to_go(costs, costs if losses is None else losses, gamma, returns)
     wanted = advantages(plain, baseline)
     expected = torch.zeros(5, 5, dtype=torch.float64)
     for place, value in wanted.items():
@@ -70,6 +76,18 @@ def test_advantages_are_their_definition(seed, gamma, gradient, norm, baseline):
     square = sum(value**2 for value in wanted.values()) / len(wanted)
     assert float(metrics["advantage"]) == pytest.approx(math.sqrt(square))
     assert metrics.keys() == {"return", "advantage"}
+
+
+@pytest.mark.parametrize("gradient", ["return", "reinforce"])
+def test_where_all_states_cost_the_same_a_mean_does_not_depend_on_length(gradient):
+    """A sum is smallest where nothing follows; a mean is the cost everywhere, and no token is to blame."""
+    costs = torch.full((5, 5), 0.7, dtype=torch.float64)
+    for baseline in ("none", "whiten"):
+        returns = Returns(gradient, norm="length", baseline=baseline)
+        found, metrics = estimate(costs, None, MASK, 1.0, returns)
+        wanted = costs * MASK if baseline == "none" else torch.zeros_like(costs)
+        torch.testing.assert_close(found.advantage, wanted, rtol=1e-12, atol=1e-12)
+        assert float(metrics["return"]) == pytest.approx(0.7)
 
 
 def test_a_response_alone_has_no_baseline():
@@ -179,9 +197,11 @@ def test_what_each_gradient_consists_of():
     assert slopes(replace(sequence, gradient="reinforce"), weight) == ([0, 0], [6, -2])
 
 
-def test_half_precise_costs_are_summed_in_float32():
+@pytest.mark.parametrize("norm", ["none", "length"])
+def test_half_precise_costs_are_summed_in_float32(norm):
     costs = draw(7).nan_to_num().to(torch.bfloat16)
-    found, metrics = estimate(costs, None, MASK, 0.9, Returns(baseline="leave_one_out"))
+    returns = Returns(baseline="leave_one_out", norm=norm)
+    found, metrics = estimate(costs, None, MASK, 0.9, returns)
     assert found.advantage.dtype == metrics["return"].dtype == torch.float32
-    exact, _ = estimate(costs.double(), None, MASK, 0.9, Returns(baseline="leave_one_out"))
+    exact, _ = estimate(costs.double(), None, MASK, 0.9, returns)
     torch.testing.assert_close(found.advantage.double(), exact.advantage, rtol=1e-5, atol=1e-5)
