@@ -7,6 +7,14 @@ import { term } from './term.js';
 /** AdVIL's. */
 export const DEFAULT_PENALTY_TARGET = 0.4;
 
+/** What one message holds (protocol/protocol.json): counts per part, updates of critics, terms of a step. */
+const MOST = { sources: 16, critics: 16, terms: 32 } as const;
+
+const atMost = <Value extends z.ZodType>(value: Value, most: number) =>
+  z
+    .record(name, value)
+    .refine((entries) => Object.keys(entries).length <= most, { error: `expected at most ${most} entries` });
+
 const critic = z.strictObject({
   part: name.describe('Part of the batch on which the critic ascends, or all; P: one critic per policy'),
   head: z
@@ -108,14 +116,16 @@ const iteration = z
 
 export const method = z.strictObject({
   name: name.describe("The method's name, for tables"),
-  sources: z.record(name, source).describe('Parts of each batch, by name; their shares sum to 1'),
+  sources: atMost(source, MOST.sources).describe(
+    'Parts of each batch, by name; their shares sum to 1; at most 16',
+  ),
   on_policy_weight: boundedSchedule(0, 1)
     .default(constant(0.5))
     .describe(
       'w, the weight of the on-policy side of the game; 0 to 1, number or schedule; P: the factor, C: 0.5',
     ),
-  terms: z.record(name, term).describe("Terms of the student's objective, by name"),
-  critics: z.record(name, critic).default({}).describe('Critics, by name'),
+  terms: atMost(term, MOST.terms).describe("Terms of the student's objective, by name; at most 32"),
+  critics: atMost(critic, MOST.critics).default({}).describe('Critics, by name; at most 16'),
   adversary,
   iteration,
 });
