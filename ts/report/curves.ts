@@ -59,8 +59,8 @@ const GROUPS: readonly Rule[] = [
   },
   {
     title: 'Gradients and schedules',
-    note: 'Norms before clipping. skipped: updates left out because a gradient was not finite; drawn where there were any. loss_scale: factor that keeps float16 gradients in range.',
-    names: /(^|[_/])(grad|gradient|norm|lr|skipped|clip|loss_scale)([_/]|$)/,
+    note: 'Norms before clipping. schedule: where what changes with the steps stood. skipped: updates left out because a gradient was not finite; drawn where there were any. loss_scale: factor that keeps float16 gradients in range.',
+    names: /(^|[_/])(grad|gradient|norm|lr|skipped|clip|loss_scale|schedule)([_/]|$)/,
     rank: 0,
   },
 ];

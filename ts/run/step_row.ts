@@ -63,6 +63,9 @@ function originMetrics({ origins }: StepPlan): Record<string, number> {
   };
 }
 
+const scheduleMetrics = ({ schedules }: StepPlan): Record<string, number> =>
+  Object.fromEntries(Object.entries(schedules).map(([name, value]) => [`schedule/${name}`, value]));
+
 /**
  * The typed row of one finished step.
  *
@@ -79,18 +82,27 @@ export function stepRow(
   const end = repliesOf(replies, 'end_step')[0];
   const build = repliesOf(replies, 'build');
   const student = repliesOf(replies, 'step_student')[0];
+  const rollouts = repliesOf(replies, 'generate');
+  const generated = sum(rollouts, (reply) => reply.result.tokens);
+  const drawn = sum(rollouts, (reply) => reply.result.drawn_tokens ?? reply.result.tokens);
   return {
     kind: 'step',
     stage,
     step: plan.step + 1,
-    metrics: finiteOrNull({ ...end?.result.metrics, ...rolloutMetrics(replies), ...originMetrics(plan) }),
+    metrics: finiteOrNull({
+      ...end?.result.metrics,
+      ...rolloutMetrics(replies),
+      ...originMetrics(plan),
+      ...scheduleMetrics(plan),
+    }),
     lr: plan.student?.lr ?? 0,
     critic_lr: plan.critics?.lr ?? null,
     tokens: {
       batch: sum(build, (reply) => reply.result.tokens),
       response: sum(build, (reply) => sum(Object.values(reply.result.response_tokens), (count) => count)),
-      generated: sum(repliesOf(replies, 'generate'), (reply) => reply.result.tokens),
+      generated,
     },
+    ...(drawn === generated ? {} : { drawn_tokens: drawn }),
     seconds: secondsOf(plan, replies, seconds),
     policy_version: student?.result.policy_version ?? policyVersion,
     wire_bytes: sum(replies, (reply) => reply.bytesSent + reply.bytesReceived),

@@ -1,3 +1,4 @@
+import { constantValue } from '../config/schema.js';
 import type { SizedStagePlan } from '../plan/types.js';
 import { movedTo } from './adaptive.js';
 import type { StageState } from './types.js';
@@ -21,6 +22,14 @@ export function read(
   const moved = schedule.kind === 'adaptive' ? movedTo(schedule, adaptive[name]?.moves ?? 0) : undefined;
   const value = valueAt(schedule, studentStep, plan.studentSteps, moved);
   return COUNTED.has(name) ? Math.max(1, Math.round(value)) : value;
+}
+
+/** What the schedules that change give, by name, but for the student's learning rate, which a step has anyway. */
+export function changingAt(plan: SizedStagePlan, state: StageState): Readonly<Record<string, number>> {
+  const changing = Object.entries(plan.schedules).filter(
+    ([name, schedule]) => name !== 'training.lr' && constantValue(schedule) === null,
+  );
+  return Object.fromEntries(changing.map(([name]) => [name, read(plan, state, name)]));
 }
 
 /**

@@ -2,7 +2,7 @@ import { streamSeed } from '../common/random.js';
 import { OBJECTIVES } from '../config/objectives.js';
 import type { SizedStagePlan, TermPlan } from '../plan/types.js';
 import { inCriticWarmup, isDone } from './clock.js';
-import { read } from './read.js';
+import { changingAt, read } from './read.js';
 import { partsAt, releasedAt, rolloutsAt } from './rollouts.js';
 import { originsOf } from './sources.js';
 import { turnsAt } from './state.js';
@@ -91,6 +91,7 @@ export function planStep(plan: SizedStagePlan, state: StageState): StepPlan {
     rollouts: rolloutsAt(plan, state),
     parts,
     origins: originsOf(plan, parts),
+    schedules: changingAt(plan, state),
     score: planScore(plan, warmup),
     critics: planCritics(plan, state),
     student: warmup ? null : planStudent(plan, state),

@@ -123,6 +123,8 @@ export interface StepPlan {
   readonly parts: readonly BatchPartPlan[];
   /** Null for a method that generates nothing. */
   readonly origins: RowOrigins | null;
+  /** Where the schedules that change stand, by name. */
+  readonly schedules: Readonly<Record<string, number>>;
   /** Null when no pass is needed before the student's own (no teacher, critic or policy gradient). */
   readonly score: ScorePlan | null;
   readonly critics: CriticStepPlan | null;

@@ -77,6 +77,8 @@ describe('groups', () => {
         'critic/on/gradient_norm',
         'gradient_norm',
         'loss_scale',
+        'schedule/sources.mix.probability',
+        'schedule/terms.forward_kl.weight',
         'loss_cross_entropy',
         'loss_forward_kl',
         'critic/on/tv',
@@ -99,7 +101,14 @@ describe('groups', () => {
       ],
       'Distance to the teacher': ['tv_off', 'forward_kl_on'],
       Policy: ['student_entropy_on', 'rollout/eos_rate'],
-      'Gradients and schedules': ['loss_scale', 'critic/on/gradient_norm', 'gradient_norm', 'lr'],
+      'Gradients and schedules': [
+        'loss_scale',
+        'critic/on/gradient_norm',
+        'gradient_norm',
+        'lr',
+        'schedule/sources.mix.probability',
+        'schedule/terms.forward_kl.weight',
+      ],
       Other: ['something_new'],
     });
   });

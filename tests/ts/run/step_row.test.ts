@@ -107,6 +107,34 @@ describe('the other columns', () => {
     expect(Object.keys(row.metrics)).toEqual(['loss', 'version']);
   });
 
+  test('schedules say where they stand, those that never change left out', async () => {
+    const changes = [
+      'method.terms.anchor.weight={kind: linear, from: 1, to: 0}',
+      'method.sources.on.probability={kind: adaptive, from: 0.5, to: 1, increment: 0.25, metric: exact_match}',
+      'rollout.max_new_tokens={kind: linear, from: 4, to: 8}',
+      'evaluation.every=2',
+    ];
+    const stage = ammd(100, ...changes);
+    const steps = walk(stage, () => ({ exact_match: 0 }));
+    const schedulesOf = (step: number) => {
+      const plan = steps[step]?.plan;
+      if (plan === undefined) throw new Error('no such step');
+      const { metrics } = stepRow('student', plan, [], 1, 0);
+      return Object.fromEntries(Object.entries(metrics).filter(([name]) => name.startsWith('schedule/')));
+    };
+    expect(schedulesOf(0)).toEqual({
+      'schedule/terms.anchor.weight': 1,
+      'schedule/sources.on.probability': 0.5,
+      'schedule/rollout.max_new_tokens': 4,
+    });
+    // After two evaluations: the first sets the mark, the second moves. Tokens are rounded.
+    expect(schedulesOf(5)).toEqual({
+      'schedule/terms.anchor.weight': 0.75,
+      'schedule/sources.on.probability': 0.75,
+      'schedule/rollout.max_new_tokens': 5,
+    });
+  });
+
   test('a step that leaves the student alone keeps its version and has no learning rate', async () => {
     const { row } = await rowOf(ammd(100, 'method.adversary.warmup_steps=1'));
     expect(row).toMatchObject({ policy_version: 7, lr: 0 });
