@@ -28,9 +28,13 @@ def run(session: Session, args: GenerateArgs, context: OperationContext) -> Gene
     prompts = [np.array(dataset.row(row).prompt) for row in args.rows]
     engine, mixture = _source(session, args)
     sampling = sampling_of(args.sampling)
+    drawn_tokens = 0
 
     def draw(prompts: Sequence[TokenArray], sample_ids: Sequence[int]) -> Rollouts:
-        return engine.generate(mixture, prompts, sample_ids, sampling, args.seed, context.check)
+        nonlocal drawn_tokens
+        new = engine.generate(mixture, prompts, sample_ids, sampling, args.seed, context.check)
+        drawn_tokens += new.token_count
+        return new
 
     if given(args.cache):
         cache = _cache(session, sampling, args.seed, context)
@@ -51,6 +55,7 @@ def run(session: Session, args: GenerateArgs, context: OperationContext) -> Gene
     return GenerateResult(
         rows=len(prompts),
         tokens=drawn.token_count,
+        drawn_tokens=drawn_tokens,
         ended=sum(drawn.ended),
         cached=cached,
         policy_version=role.version,

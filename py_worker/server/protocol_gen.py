@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 PROTOCOL_VERSION: Final = 1
-PROTOCOL_HASH: Final = "e055ba51f0a75a4c540056a13106b16478a6376a0b9c9b3b8728d498a92a729b"
+PROTOCOL_HASH: Final = "224622769593b2397fd4a3694a21872817dd6bc97c2299a05f7c28b3eb736055"
 
 MAX_BODY_BYTES: Final = 8388608
 """Largest MessagePack body of one message, in bytes."""
@@ -542,7 +542,9 @@ class GenerateResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     rows: Annotated[int, Meta(ge=0)]
     """Responses."""
     tokens: Annotated[int, Meta(ge=0)]
-    """Tokens generated, EOS included."""
+    """Tokens of all responses, EOS included."""
+    drawn_tokens: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    """Tokens drawn now, so without those of responses from the cache; absent is tokens."""
     ended: Annotated[int, Meta(ge=0)]
     """Responses that ended with EOS."""
     cached: Annotated[int, Meta(ge=0)]

@@ -14,9 +14,12 @@ export function jsonLines<Line>(file: string): readonly Line[] {
   return lines.slice(0, -1).map((line) => JSON.parse(line) as Line);
 }
 
-/** A row without what the clock decides. Bytes on the wire hold elapsed times, so their number may differ. */
+/**
+ * A row without what the clock decides, and what kept responses save: a resumed run finds those it had drawn. Bytes on
+ * the wire hold elapsed times, so their number may differ.
+ */
 export function withoutTimings(row: Record<string, unknown>): Record<string, unknown> {
-  const { seconds: _seconds, wire_bytes: _bytes, ...rest } = row;
+  const { seconds: _seconds, wire_bytes: _bytes, drawn_tokens: _drawn, ...rest } = row;
   return rest;
 }
 

@@ -79,7 +79,7 @@ export function throughput(steps: readonly StepRow[]): Throughput {
       seconds,
     ),
     generated_per_second: rate(
-      sum((row) => row.tokens.generated),
+      sum((row) => row.drawn_tokens ?? row.tokens.generated),
       sum((row) => row.seconds.generate),
     ),
   };

@@ -41,9 +41,14 @@ export const stepRowSchema = z
       .strictObject({
         batch: count.describe('Prompts and responses, without padding.'),
         response: count.describe('Response tokens of all parts.'),
-        generated: count.describe('Tokens drawn in this step.'),
+        generated: count.describe('Tokens of generated responses, drawn in this step or kept from before.'),
       })
       .readonly(),
+    drawn_tokens: count
+      .optional()
+      .describe(
+        'Generated tokens without those of kept responses; absent where there were none. Not the same in a resumed run, which finds what it had drawn.',
+      ),
     seconds: stepSecondsSchema,
     policy_version: count,
     wire_bytes: count.describe('Both directions.'),

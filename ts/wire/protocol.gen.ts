@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 export const PROTOCOL_VERSION = 1;
-export const PROTOCOL_HASH = 'e055ba51f0a75a4c540056a13106b16478a6376a0b9c9b3b8728d498a92a729b';
+export const PROTOCOL_HASH = '224622769593b2397fd4a3694a21872817dd6bc97c2299a05f7c28b3eb736055';
 
 export const LIMITS = {
   /** Largest MessagePack body of one message, in bytes. */
@@ -592,8 +592,10 @@ export const OPERATIONS = {
     result: z.strictObject({
   /** Responses. */
   rows: z.int().min(0),
-  /** Tokens generated, EOS included. */
+  /** Tokens of all responses, EOS included. */
   tokens: z.int().min(0),
+  /** Tokens drawn now, so without those of responses from the cache; absent is tokens. */
+  drawn_tokens: z.int().min(0).exactOptional(),
   /** Responses that ended with EOS. */
   ended: z.int().min(0),
   /** Responses taken from the cache. */

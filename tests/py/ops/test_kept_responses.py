@@ -51,15 +51,17 @@ def test_the_second_call_draws_nothing(caching: LocalWorker) -> None:
     assert engine.rows == [4, 4]
     assert rollout(caching, "buffer/plain") == rollout(caching, "buffer/first")
     assert rollout(caching, "buffer/first") == rollout(caching, "buffer/second")
-    assert {**second, "cached": 0} == first == plain
+    assert (first["drawn_tokens"], second["drawn_tokens"]) == (first["tokens"], 0)
+    assert {**second, "cached": 0, "drawn_tokens": first["tokens"]} == first == plain
 
 
 def test_partial_hits(caching: LocalWorker) -> None:
     engine = Watched(caching)
     whole = args("buffer/whole")
     few = args("buffer/few", rows=whole["rows"][1:3], sample_ids=whole["sample_ids"][1:3])
-    caching.call("generate", **few)
-    assert caching.call("generate", **whole)["cached"] == 2
+    spared = caching.call("generate", **few)["tokens"]
+    found = caching.call("generate", **whole)
+    assert (found["cached"], found["drawn_tokens"]) == (2, found["tokens"] - spared)
     assert engine.rows == [2, 2]
     caching.call("generate", **args("buffer/plain", cache=False))
     for (*mixed, found), (*plain, expected) in zip(

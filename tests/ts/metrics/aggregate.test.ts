@@ -120,6 +120,11 @@ describe('time', () => {
     });
   });
 
+  test('kept responses took no time to draw', () => {
+    const kept = { ...makeStep({ seconds: { generate: 2, total: 4 } }), drawn_tokens: 4 };
+    expect(throughput([...steps, kept]).generated_per_second).toBe(34 / 5);
+  });
+
   test('phases add up to the total', () => {
     const phases = secondsByPhase(steps);
     expect(phases).toMatchObject({ generate: 3, student: 3, wire: 1, idle: 0, other: 1, total: 8 });

@@ -141,6 +141,32 @@ describe('the other columns', () => {
     expect(row.critic_lr).toBeGreaterThan(0);
   });
 
+  test('kept responses have lengths as any, and were not drawn', async () => {
+    const plan = planStep(ammd(100), INITIAL_STATE);
+    const replies = await sendStep(new ScriptedClient(), plan);
+    const rowWith = (drawnTokens: number) =>
+      stepRow(
+        'student',
+        plan,
+        replies.map((reply) =>
+          reply.op === 'generate'
+            ? { ...reply, result: { ...reply.result, cached: 3, drawn_tokens: drawnTokens } }
+            : reply,
+        ),
+        1,
+        0,
+      );
+    const kept = stepRowSchema.parse(rowWith(5));
+    expect(kept).toMatchObject({
+      tokens: { generated: 12 },
+      drawn_tokens: 5,
+      metrics: { 'rollout/length': 3 },
+    });
+    expect(rowWith(0).drawn_tokens).toBe(0);
+    expect(rowWith(12)).not.toHaveProperty('drawn_tokens');
+    expect(stepRow('student', plan, replies, 1, 0)).not.toHaveProperty('drawn_tokens');
+  });
+
   test('what is not finite is null', async () => {
     const plan = planStep(SFT, INITIAL_STATE);
     const replies = await sendStep(new ScriptedClient(), plan);
