@@ -15,7 +15,7 @@ import { type Tree, toValue } from './tree.js';
 /** A run configuration with nothing left open. */
 export interface ResolvedConfig {
   readonly config: RunConfig;
-  /** SHA-256 of the canonical JSON of the configuration, stage order included. */
+  /** Names what is trained: `configHash`. */
   readonly hash: string;
   /** Files read, absolute, the given one first. */
   readonly files: readonly string[];
@@ -50,9 +50,17 @@ function refuse(findings: Findings): readonly string[] {
   );
 }
 
-/** Identity of a resolved configuration. Key order means nothing, but the order of stages does. */
+/** What a run trains, without where, how long and in whose sight; another chunk of positions rounds otherwise. */
+function identityOf({ tracking: _tracking, max_hours: _hours, worker, ...trained }: RunConfig) {
+  return { ...trained, worker: { position_chunk: worker.position_chunk } };
+}
+
+/**
+ * SHA-256 of the canonical JSON of what a configuration trains. Key order means nothing, but the order of stages does.
+ * What it leaves out may be changed in a run's folder before the run is resumed.
+ */
 export function configHash(config: RunConfig): string {
-  return sha256(canonicalJson([config, Object.keys(config.stages)]));
+  return sha256(canonicalJson([identityOf(config), Object.keys(config.stages)]));
 }
 
 /**

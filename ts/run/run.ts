@@ -1,6 +1,5 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { writeFileAtomic } from '../common/atomic_file.js';
-import { AmmdError } from '../common/errors.js';
 import { showPath } from '../config/files.js';
 import { configToYaml, type ResolvedConfig, resolveConfig } from '../config/resolve.js';
 import type { RunEvent } from '../metrics/events.js';
@@ -14,6 +13,7 @@ import { requirePackages } from './packages.js';
 import { makeRunFolder, openRunFolder, type RunFolder } from './run_folder.js';
 import { openSession, type Session, type SessionOptions, workerPython } from './session.js';
 import { runStage } from './stage.js';
+import { stageFailure } from './stage_failure.js';
 import { NO_TRACKER, openTracker } from './tracker.js';
 import { limitTime } from './wall_time.js';
 
@@ -74,9 +74,9 @@ export async function resumeRun(runFolder: string, options: RunOptions): Promise
   if (readFileSync(folder.configHash, 'utf8').trim() !== resolved.hash)
     throw new RunError(
       'config_changed',
-      `${showPath(folder.config)} is not the configuration that the run began with`,
+      `${showPath(folder.config)} trains something else than the run began with`,
       {
-        hint: `put it back as it was, or start another run with: ammd train ${showPath(folder.config)}`,
+        hint: `put back what it trained, or start another run with: ammd train ${showPath(folder.config)}`,
       },
     );
   const plan = planRun(resolved);
@@ -198,18 +198,4 @@ async function runOpenStages({ folder, resolved, plan, options }: Run, session: 
       throw stageFailure(error, stage.name, folder);
     }
   }
-}
-
-/** Says which stage failed and how to go on; what can be gone on from keeps its folder. */
-function stageFailure(cause: unknown, stage: string, folder: RunFolder): unknown {
-  if (!(cause instanceof AmmdError) || cause instanceof RunError) return cause;
-  const stays = existsSync(folder.manifest) || cause instanceof WorkerFailure;
-  return new RunError('stage_failed', `stage ${stage}: ${cause.message}`, {
-    cause,
-    ...(stays
-      ? {
-          hint: `${cause instanceof WorkerFailure ? 'go on' : 'when that is mended, go on'} with: ammd resume ${showPath(folder.path)}`,
-        }
-      : {}),
-  });
 }

@@ -48,6 +48,21 @@ describe('a resolved configuration', () => {
     expect(resolveText(reordered).hash).toBe(hash);
   });
 
+  test.each([
+    ['worker.device=cpu', true],
+    ['worker.threads=2', true],
+    ['worker.transport=tcp', true],
+    ['worker.step_budget_bytes=1000', true],
+    ['worker.buffer_budget_bytes=1000', true],
+    ['worker.cache_dir=elsewhere', true],
+    ['tracking.wandb={project: p}', true],
+    ['max_hours=2', true],
+    ['worker.position_chunk=64', false], // rounds otherwise
+    ['stages.student.training.micro_batch=4', false],
+  ])('the hash names what is trained: %s leaves it %p', (change, same) => {
+    expect(resolveRun(change).hash === resolveRun().hash).toBe(same);
+  });
+
   test('the order of stages is part of the hash', () => {
     const stage = (name: string) => `  ${name}: {student: big, method: sft}\n`;
     const head = RUN.slice(0, RUN.indexOf('stages:\n')).replace(/^ {2}tiny.*\n/m, '');

@@ -48,6 +48,13 @@ describe('resuming', () => {
     expect(events).toEqual([]);
   });
 
+  test('where and how long it runs may be changed', async () => {
+    const folder = makeRun([]);
+    const elsewhere = ['worker.threads=2', 'worker.buffer_budget_bytes=1000', 'max_hours=1'];
+    writeFileSync(folder.config, configToYaml(resolveConfig(TINY, elsewhere).config));
+    await expect(resumeRun(folder.path, options())).rejects.toMatchObject({ code: 'worker_start' });
+  });
+
   test('a finished run is told as finished', async () => {
     const folder = makeRun(['teacher', 'ammd']);
     writeFileSync(folder.report, 'page');

@@ -1,0 +1,32 @@
+import { existsSync } from 'node:fs';
+import { AmmdError } from '../common/errors.js';
+import { showPath } from '../config/files.js';
+import { WireError, WorkerFailure } from '../wire/errors.js';
+import { RunError } from './errors.js';
+import type { RunFolder } from './run_folder.js';
+
+/** What another configuration mends, in another run: what is trained cannot change within one. */
+const OF_CONFIGURATION: ReadonlySet<WireError['code']> = new Set([
+  'invalid_argument',
+  'unsupported',
+  'incompatible_vocabulary',
+]);
+
+function hintOn(cause: AmmdError, folder: RunFolder): string {
+  const resume = `with: ammd resume ${showPath(folder.path)}`;
+  const config = showPath(folder.config);
+  if (cause instanceof WorkerFailure) return `go on ${resume}`;
+  const code = cause instanceof WireError ? cause.code : null;
+  if (code !== null && OF_CONFIGURATION.has(code))
+    return `a run trains one thing; mend a copy of ${config} and start another run with: ammd train`;
+  if (code === 'over_budget') return `change it under \`worker\` in ${config}, and go on ${resume}`;
+  return `when that is mended, go on ${resume}`;
+}
+
+/** Says which stage failed and how to go on; what can be gone on from keeps its folder. */
+export function stageFailure(cause: unknown, stage: string, folder: RunFolder): unknown {
+  if (!(cause instanceof AmmdError) || cause instanceof RunError) return cause;
+  const stays = existsSync(folder.manifest) || cause instanceof WorkerFailure;
+  const hint = stays ? { hint: hintOn(cause, folder) } : {};
+  return new RunError('stage_failed', `stage ${stage}: ${cause.message}`, { cause, ...hint });
+}
