@@ -157,7 +157,8 @@ function truncations({
 export function checkSampledFrom(stage: StageConfig, path: Path, findings: Findings): void {
   const { sampling, temperature } = stage.rollout;
   const fixed = temperature === null ? sampling.temperature : constantValue(temperature);
-  const lowest = temperature === null ? [sampling.temperature] : scheduleEnds(temperature);
+  // A step schedule comes ever nearer to 0, and never there.
+  const reached = temperature === null ? [sampling.temperature] : scheduleEnds(temperature, 1);
   const terms = Object.entries(stage.method.terms).filter(([, { gradient }]) => gradient !== 'token');
   for (const [name, term] of terms) {
     const at = [...path, 'method', 'terms', name];
@@ -168,7 +169,7 @@ export function checkSampledFrom(stage: StageConfig, path: Path, findings: Findi
         `keeps tokens from being drawn that the student would give, which no importance weight makes up for; leave it out with gradient: ${term.gradient} (term "${name}")`,
       );
     }
-    if (lowest.some((value) => value === 0)) {
+    if (reached.includes(0)) {
       findings.error(
         [...at, 'gradient'],
         `${term.gradient} needs responses that are drawn; at temperature 0 they are greedy`,

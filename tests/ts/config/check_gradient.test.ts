@@ -139,6 +139,14 @@ describe('responses that another distribution drew', () => {
     ).not.toThrow();
   });
 
+  test('at a temperature that falls and never is 0 have some', () => {
+    const halving = '{kind: step, from: 1, factor: 0.5, every: 5}';
+    const pieces = `{kind: sequence, pieces: [{steps: 5, shape: 1}, {steps: 5, shape: ${halving}}]}`;
+    for (const temperature of [halving, pieces]) {
+      expect(() => resolveRun(WEIGHTED, `${STAGE}.rollout.temperature=${temperature}`)).not.toThrow();
+    }
+  });
+
   test('greedily drew them have no weights', () => {
     for (const change of ['sampling.temperature=0', 'temperature={kind: linear, from: 1, to: 0}']) {
       expect(problemsOf(WEIGHTED, `${STAGE}.rollout.${change}`)).toContainEqual(
