@@ -13,7 +13,9 @@ const returns = z
     norm: z
       .enum(['none', 'length'])
       .default('length')
-      .describe('length: a return is divided by its positions, so that ending early does not pay; D'),
+      .describe(
+        'length: a return is the mean over the positions from t on, the loss of the state at t included, so that ending early does not pay; C',
+      ),
     baseline: z
       .enum(['none', 'leave_one_out', 'whiten'])
       .default('leave_one_out')
