@@ -1,3 +1,4 @@
+import { checkRollouts } from './check_rollouts.js';
 import { checkStage } from './check_stage.js';
 import type { Findings } from './findings.js';
 import type { RunConfig } from './schema.js';
@@ -24,6 +25,7 @@ export function checkRun(config: RunConfig, findings: Findings): void {
     const earlier = stages.slice(0, index).map(([other]) => other);
     checkStage(name, stage, config, earlier, findings);
   });
+  checkRollouts(config, findings);
   const used = usedNames(config);
   for (const kind of ['data', 'models'] as const) {
     for (const name of Object.keys(config[kind])) {

@@ -1,9 +1,12 @@
+import { isDeepStrictEqual } from 'node:util';
 import { checkGradient } from './check_gradient.js';
 import { checkSources } from './check_sources.js';
 import type { Findings, Path } from './findings.js';
 import { OBJECTIVES, type ObjectiveFacts } from './objectives.js';
 import {
   type CriticConfig,
+  DEFAULT_ADVERSARY,
+  DEFAULT_ON_POLICY_WEIGHT,
   DEFAULT_PENALTY_TARGET,
   type MethodConfig,
   scheduleEnds,
@@ -99,13 +102,27 @@ function checkCritic(
 }
 
 function checkAdversary({ adversary, critics }: MethodConfig, path: Path, findings: Findings): void {
-  if (adversary.warmup_steps === 0 || Object.values(critics).some(({ trained }) => trained)) return;
-  findings.error(
-    [...path, 'warmup_steps'],
-    Object.keys(critics).length === 0
-      ? 'the method has no critic to warm up'
-      : 'no critic learns (trained: false), so there is none to warm up',
-  );
+  if (Object.values(critics).some(({ trained }) => trained)) return;
+  const none = Object.keys(critics).length === 0;
+  if (adversary.warmup_steps > 0) {
+    findings.error(
+      [...path, 'warmup_steps'],
+      none
+        ? 'the method has no critic to warm up'
+        : 'no critic learns (trained: false), so there is none to warm up',
+    );
+  }
+  const why = none ? 'the method has no critic' : 'no critic learns (trained: false)';
+  for (const key of ['turns', 'lr_ratio', 'clip_norm', 'optimizer'] as const) {
+    if (isDeepStrictEqual(adversary[key], DEFAULT_ADVERSARY[key])) continue;
+    findings.warn([...path, key], `no effect: ${why}`);
+  }
+}
+
+function checkFactor({ on_policy_weight, terms }: MethodConfig, path: Path, findings: Findings): void {
+  if (isDeepStrictEqual(on_policy_weight, DEFAULT_ON_POLICY_WEIGHT)) return;
+  if (Object.values(terms).some(({ scale }) => scale !== 'none')) return;
+  findings.warn(path, 'no effect: no term has a `scale`');
 }
 
 /** Checks what a schema cannot see: names that refer to each other, shares, needs of objectives. */
@@ -123,5 +140,6 @@ export function checkMethod(method: MethodConfig, path: Path, findings: Findings
   if (!generates && epochs * minibatches > 1) {
     findings.warn([...path, 'iteration'], 'no effect: the method generates nothing');
   }
+  checkFactor(method, [...path, 'on_policy_weight'], findings);
   checkAdversary(method, [...path, 'adversary'], findings);
 }

@@ -29,6 +29,14 @@ function senseless(source: SourceConfig): readonly (readonly [keyof SourceConfig
   return keys.flatMap(([key, given, wrong, why]) => (given && wrong ? [[key, why] as const] : []));
 }
 
+function checkChance({ from, probability, replay }: SourceConfig, path: Path, findings: Findings): void {
+  if (from === 'dataset' || constantValue(probability) !== 0) return;
+  findings.warn(
+    [...path, 'probability'],
+    `at 0 the ${from} never draws${replay === null ? '' : ', so nothing is replayed either'}; give more, or from: dataset`,
+  );
+}
+
 function checkReplay(source: SourceConfig, path: Path, findings: Findings): void {
   if (source.replay === null || constantValue(source.replay.fresh) !== 1) return;
   findings.warn(
@@ -47,6 +55,12 @@ function checkIteration(source: SourceConfig, method: MethodConfig, path: Path, 
       `an iteration of ${length} steps uses its own rollouts again already; replay needs minibatches: 1 and epochs: 1`,
     );
   }
+  if (source.max_staleness !== null && source.from === 'student' && source.replay === null && length === 1) {
+    findings.warn(
+      [...path, 'max_staleness'],
+      'no effect: without `replay`, and with an iteration of one step, responses are always new',
+    );
+  }
   if (source.max_staleness !== null && length - 1 > source.max_staleness) {
     findings.error(
       [...path, 'max_staleness'],
@@ -63,6 +77,7 @@ export function checkSources(method: MethodConfig, path: Path, findings: Finding
     for (const [key, why] of senseless(source)) {
       findings.error([...at, key], `no effect with from: ${source.from}, as ${why}; leave it out`);
     }
+    checkChance(source, at, findings);
     checkReplay(source, at, findings);
     checkIteration(source, method, at, findings);
   }

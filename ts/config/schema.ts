@@ -4,6 +4,8 @@ export { type DatasetConfig, dataset } from './schema/data.js';
 export {
   type AdversaryConfig,
   type CriticConfig,
+  DEFAULT_ADVERSARY,
+  DEFAULT_ON_POLICY_WEIGHT,
   DEFAULT_PENALTY_TARGET,
   type IterationConfig,
   type MethodConfig,
@@ -30,7 +32,9 @@ export {
 export type { SourceConfig } from './schema/source.js';
 export {
   type CheckpointsConfig,
+  DEFAULT_ROLLOUT,
   type EvaluationConfig,
+  type RolloutConfig,
   type StageConfig,
   type StageDataConfig,
   stage,

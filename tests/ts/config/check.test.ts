@@ -234,6 +234,13 @@ describe('warnings', () => {
       `${METHOD}.critics.on={trained: false, gradient_penalty: 10}`,
       'critics.on.gradient_penalty: no effect: the critic never learns',
     ],
+    ['stages.teacher.method.on_policy_weight=0.7', 'on_policy_weight: no effect: no term has a `scale`'],
+    ['stages.teacher.method.adversary.turns=3', 'adversary.turns: no effect: the method has no critic'],
+    ['stages.teacher.method.adversary.optimizer.beta1=0.5', 'adversary.optimizer: no effect: the method has'],
+    [
+      `${METHOD}={adversary: {lr_ratio: 5}, critics: {on: {trained: false}, off: {trained: false}}}`,
+      'adversary.lr_ratio: no effect: no critic learns (trained: false)',
+    ],
     [
       `${METHOD}.critics.on.gradient_penalty_target=1`,
       'critics.on.gradient_penalty_target: no effect: `gradient_penalty` is 0',

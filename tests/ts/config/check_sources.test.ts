@@ -27,11 +27,30 @@ describe('keys that mean nothing where responses come from are refused', () => {
   test.each([
     'off={from: teacher, cache: false, probability: 0.5}',
     'off={from: teacher, cache: true}',
-    'on={mixture: 0.2, max_staleness: 4, probability: {kind: linear, from: 0, to: 1}}',
+    'on={mixture: 0.2, probability: {kind: linear, from: 0, to: 1}}',
     'on={replay: {capacity: 16, fresh: 0.5}}',
   ])('%s is sensible', (change) => {
     expect(resolveRun(`${SOURCES}.${change}`).warnings).toEqual([]);
   });
+});
+
+test.each([
+  [
+    on('{max_staleness: 4}'),
+    'on.max_staleness: no effect: without `replay`, and with an iteration of one step',
+  ],
+  [on('{probability: 0}'), 'on.probability: at 0 the student never draws; give more, or from: dataset'],
+  [
+    on('{probability: 0, replay: {fresh: 0.5}}'),
+    'on.probability: at 0 the student never draws, so nothing is replayed either',
+  ],
+  [`${SOURCES}.off={from: teacher, probability: 0}`, 'off.probability: at 0 the teacher never draws'],
+])('what has no effect is told: %s', (change, warning) => {
+  expect(resolveRun(change).warnings).toEqual([expect.stringContaining(warning)]);
+});
+
+test('an age that an iteration reaches means something', () => {
+  expect(resolveRun(on('{max_staleness: 4}'), `${STAGE}.method.iteration.epochs=3`).warnings).toEqual([]);
 });
 
 test('a mixture needs the teacher whose share it is', () => {

@@ -4,6 +4,9 @@ import { boundedSchedule, constant, countedSchedule } from './schedule.js';
 import { source } from './source.js';
 import { term } from './term.js';
 
+/** w where nothing is said. */
+export const DEFAULT_ON_POLICY_WEIGHT = constant(0.5);
+
 /** AdVIL's. */
 export const DEFAULT_PENALTY_TARGET = 0.4;
 
@@ -97,6 +100,9 @@ const adversary = z
   .prefault({})
   .describe('Turns of critics and student');
 
+/** What turns are where nothing is said. */
+export const DEFAULT_ADVERSARY: DeepReadonly<z.output<typeof adversary>> = adversary.parse({});
+
 const iteration = z
   .strictObject({
     minibatches: positiveCount
@@ -120,7 +126,7 @@ export const method = z.strictObject({
     'Parts of each batch, by name; their shares sum to 1; at most 16',
   ),
   on_policy_weight: boundedSchedule(0, 1)
-    .default(constant(0.5))
+    .default(DEFAULT_ON_POLICY_WEIGHT)
     .describe(
       'w, the weight of the on-policy side of the game; 0 to 1, number or schedule; P: the factor, C: 0.5',
     ),

@@ -59,6 +59,9 @@ const rollout = z
   .prefault({})
   .describe('Generation of training rows');
 
+/** What rollouts are where nothing is said. */
+export const DEFAULT_ROLLOUT: DeepReadonly<z.output<typeof rollout>> = rollout.parse({});
+
 const data = z.strictObject({
   train: name.describe('Training set'),
   validation: name.nullable().default(null).describe('Set for evaluation during training and `measure`'),
