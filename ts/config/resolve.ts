@@ -8,8 +8,8 @@ import { ConfigError, type ConfigIssue, showLocation } from './errors.js';
 import { findConfig } from './files.js';
 import { Findings } from './findings.js';
 import { explainIssues } from './issues.js';
+import { resolveSources } from './locate.js';
 import { type MethodConfig, method, type RunConfig, run } from './schema.js';
-import { resolveSources } from './sources.js';
 import { type Tree, toValue } from './tree.js';
 
 /** A run configuration with nothing left open. */
