@@ -28,13 +28,13 @@ export interface StageState {
 
 /** Responses to draw before the batch is built. */
 export interface RolloutPlan {
-  /** step:N/PART, or buffer/… when later steps of the iteration use the rollout again. */
+  /** step:N/rollout.PART, or buffer/… when later steps use the rollout again. */
   readonly handle: string;
   readonly part: string;
   readonly role: 'student' | 'teacher';
   readonly dataset: string;
   readonly rows: readonly number[];
-  /** Unique per epoch and row, below 2^53. */
+  /** Unique per epoch and row, or per row where one response is kept for all epochs; below 2^53. */
   readonly sampleIds: readonly number[];
   readonly sampling: Sampling;
   readonly seed: number;

@@ -24,7 +24,9 @@ const worker = z
       .min(1)
       .nullable()
       .default(null)
-      .describe('Folder of tokenized data; null is .ammd/cache below the working directory; C'),
+      .describe(
+        "Folder of tokenized data and of the teacher's responses; null is .ammd/cache below the working directory; C",
+      ),
     position_chunk: z
       .int()
       .min(0)
