@@ -83,12 +83,23 @@ export function checkSources(method: MethodConfig, path: Path, findings: Finding
   }
 }
 
-/** Checks buffers against the rows that a batch takes from them. */
+/** Rows of one rollout at most (protocol/protocol.json, generate). */
+const MOST_ROWS = 65_536;
+
+/** Checks buffers and iterations against the rows that a batch takes from them. */
 export function checkBuffers(stage: StageConfig, path: Path, findings: Findings): void {
-  const rows = partRows(stage.method.sources, stage.training.batch_size);
-  for (const [part, { replay, max_staleness }] of Object.entries(stage.method.sources)) {
-    if (replay === null) continue;
+  const { sources, iteration } = stage.method;
+  const rows = partRows(sources, stage.training.batch_size);
+  for (const [part, { from, replay, max_staleness }] of Object.entries(sources)) {
     const each = rows.get(part) ?? 0;
+    const drawn = iteration.minibatches * each;
+    if (from !== 'dataset' && drawn > MOST_ROWS) {
+      findings.error(
+        [...path, 'method', 'iteration', 'minibatches'],
+        `an iteration would draw ${drawn} rows of part "${part}" at once; ${MOST_ROWS} are the most, so give ${Math.floor(MOST_ROWS / each)} or fewer`,
+      );
+    }
+    if (replay === null) continue;
     const at = [...path, 'method', 'sources', part];
     const room = Math.floor(replay.capacity / each);
     if (room < 1) {

@@ -10,10 +10,10 @@ import type { BatchPartPlan, RolloutPlan, StageState } from './types.js';
 /**
  * A rollout used in one step is freed with it; one used again lives in the buffer, also through a checkpoint.
  */
-function rolloutHandle(part: PartPlan, step: number, place: IterationPlace, minibatch: number): string {
+function rolloutHandle(part: PartPlan, step: number, place: IterationPlace): string {
   if (isReplayed(part)) return keptHandle(part, step);
   if (place.length === 1) return `step:${step}/rollout.${part.part}`;
-  return `buffer/${part.part}.${place.iteration}.${minibatch}`;
+  return `buffer/${part.part}.${place.iteration}`;
 }
 
 const keptHandle = (part: ReplayPart, drawn: number) => `buffer/${part.part}.${drawn}`;
@@ -29,30 +29,45 @@ function samplingAt(plan: SizedStagePlan, state: StageState): Sampling {
   return { ...plan.sampling, ...Object.fromEntries(changing) };
 }
 
-/** Responses to draw at a step: all of the iteration's at its start, none later. */
+/** Minibatches of the present iteration whose rows are drawn anew, in the order that the rollout has them. */
+function drawnMinibatches(plan: SizedStagePlan, state: StageState, part: PartPlan): readonly number[] {
+  return Array.from({ length: plan.iteration.minibatches }, (_, minibatch) => minibatch).filter(
+    (minibatch) => originOf(plan, state, part, minibatch) === 'fresh',
+  );
+}
+
+/** Responses to draw at a step: all of the iteration's at its start, none later. One rollout of a part fills more slots. */
 export function rolloutsAt(plan: SizedStagePlan, state: StageState): readonly RolloutPlan[] {
   const place = placeOf(state.step, plan.iteration);
   if (place.within > 0) return [];
-  return generated(plan).flatMap(({ part, role }) =>
-    Array.from({ length: plan.iteration.minibatches }, (_, minibatch) => minibatch)
-      .filter((minibatch) => originOf(plan, state, part, minibatch) === 'fresh')
-      .map((minibatch) => {
-        const { rows, sampleIds } = partDraw(plan, part, place.iteration, minibatch);
-        return {
-          handle: rolloutHandle(part, state.step, place, minibatch),
-          part: part.part,
-          role,
-          dataset: part.dataset,
-          rows,
-          // One id for all epochs is one response for all epochs, which the cache then has.
-          sampleIds: part.cache ? rows : sampleIds,
-          sampling: samplingAt(plan, state),
-          seed: part.seed,
-          mixture: role === 'student' ? read(plan, state, `sources.${part.part}.mixture`) : 0,
-          cache: part.cache,
-        };
-      }),
-  );
+  return generated(plan).flatMap(({ part, role }) => {
+    const draws = drawnMinibatches(plan, state, part).map((minibatch) =>
+      partDraw(plan, part, place.iteration, minibatch),
+    );
+    if (draws.length === 0) return [];
+    const rows = draws.flatMap((draw) => draw.rows);
+    const rollout: RolloutPlan = {
+      handle: rolloutHandle(part, state.step, place),
+      part: part.part,
+      role,
+      dataset: part.dataset,
+      rows,
+      // One id for all epochs is one response for all epochs, which the cache then has.
+      sampleIds: part.cache ? rows : draws.flatMap((draw) => draw.sampleIds),
+      sampling: samplingAt(plan, state),
+      seed: part.seed,
+      mixture: role === 'student' ? read(plan, state, `sources.${part.part}.mixture`) : 0,
+      cache: part.cache,
+    };
+    return [rollout];
+  });
+}
+
+/** Which rows of the iteration's rollout a minibatch has; null where they are all. */
+function picksOf(part: PartPlan, drawn: readonly number[], minibatch: number): readonly number[] | null {
+  if (drawn.length === 1) return null;
+  const first = drawn.indexOf(minibatch) * part.rows;
+  return Array.from({ length: part.rows }, (_, row) => first + row);
 }
 
 function replayedParts(plan: SizedStagePlan, state: StageState, part: ReplayPart): readonly BatchPartPlan[] {
@@ -75,9 +90,10 @@ function generatedParts(plan: SizedStagePlan, state: StageState, part: PartPlan)
     return [{ from: 'dataset', part: part.part, dataset: part.dataset, ...draw }];
   }
   if (origin === 'replayed' && isReplayed(part)) return replayedParts(plan, state, part);
-  const handle = rolloutHandle(part, state.step, place, minibatch);
+  const handle = rolloutHandle(part, state.step, place);
+  const picks = picksOf(part, drawnMinibatches(plan, state, part), minibatch);
   const age = state.studentStep - studentStepAt(plan, state.step - place.within);
-  return [{ from: 'rollout', part: part.part, handle, picks: null, size: part.rows, age }];
+  return [{ from: 'rollout', part: part.part, handle, picks, size: part.rows, age }];
 }
 
 /** The rows of a step's batch; a part that replays has an entry for each rollout that it takes rows of. */
@@ -90,26 +106,14 @@ export function partsAt(plan: SizedStagePlan, state: StageState): readonly Batch
   });
 }
 
-/** Buffer handles used for the last time at a step: in the last epoch, or because the stage ends here. */
+/** Buffer handles of an iteration that ends at a step, perhaps because the stage does. */
 function releasedOfIteration(plan: SizedStagePlan, state: StageState): readonly string[] {
-  const { step } = state;
-  const place = placeOf(step, plan.iteration);
-  if (place.length === 1) return [];
-  const { epochs } = plan.iteration;
-  const stageEnds = step === plan.steps - 1;
-  if (place.epoch < epochs - 1 && !stageEnds) return [];
-  // Steps from here to the end of the iteration: only this one unless the stage ends within it.
-  const last = stageEnds ? place.length - 1 : place.within;
-  const handles = new Set<string>();
-  for (let within = place.within; within <= last; within += 1) {
-    const at = placeOf(step - place.within + within, plan.iteration);
-    for (const { part } of generated(plan)) {
-      const minibatch = minibatchAt(part, at, plan.iteration);
-      if (originOf(plan, state, part, minibatch) === 'fresh')
-        handles.add(rolloutHandle(part, step, at, minibatch));
-    }
-  }
-  return [...handles];
+  const place = placeOf(state.step, plan.iteration);
+  const ends = place.within === place.length - 1 || state.step === plan.steps - 1;
+  if (place.length === 1 || !ends) return [];
+  return generated(plan)
+    .filter(({ part }) => drawnMinibatches(plan, state, part).length > 0)
+    .map(({ part }) => rolloutHandle(part, state.step, place));
 }
 
 /** Buffer handles that no later step uses. */

@@ -60,7 +60,7 @@ export type BatchPartPlan =
       readonly from: 'rollout';
       readonly part: string;
       readonly handle: string;
-      /** Which rows of the rollout, when it is replayed; null is all. */
+      /** Which rows of the rollout, when it is replayed or has those of several minibatches; null is all. */
       readonly picks: readonly number[] | null;
       /** Rows. */
       readonly size: number;

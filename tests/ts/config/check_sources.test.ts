@@ -100,6 +100,16 @@ test('staleness beyond what an iteration reaches is refused, up to it is fine', 
   expect(() => resolveRun(on('{max_staleness: 5}'), shape)).not.toThrow();
 });
 
+test('an iteration draws no more rows of a part than a message holds', () => {
+  const shape = (minibatches: number) => `${STAGE}.method.iteration={minibatches: ${minibatches}, epochs: 1}`;
+  expect(problemsOf(shape(16_385))).toEqual([
+    expect.stringContaining(
+      'iteration.minibatches: an iteration would draw 65540 rows of part "on" at once; 65536 are the most, so give 16384 or fewer',
+    ),
+  ]);
+  expect(() => resolveRun(shape(16_384))).not.toThrow();
+});
+
 describe('a cached teacher', () => {
   const changing = `${STAGE}.rollout.temperature={kind: linear, from: 1, to: 0.5}`;
 

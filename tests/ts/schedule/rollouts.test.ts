@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { SizedStagePlan } from '../../../ts/plan/types.js';
 import { studentStepAt } from '../../../ts/schedule/clock.js';
+import { minibatchAt, partDraw, placeOf } from '../../../ts/schedule/iteration.js';
 import { partsAt, releasedAt, rolloutsAt } from '../../../ts/schedule/rollouts.js';
 import { INITIAL_STATE } from '../../../ts/schedule/state.js';
 import type { StageState } from '../../../ts/schedule/types.js';
@@ -13,6 +14,13 @@ const at = (plan: SizedStagePlan, step: number): StageState => ({
   step,
   studentStep: studentStepAt(plan, step),
 });
+
+/** The part that the student draws. */
+function drawnPart(plan: SizedStagePlan) {
+  const part = plan.parts.find((one) => one.part === 'on');
+  if (part === undefined) throw new Error('no such part');
+  return part;
+}
 
 const steps = (plan: SizedStagePlan) => Array.from({ length: plan.steps }, (_, step) => step);
 
@@ -66,7 +74,7 @@ describe('several minibatches and epochs an iteration', () => {
     length: fc.integer({ min: 1, max: 40 }),
   });
 
-  test('every rollout is drawn at the start, used once an epoch, and released after its last use', () => {
+  test('one rollout is drawn at the start, its every row used once an epoch, and released at the end', () => {
     fc.assert(
       fc.property(shape, ({ minibatches, epochs, length }) => {
         fc.pre(minibatches * epochs > 1);
@@ -75,19 +83,23 @@ describe('several minibatches and epochs an iteration', () => {
           `training.steps=${length}`,
           `method.iteration={minibatches: ${minibatches}, epochs: ${epochs}}`,
         );
-        const live = new Map<string, number>();
+        const live = new Map<string, number[]>();
         for (const step of steps(plan)) {
+          const { within, length: whole } = placeOf(step, plan.iteration);
           const drawn = rolloutsAt(plan, at(plan, step));
-          expect(drawn).toHaveLength(step % (minibatches * epochs) === 0 ? minibatches : 0);
-          for (const { handle } of drawn) {
+          expect(drawn.map(({ rows }) => rows.length)).toEqual(within === 0 ? [4 * minibatches] : []);
+          for (const { handle, rows } of drawn) {
             expect(live.has(handle)).toBe(false);
-            live.set(handle, 0);
+            live.set(handle, Array(rows.length).fill(0));
           }
           for (const part of partsAt(plan, at(plan, step))) {
-            if (part.from === 'rollout') live.set(part.handle, (live.get(part.handle) ?? Number.NaN) + 1);
+            if (part.from !== 'rollout') continue;
+            const uses = live.get(part.handle) ?? [];
+            for (const row of part.picks ?? uses.keys()) uses[row] = (uses[row] ?? Number.NaN) + 1;
           }
           for (const handle of releasedAt(plan, at(plan, step))) {
-            if (step < plan.steps - 1) expect(live.get(handle)).toBe(epochs);
+            const uses = live.get(handle) ?? [];
+            if (within === whole - 1) expect(uses).toEqual(Array(4 * minibatches).fill(epochs));
             expect(live.delete(handle)).toBe(true);
           }
         }
@@ -111,11 +123,45 @@ describe('several minibatches and epochs an iteration', () => {
 
   test('later epochs take the minibatches in another order', () => {
     const plan = ammd(400, 'training.steps=20', 'method.iteration={minibatches: 10, epochs: 2}');
-    const handles = steps(plan).flatMap((step) =>
-      partsAt(plan, at(plan, step)).flatMap((part) => (part.from === 'rollout' ? [part.handle] : [])),
+    const taken = steps(plan).flatMap((step) =>
+      partsAt(plan, at(plan, step)).flatMap((part) =>
+        part.from === 'rollout' ? [part.picks?.[0] ?? -1] : [],
+      ),
     );
-    const [first, second] = [handles.slice(0, 10), handles.slice(10)];
+    const [first, second] = [taken.slice(0, 10), taken.slice(10)];
+    expect(first).toEqual([0, 4, 8, 12, 16, 20, 24, 28, 32, 36]);
     expect(second).not.toEqual(first);
-    expect(second.toSorted()).toEqual(first.toSorted());
+    expect(second.toSorted((a, b) => a - b)).toEqual(first);
+  });
+
+  test('a minibatch takes its own rows, also where some are the dataset’s', () => {
+    const plan = ammd(
+      400,
+      'training.steps=48',
+      'method.iteration={minibatches: 4, epochs: 3}',
+      'method.sources.on.probability=0.6',
+    );
+    const rowsDrawn = new Map<string, readonly number[]>();
+    const kinds = new Set<string>();
+    for (const step of steps(plan)) {
+      const state = at(plan, step);
+      for (const { handle, sampleIds } of rolloutsAt(plan, state)) rowsDrawn.set(handle, sampleIds);
+      const part = partsAt(plan, state).find((one) => one.part === 'on');
+      if (part === undefined) throw new Error('no such part');
+      kinds.add(part.from);
+      const place = placeOf(step, plan.iteration);
+      const draw = partDraw(
+        plan,
+        drawnPart(plan),
+        place.iteration,
+        minibatchAt(drawnPart(plan), place, plan.iteration),
+      );
+      if (part.from === 'dataset') expect(part.sampleIds).toEqual(draw.sampleIds);
+      else {
+        const all = rowsDrawn.get(part.handle) ?? [];
+        expect((part.picks ?? [...all.keys()]).map((row) => all[row])).toEqual(draw.sampleIds);
+      }
+    }
+    expect([...kinds].sort()).toEqual(['dataset', 'rollout']);
   });
 });
