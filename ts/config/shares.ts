@@ -6,10 +6,14 @@ export function partRows(
   sources: Readonly<Record<string, { readonly share: number }>>,
   batchSize: number,
 ): ReadonlyMap<string, number> {
-  const exact = Object.entries(sources).map(([part, { share }]) => ({ part, rows: share * batchSize }));
-  const rows = new Map(exact.map((one) => [one.part, Math.floor(one.rows + 1e-9)]));
+  // A product such as 2.9999999999999996 is 3 whole rows with nothing left over.
+  const exact = Object.entries(sources).map(([part, { share }]) => {
+    const whole = Math.floor(share * batchSize + 1e-9);
+    return { part, whole, left: share * batchSize - whole };
+  });
+  const rows = new Map(exact.map(({ part, whole }) => [part, whole]));
   const missing = batchSize - [...rows.values()].reduce((sum, count) => sum + count, 0);
-  const byRemainder = exact.toSorted((a, b) => (b.rows % 1) - (a.rows % 1));
+  const byRemainder = exact.toSorted((a, b) => b.left - a.left);
   for (const { part } of byRemainder.slice(0, Math.max(missing, 0)))
     rows.set(part, (rows.get(part) ?? 0) + 1);
   return rows;

@@ -11,6 +11,8 @@ test.each([
   [[0.1, 0.2, 0.7], 10, [1, 2, 7]],
   [[1 / 3, 1 / 3, 1 / 3], 8, [3, 3, 2]],
   [[0.9, 0.1], 1, [1, 0]],
+  // 96/328 · 205 is 59.99999999999999: 60 rows with nothing left over.
+  [[18, 64, 79, 96, 71].map((weight) => weight / 328), 205, [11, 40, 50, 60, 44]],
 ])('shares %j of %d rows are %j', (shares, batch, rows) => {
   expect([...partRows(sources(shares), batch).values()]).toEqual(rows);
 });
