@@ -20,7 +20,9 @@ divergence that is infinite by definition comes out as a large number with finit
 
 def log_probabilities(logits: Tensor, temperature: float = 1.0) -> Tensor:
     """Log-softmax of `logits [..., V] / temperature` in at least float32, with `LOG_ZERO` for log 0."""
-    scaled = logits.to(torch.promote_types(logits.dtype, torch.float32)) / temperature
+    scaled = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    if temperature != 1.0:  # a pass over everything
+        scaled = scaled / temperature
     return scaled.log_softmax(-1).clamp(min=LOG_ZERO)
 
 

@@ -28,17 +28,22 @@ class OutputHead:
     scale: float = 1.0
     soft_cap: float | None = None
 
+    @property
+    def rows(self) -> Tensor:
+        """[V, H], the rows of the weight that mean a token."""
+        return self.weight[: self.vocab_size] if self.vocab_size < self.weight.shape[0] else self.weight
+
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits `[..., V]` of hidden states `[..., H]`, in float32 (float64 for a float64 model)."""
-        cut = self.vocab_size < self.weight.shape[0]
-        weight = self.weight[: self.vocab_size] if cut else self.weight
-        bias = self.bias[: self.vocab_size] if cut and self.bias is not None else self.bias
-        projected = F.linear(hidden.to(weight.dtype), weight)
+        return self.finish(F.linear(hidden.to(self.weight.dtype), self.rows))
+
+    def finish(self, projected: Tensor) -> Tensor:
+        """Logits of projections `h Wᵀ` `[..., V]`; not a copy where there is nothing to do."""
         logits = projected.to(torch.promote_types(projected.dtype, torch.float32))
         if self.scale != 1.0:
             logits = logits * self.scale
-        if bias is not None:
-            logits = logits + bias
+        if self.bias is not None:
+            logits = logits + self.bias[: self.vocab_size]
         if self.soft_cap is not None:
             logits = self.soft_cap * torch.tanh(logits / self.soft_cap)
         return logits

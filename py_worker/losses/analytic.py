@@ -1,0 +1,193 @@
+"""Losses of a tile of positions together with their gradients in the student's logits, by formula.
+
+Autograd through the plain forms keeps about ten tensors `[n, V]` alive. Here at most six are, and temporaries
+are written over, so that a tile stays in the cache. `p` is the teacher, `q` the student, `τ` the temperature.
+With `g = ∂D/∂q`, the gradient in the logits is `q·(g − Σ q·g)/τ`; what `g` has in common for all tokens drops
+out (derived). A token that −inf forbids the student has no gradient, as in `divergence`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, get_args
+
+import torch
+from torch import Tensor
+
+from py_worker.losses.divergence import LOG_ZERO, DivergenceKind, log_probabilities
+
+
+class TileInputs(NamedTuple):
+    """What belongs to the `n` positions of a tile, besides the logits.
+
+    Attributes:
+        upstream: [n], gradient of the final scalar in each loss.
+        values: [n, V] of a critic, or None. Not written to.
+        tokens: [n] int64, whose log-probabilities are wanted, or None.
+        token_upstream: [n], gradient of the final scalar in each log-probability; None is 0.
+    """
+
+    upstream: Tensor
+    values: Tensor | None = None
+    tokens: Tensor | None = None
+    token_upstream: Tensor | None = None
+
+
+class TileResult(NamedTuple):
+    """Loss `[n]`, `log π_θ` of the tokens `[n]` or None, and the gradient `[n, V]` in student's logits."""
+
+    loss: Tensor
+    log_prob: Tensor | None
+    gradient: Tensor
+
+
+class TileLoss(Protocol):
+    """A loss of logits `[n, V]` of student and teacher, in the precision that they have."""
+
+    def __call__(self, student: Tensor, teacher: Tensor, inputs: TileInputs) -> TileResult: ...
+
+
+@dataclass(frozen=True)
+class DivergenceLoss:
+    """`divergence(kind, …)`, which explains the attributes.
+
+    Raises:
+        ValueError: unknown kind, beta or alpha outside [0, 1], temperature ≤ 0.
+    """
+
+    kind: DivergenceKind
+    beta: float
+    alpha: float
+    temperature: float
+
+    def __post_init__(self) -> None:
+        if self.kind not in _KINDS:
+            known = ", ".join(get_args(DivergenceKind))
+            raise ValueError(f"unknown divergence {self.kind!r}: use one of {known}")
+        if not (0.0 <= self.beta <= 1.0 and 0.0 <= self.alpha <= 1.0):
+            raise ValueError(f"beta and alpha must lie in [0, 1], not beta={self.beta}, alpha={self.alpha}")
+        if not self.temperature > 0.0:
+            raise ValueError(f"temperature must be positive, not {self.temperature}")
+
+    def __call__(self, student: Tensor, teacher: Tensor, inputs: TileInputs) -> TileResult:
+        log_p = log_probabilities(teacher, self.temperature)
+        log_q = log_probabilities(student, self.temperature)
+        loss, gradient = _KINDS[self.kind](log_p, log_q, self.beta, self.alpha)
+        gradient.mul_((inputs.upstream / self.temperature)[:, None])
+        return TileResult(loss, None, gradient)
+
+
+def moment_loss(student: Tensor, teacher: Tensor, inputs: TileInputs) -> TileResult:
+    """`Δ_f = Σ (p − q)·f` of constant values, and `log q` of the tokens where they are given.
+
+    The gradients are `−q·(f − E_q f)` and `1[y] − q` (derived). `log q` of a token comes from the largest
+    logit and the largest probability, which spares a log-softmax; it is at least `LOG_ZERO`.
+    """
+    values = inputs.values
+    if values is None:
+        raise ValueError("the moment gap needs a critic's values")
+    values = values.to(student.dtype)
+    p, q = teacher.softmax(-1), student.softmax(-1)
+    mean = _dot(q, values)
+    gap = _dot(p.sub_(q), values)
+    gradient = torch.sub(mean, values).mul_(inputs.upstream[:, None])
+    if inputs.tokens is None:
+        return TileResult(gap.squeeze(1), None, gradient.mul_(q))
+    token = inputs.tokens[:, None]
+    log_normaliser = student.amax(-1, keepdim=True) - q.amax(-1, keepdim=True).log()
+    log_prob = (student.gather(1, token) - log_normaliser).clamp(min=LOG_ZERO)
+    if inputs.token_upstream is None:
+        return TileResult(gap.squeeze(1), log_prob.squeeze(1), gradient.mul_(q))
+    upstream = inputs.token_upstream[:, None] * (log_prob > LOG_ZERO)
+    gradient.sub_(upstream).mul_(q).scatter_add_(1, token, upstream)
+    return TileResult(gap.squeeze(1), log_prob.squeeze(1), gradient)
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    return (a * b).sum(-1, keepdim=True)
+
+
+# Each of the following takes log-probabilities [n, V], which it writes over, and gives the loss [n] and the
+# gradient [n, V] in the student's. Probabilities of mixtures are clamped at the smallest normal number: where
+# that is felt both parts have underflowed, and whatever the logarithm is counts 0 times.
+
+_Pair = tuple[Tensor, Tensor]
+
+
+def _forward_kl(log_p: Tensor, log_q: Tensor) -> _Pair:
+    p, q = log_p.exp(), log_q.exp()
+    loss = _dot(p, log_p.sub_(log_q)).squeeze(1)
+    p.mul_(log_q.gt_(LOG_ZERO))  # in place it gives 0 or 1: forbidden tokens have no gradient
+    return loss, q.mul_(p.sum(-1, keepdim=True)).sub_(p)
+
+
+def _reverse_kl(log_p: Tensor, log_q: Tensor) -> _Pair:
+    q = log_q.exp()
+    ratio = log_q.sub_(log_p)
+    loss = _dot(q, ratio)
+    return loss.squeeze(1), ratio.sub_(loss).mul_(q)
+
+
+def _jsd(log_p: Tensor, log_q: Tensor, beta: float) -> _Pair:
+    if beta <= 0.0:
+        return _forward_kl(log_p, log_q)
+    if beta >= 1.0:
+        return _reverse_kl(log_p, log_q)
+    p, q = log_p.exp(), log_q.exp()
+    log_m = _clamped(torch.lerp(q, p, beta)).log_()
+    of_teacher = _dot(p, log_p.sub_(log_m))
+    of_student = _dot(q, log_q.sub_(log_m))
+    loss = beta * of_teacher + (1.0 - beta) * of_student
+    return loss.squeeze(1), log_q.sub_(of_student).mul_(q).mul_(1.0 - beta)
+
+
+def _tvd(log_p: Tensor, log_q: Tensor) -> _Pair:
+    q = log_q.exp_()
+    difference = log_p.exp_().sub_(q)
+    loss = 0.5 * difference.abs().sum(-1)
+    sign = difference.sign_()
+    return loss, sign.sub_(_dot(q, sign)).mul_(q).mul_(-0.5)
+
+
+def _skew_forward_kl(log_p: Tensor, log_q: Tensor, alpha: float) -> _Pair:
+    if alpha <= 0.0:
+        return _forward_kl(log_p, log_q)
+    if alpha >= 1.0:
+        return _nothing(log_q)
+    p, q = log_p.exp(), log_q.exp()
+    m = _clamped(torch.lerp(q, p, alpha))
+    share = torch.div(q, m, out=log_q).mul_(1.0 - alpha).mul_(p)  # −∂D/∂log q
+    loss = _dot(p, log_p.sub_(m.log_())).squeeze(1)
+    return loss, q.mul_(share.sum(-1, keepdim=True)).sub_(share)
+
+
+def _skew_reverse_kl(log_p: Tensor, log_q: Tensor, alpha: float) -> _Pair:
+    if alpha <= 0.0:
+        return _reverse_kl(log_p, log_q)
+    if alpha >= 1.0:
+        return _nothing(log_q)
+    p, q = log_p.exp_(), log_q.exp()
+    m = _clamped(torch.lerp(p, q, alpha))
+    share = torch.div(q, m, out=p).mul_(alpha)
+    ratio = log_q.sub_(m.log_())
+    loss = _dot(q, ratio).squeeze(1)
+    slope = ratio.sub_(share)
+    return loss, slope.sub_(_dot(q, slope)).mul_(q)
+
+
+def _clamped(mixture: Tensor) -> Tensor:
+    return mixture.clamp_(min=torch.finfo(mixture.dtype).tiny)
+
+
+def _nothing(log_q: Tensor) -> _Pair:
+    """A mixture that is the policy itself: no divergence, no gradient."""
+    return log_q.new_zeros(log_q.shape[0]), log_q.zero_()
+
+
+_KINDS: dict[str, Callable[[Tensor, Tensor, float, float], _Pair]] = {
+    "forward_kl": lambda p, q, _beta, _alpha: _forward_kl(p, q),
+    "reverse_kl": lambda p, q, _beta, _alpha: _reverse_kl(p, q),
+    "jsd": lambda p, q, beta, _alpha: _jsd(p, q, beta),
+    "tvd": lambda p, q, _beta, _alpha: _tvd(p, q),
+    "skew_forward_kl": lambda p, q, _beta, alpha: _skew_forward_kl(p, q, alpha),
+    "skew_reverse_kl": lambda p, q, _beta, alpha: _skew_reverse_kl(p, q, alpha),
+}
