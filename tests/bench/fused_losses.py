@@ -215,8 +215,9 @@ def settings(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
         problem = make_problem(args, positions, vocab)
         default = default_chunk_size(vocab, torch.device(args.device))
         for loss, chunk_size in product(args.loss, args.chunk or [default]):
+            chunk_size = min(chunk_size, positions)
             about = {"loss": loss, "positions": positions, "vocab": vocab, "chunk_size": chunk_size}
-            yield {**about, **measure(args, problem, loss, min(chunk_size, positions))}
+            yield {**about, **measure(args, problem, loss, chunk_size)}
 
 
 def parse() -> argparse.Namespace:
