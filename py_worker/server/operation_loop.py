@@ -119,12 +119,14 @@ class OperationLoop:
     ) -> None:
         """Posts the reply. What cannot be finished or encoded is an error like any other."""
         self._progress.add()
+        # The end of a step takes no time, and its reply is the one that the controller waits for.
+        may_wait = self._queue.next_op() == "end_step"
         try:
             frames = _encode(context.request_id, outcome, run_ms, idle_ms)
         except Exception as error:
             failure = self._fail(epoch, context, error)
             frames = _encode(context.request_id, failure, run_ms, idle_ms)
-        self._post(EncodedReply(context.request_id, frames))
+        self._post(EncodedReply(context.request_id, frames, may_wait))
 
     def _fail(self, epoch: int, context: OperationContext, error: Exception) -> ErrorInfo:
         if self._failed is None or self._failed[0] < epoch:

@@ -12,10 +12,18 @@ from py_worker.server.protocol_gen import MAX_QUEUED_BYTES, REMEMBERED_REPLIES
 
 @dataclass(frozen=True)
 class EncodedReply:
-    """A reply as frames, with the request it answers."""
+    """A reply as frames, with the request it answers.
+
+    Attributes:
+        request_id: of the request.
+        frames: the message.
+        may_wait: another reply follows at once and can wake the socket thread for both. A wake-up takes
+            0.15 ms of the interpreter from the operation that follows.
+    """
 
     request_id: int
     frames: list[Frame]
+    may_wait: bool = False
 
     @property
     def size(self) -> int:
@@ -41,7 +49,8 @@ class Outbox:
 
     def post(self, reply: EncodedReply) -> None:
         self._replies.append(reply)
-        self.wake()
+        if not reply.may_wait:
+            self.wake()
 
     def wake(self) -> None:
         """Lets the socket thread look around. A full pipe means that it is being woken already."""

@@ -90,6 +90,11 @@ class RequestQueue:
             self._taken = request
             return request
 
+    def next_op(self) -> str | None:
+        """The operation that `get` would give now."""
+        with self._changed:
+            return self._waiting[0].message.op if self._waiting else None
+
     def begin(self, context: OperationContext) -> None:
         """The request got last runs in this context; a cancel that came before holds."""
         with self._changed:

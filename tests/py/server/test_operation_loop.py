@@ -301,3 +301,22 @@ def test_what_has_its_reply_runs_no_more(step: int) -> None:
     queue.close()
     thread.join()
     assert running == [None]
+
+
+def test_a_reply_waits_for_that_of_the_end_of_the_step_alone(script: Script) -> None:
+    script.go.set()
+    queue = RequestQueue()
+    posted: list[tuple[int, bool]] = []
+    loop = OperationLoop(
+        queue, Session(), lambda reply: posted.append((reply.request_id, reply.may_wait)), Progress()
+    )
+    for request_id, op in enumerate(["end_step", "reset", "end_step", "end_step"]):
+        args = msgspec.Raw(msgspec.msgpack.encode({"step": request_id} if op == "end_step" else {}))
+        queue.put(Admitted(RequestMessage(id=request_id, epoch=0, op=op, args=args), len(args)))
+    thread = threading.Thread(target=loop.run)
+    thread.start()
+    while len(posted) < 4:
+        time.sleep(0.002)
+    queue.close()
+    thread.join()
+    assert posted == [(0, False), (1, True), (2, True), (3, False)]

@@ -20,6 +20,16 @@ def test_the_outbox_wakes_and_keeps_the_order() -> None:
     outbox.close()
 
 
+def test_a_reply_that_may_wait_goes_with_the_next() -> None:
+    outbox = Outbox()
+    outbox.post(EncodedReply(1, [b"x"], may_wait=True))
+    assert not select.select([outbox.fileno()], [], [], 0)[0]
+    outbox.post(reply(2))
+    assert select.select([outbox.fileno()], [], [], 0)[0]
+    assert [taken.request_id for taken in outbox.take()] == [1, 2]
+    outbox.close()
+
+
 def test_the_oldest_are_forgotten_by_number() -> None:
     remembered = RememberedReplies(max_replies=3)
     for request_id in range(5):

@@ -77,3 +77,12 @@ def test_only_the_request_named_is_cancelled() -> None:
         queue.put(item)
     queue.cancel(2)
     assert [item.cancelled for item in (first, second, third)] == [False, True, False]
+
+
+def test_the_next_operation_is_told_and_stays() -> None:
+    queue = RequestQueue()
+    assert queue.next_op() is None
+    queue.put(request(1))
+    assert queue.next_op() == "reset"
+    assert id_of(queue.get()) == 1
+    assert queue.next_op() is None
