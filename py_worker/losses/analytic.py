@@ -41,9 +41,12 @@ class TileResult(NamedTuple):
 
 
 class TileLoss(Protocol):
-    """A loss of logits `[n, V]` of student and teacher, in the precision that they have."""
+    """A loss of logits `[n, V]` of student and teacher, in the precision that they have, left as they are.
 
-    def __call__(self, student: Tensor, teacher: Tensor, inputs: TileInputs) -> TileResult: ...
+    The teacher is None where the step has none; a loss that needs one raises ValueError then.
+    """
+
+    def __call__(self, student: Tensor, teacher: Tensor | None, inputs: TileInputs, /) -> TileResult: ...
 
 
 @dataclass(frozen=True)
@@ -68,38 +71,54 @@ class DivergenceLoss:
         if not self.temperature > 0.0:
             raise ValueError(f"temperature must be positive, not {self.temperature}")
 
-    def __call__(self, student: Tensor, teacher: Tensor, inputs: TileInputs) -> TileResult:
-        log_p = log_probabilities(teacher, self.temperature)
+    def __call__(self, student: Tensor, teacher: Tensor | None, inputs: TileInputs) -> TileResult:
+        log_p = log_probabilities(_given(teacher, "a teacher's logits"), self.temperature)
         log_q = log_probabilities(student, self.temperature)
         loss, gradient = _KINDS[self.kind](log_p, log_q, self.beta, self.alpha)
         gradient.mul_((inputs.upstream / self.temperature)[:, None])
         return TileResult(loss, None, gradient)
 
 
-def moment_loss(student: Tensor, teacher: Tensor, inputs: TileInputs) -> TileResult:
+def moment_loss(student: Tensor, teacher: Tensor | None, inputs: TileInputs) -> TileResult:
     """`Δ_f = Σ (p − q)·f` of constant values, and `log q` of the tokens where they are given.
 
     The gradients are `−q·(f − E_q f)` and `1[y] − q` (derived). `log q` of a token comes from the largest
     logit and the largest probability, which spares a log-softmax; it is at least `LOG_ZERO`.
     """
-    values = inputs.values
-    if values is None:
-        raise ValueError("the moment gap needs a critic's values")
-    values = values.to(student.dtype)
-    p, q = teacher.softmax(-1), student.softmax(-1)
+    values = _given(inputs.values, "a critic's values").to(student.dtype)
+    p, q = _given(teacher, "a teacher's logits").softmax(-1), student.softmax(-1)
     mean = _dot(q, values)
     gap = _dot(p.sub_(q), values)
     gradient = torch.sub(mean, values).mul_(inputs.upstream[:, None])
     if inputs.tokens is None:
         return TileResult(gap.squeeze(1), None, gradient.mul_(q))
-    token = inputs.tokens[:, None]
-    log_normaliser = student.amax(-1, keepdim=True) - q.amax(-1, keepdim=True).log()
-    log_prob = (student.gather(1, token) - log_normaliser).clamp(min=LOG_ZERO)
+    token, log_prob = _token_log_prob(student, q, inputs.tokens)
     if inputs.token_upstream is None:
         return TileResult(gap.squeeze(1), log_prob.squeeze(1), gradient.mul_(q))
     upstream = inputs.token_upstream[:, None] * (log_prob > LOG_ZERO)
     gradient.sub_(upstream).mul_(q).scatter_add_(1, token, upstream)
     return TileResult(gap.squeeze(1), log_prob.squeeze(1), gradient)
+
+
+def cross_entropy_loss(student: Tensor, _teacher: Tensor | None, inputs: TileInputs) -> TileResult:
+    """`−log q` of the tokens, with the gradient `q − 1[y]`."""
+    q = student.softmax(-1)
+    token, log_prob = _token_log_prob(student, q, _given(inputs.tokens, "tokens"))
+    upstream = inputs.upstream[:, None] * (log_prob > LOG_ZERO)
+    return TileResult(-log_prob.squeeze(1), None, q.mul_(upstream).scatter_add_(1, token, -upstream))
+
+
+def _token_log_prob(student: Tensor, q: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """The tokens and their `log q`, `[n, 1]` both."""
+    token = tokens[:, None]
+    log_normaliser = student.amax(-1, keepdim=True) - q.amax(-1, keepdim=True).log()
+    return token, (student.gather(1, token) - log_normaliser).clamp(min=LOG_ZERO)
+
+
+def _given(tensor: Tensor | None, what: str) -> Tensor:
+    if tensor is None:
+        raise ValueError(f"this loss needs {what}")
+    return tensor
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:

@@ -1,21 +1,24 @@
 """Backward of the student's objective over one optimizer step, a chunk of positions at a time.
 
-Logits exist for one chunk only. Per chunk the hidden states are a detached leaf: its gradient goes into a
-buffer, the head's gradient accumulates on the weight, and the body is run backward once per micro-batch.
+Logits exist for one chunk only. The gradient in each chunk's hidden states goes into a buffer, that in the
+head is summed up, and the body is run backward once per micro-batch. A chunk has two forms: `plain_form` is
+the reference, `fused_form` the fast one.
 Terms with returns need a pass over the whole step before (`prepass`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from py_worker.losses.diagnostics import PART_DIAGNOSTICS, DeviceSums, add_part_diagnostics
+from py_worker.losses.diagnostics import PART_DIAGNOSTICS, DeviceSums
+from py_worker.losses.fused_form import FusedForm
+from py_worker.losses.plain_form import PlainForm
 from py_worker.losses.prepass import step_advantages
-from py_worker.losses.returns import Advantages, policy_loss
-from py_worker.losses.scored import Piece, ScoredBatch
-from py_worker.losses.terms import BoundTerm, Term, bind, frozen_logits, term_chunk
+from py_worker.losses.scored import ScoredBatch
+from py_worker.losses.student_step import ChunkForm, StudentStep
+from py_worker.losses.terms import Term, bind
 from py_worker.models.critic import Critic
 from py_worker.models.policy import Policy
 
@@ -25,22 +28,15 @@ CHUNK_LOGITS = {"cpu": 2**24, "cuda": 2**27}
 a timing, because the size changes rounding."""
 
 
+LossForm = Literal["auto", "plain", "fused"]
+"""plain: autograd through logits. fused: gradients by formula where every term has one, otherwise plain. They
+agree up to rounding. auto is fused."""
+
+
 def default_chunk_size(vocab_size: int, device: torch.device | None = None) -> int:
     """Positions per chunk, at least 1; for the CPU unless a device is given."""
     kind = "cpu" if device is None else device.type
     return max(1, CHUNK_LOGITS.get(kind, CHUNK_LOGITS["cpu"]) // vocab_size)
-
-
-@dataclass(frozen=True)
-class _Step:
-    student: Policy
-    teacher: Policy | None
-    terms: tuple[BoundTerm, ...]
-    advantages: Mapping[str, Advantages]
-    chunk_size: int
-    diagnostics: bool
-    sums: DeviceSums
-    loss_scale: Tensor | None
 
 
 def student_backward(
@@ -50,24 +46,23 @@ def student_backward(
     *,
     teacher: Policy | None = None,
     critics: Mapping[str, Critic] | None = None,
-    micro_batch: int = 0,
     reuse_graph: bool = False,
     token_counts: Mapping[str, int] | None = None,
     chunk_size: int | None = None,
     diagnostics: bool = False,
     loss_scale: Tensor | None = None,
+    form: LossForm = "auto",
     tick: Callable[[], None] = lambda: None,
 ) -> dict[str, Tensor]:
     """Accumulates the gradient of `Σ weight · mean loss` on the student's parameters.
 
     Args:
         student: the policy that is trained.
-        scored: all rows of the optimizer step; with the teacher's hidden states where a term needs them,
-            and the student's where a term has returns.
+        scored: all rows of the optimizer step, in micro-batches, which change nothing but rounding; with the
+            teacher's hidden states where a term needs them, and the student's where a term has returns.
         terms: the objective.
         teacher: whose head turns its hidden states into logits.
         critics: by the names that terms use; they are constants here.
-        micro_batch: rows per forward and backward of the body, 0 for all. Changes nothing but rounding.
         reuse_graph: take `scored.student_hidden`, scored with its graph, instead of running the student
             again. The graph is used up.
         token_counts: tokens per part (and `all`) that the means are over; by default those of `scored`.
@@ -75,6 +70,7 @@ def student_backward(
         chunk_size: positions per chunk; see `default_chunk_size`.
         diagnostics: also sum how student and teacher differ, per part (needs the teacher's hidden states).
         loss_scale: scalar that the gradient is multiplied by, so that float16 can hold it; None is 1.
+        form: how chunks are computed; see `LossForm`.
         tick: called before each micro-batch; may raise to stop.
 
     Returns:
@@ -95,67 +91,55 @@ def student_backward(
     bound = tuple(bind(term, scored, teacher, critics or {}, counts.get(term.part, 0)) for term in terms)
     if reuse_graph and (scored.student_hidden is None or not scored.student_hidden.requires_grad):
         raise ValueError("reuse_graph: the batch was not scored with the student's graph")
-    if reuse_graph and 0 < micro_batch < len(scored.batch):
+    if reuse_graph and scored.batch.micro_rows is not None:
         raise ValueError("reuse_graph: the graph of one micro-batch cannot serve several")
     size = chunk_size or default_chunk_size(student.vocab_size, student.device)
     advantages, of_returns = step_advantages(
         bound, scored, student=student, teacher=teacher, chunk_size=size, tick=tick
     )
     observe = diagnostics and teacher is not None and scored.teacher_hidden is not None
-    step = _Step(student, teacher, bound, advantages, size, observe, DeviceSums(), loss_scale)
-    start = 0
-    for micro in scored.split(micro_batch):
+    step = StudentStep(student, teacher, bound, advantages, size, observe, DeviceSums(), loss_scale)
+    micro_batches = scored.micro_batches()
+    chunks = _form(step, form, micro_batches)
+    offset = 0
+    for micro in micro_batches:
         tick()
-        _micro_backward(step, micro, start, reuse_graph)
-        start += sum(micro.batch.positions().counts)
+        _micro_backward(step, chunks, micro, offset, reuse_graph)
+        offset += sum(micro.batch.positions().counts)
+    chunks.finish()
     return _metrics(step, scored) | of_returns
 
 
-def _micro_backward(step: _Step, micro: ScoredBatch, start: int, reuse_graph: bool) -> None:
-    """`start`: positions of the step before this micro-batch."""
-    parts = set(micro.batch.parts)
-    useful = any(bound.covers(part) for bound in step.terms for part in parts)
-    if sum(micro.batch.positions().counts) == 0 or not (useful or step.diagnostics):
+def _micro_backward(
+    step: StudentStep, form: ChunkForm, micro: ScoredBatch, offset: int, reuse_graph: bool
+) -> None:
+    """`offset`: positions of the step before this micro-batch."""
+    if sum(micro.batch.positions().counts) == 0 or not (step.diagnostics or _useful(step, micro)):
         return
     reused = micro.student_hidden if reuse_graph else None
     hidden = step.student.response_hidden(micro.batch) if reused is None else reused
     gradient = torch.zeros_like(hidden)
     for piece in micro.pieces(step.chunk_size):
-        leaf = hidden[piece.start : piece.stop].detach().requires_grad_()
-        _chunk_backward(step, micro, piece, leaf, start)
-        if leaf.grad is not None:
-            gradient[piece.start : piece.stop] = leaf.grad
+        if step.diagnostics or step.terms_of(piece):
+            where = slice(piece.start, piece.stop)
+            form.backward(micro, piece, hidden[where].detach(), offset, gradient[where])
     if hidden.requires_grad:
         torch.autograd.backward(hidden, gradient)
 
 
-def _chunk_backward(step: _Step, micro: ScoredBatch, piece: Piece, leaf: Tensor, start: int) -> None:
-    terms = [bound for bound in step.terms if bound.covers(piece.part)]
-    if not terms and not step.diagnostics:
-        return
-    where = slice(piece.start, piece.stop)
-    student_logits = step.student.logits(leaf)
-    teacher_logits = None
-    if step.diagnostics or any(bound.objective.needs_teacher for bound in terms):
-        teacher_logits = frozen_logits(step.teacher, micro.teacher_hidden, where)
-    if step.diagnostics and teacher_logits is not None:
-        add_part_diagnostics(step.sums, piece.part, student_logits, teacher_logits)
-    total = None
-    for bound in terms:
-        chunk = term_chunk(bound, micro, where, leaf, student_logits, teacher_logits)
-        steps = micro.batch.positions().step[where]
-        losses = bound.loss(chunk)
-        step.sums.add(f"loss_{bound.term.name}", bound.discounted(losses, steps))
-        if bound.term.returns is not None:
-            advantages = step.advantages[bound.term.name].at(slice(start + piece.start, start + piece.stop))
-            losses = policy_loss(losses, chunk.log_prob, advantages, bound.term.returns)
-        weighted = bound.discounted(losses, steps).sum() * (bound.term.weight / max(bound.tokens, 1))
-        total = weighted if total is None else total + weighted
-    if total is not None:
-        torch.autograd.backward(total, step.loss_scale)
+def _useful(step: StudentStep, micro: ScoredBatch) -> bool:
+    return any(bound.covers(part) for bound in step.terms for part in set(micro.batch.parts))
 
 
-def _metrics(step: _Step, scored: ScoredBatch) -> dict[str, Tensor]:
+def _form(step: StudentStep, form: LossForm, micro_batches: Sequence[ScoredBatch]) -> ChunkForm:
+    fusible = all(bound.objective.analytic is not None for bound in step.terms)
+    if form == "plain" or not fusible:
+        return PlainForm(step)
+    positions = max(sum(micro.batch.positions().counts) for micro in micro_batches)
+    return FusedForm(step, positions)
+
+
+def _metrics(step: StudentStep, scored: ScoredBatch) -> dict[str, Tensor]:
     tokens, sequences = scored.token_counts(), scored.sequence_counts()
     metrics: dict[str, Tensor] = {}
     loss = torch.zeros((), device=step.student.device)

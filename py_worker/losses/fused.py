@@ -29,9 +29,9 @@ from typing import Any, TypedDict, Unpack, overload
 from torch import Tensor, nn
 
 from py_worker.losses.analytic import DivergenceLoss, TileLoss, moment_loss
-from py_worker.losses.chunked import Constants
 from py_worker.losses.divergence import DivergenceKind
 from py_worker.losses.fused_graph import Call, Places
+from py_worker.losses.fused_sweep import Constants
 from py_worker.models.critic import Critic
 from py_worker.models.head import OutputHead
 

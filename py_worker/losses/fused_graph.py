@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from py_worker.losses.chunked import Constants, Sweep, Upstream, Wanted
+from py_worker.losses.fused_sweep import Constants, Sweep, Upstream, Wanted
 from py_worker.models.head import OutputHead
 
 

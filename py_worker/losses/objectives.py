@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from py_worker.losses.alpha_beta import alpha_beta_divergence
+from py_worker.losses.analytic import DivergenceLoss, TileLoss, cross_entropy_loss, moment_loss
 from py_worker.losses.divergence import LOG_ZERO, DivergenceKind, divergence, log_probabilities
 from py_worker.losses.moment import moment_gap
 
@@ -58,6 +59,8 @@ class Objective:
         needs_critic: reads `values`.
         reads_target: the loss is about the token that follows, not about the state alone, and no cost that a
             policy gradient could hand back to earlier tokens.
+        analytic: `params -> TileLoss`, the loss together with its gradient by formula. None for objectives
+            that have no such form: autograd takes theirs.
         sample: `(chunk, params) -> [N]`, the cost at the target alone. Over targets drawn from `π_θ`, at
             temperature 1, its expectation is the loss, and that of its own gradient is 0. None for objectives
             without one.
@@ -70,6 +73,7 @@ class Objective:
     needs_teacher: bool = True
     needs_critic: bool = False
     reads_target: bool = False
+    analytic: Callable[[Mapping[str, float]], TileLoss] | None = None
     sample: PositionLoss | None = None
     defaults: Mapping[str, float] = field(default_factory=dict)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -111,6 +115,10 @@ def _cross_entropy(chunk: Chunk, _params: Mapping[str, float]) -> Tensor:
 
 def _divergence(kind: DivergenceKind, chunk: Chunk, params: Mapping[str, float]) -> Tensor:
     return divergence(kind, chunk.student_logits, _given(chunk.teacher_logits, "teacher"), **params)
+
+
+def _divergence_loss(kind: DivergenceKind, params: Mapping[str, float]) -> TileLoss:
+    return DivergenceLoss(kind, **{"beta": 0.5, "alpha": 0.1, **params})
 
 
 def _reverse_kl_sample(chunk: Chunk, _params: Mapping[str, float]) -> Tensor:
@@ -189,11 +197,18 @@ _DIVERGENCE_RANGES: dict[str, dict[str, tuple[float, float]]] = {
 OBJECTIVES: Mapping[str, Objective] = {
     objective.name: objective
     for objective in (
-        Objective("cross_entropy", _cross_entropy, needs_teacher=False, reads_target=True),
+        Objective(
+            "cross_entropy",
+            _cross_entropy,
+            needs_teacher=False,
+            reads_target=True,
+            analytic=lambda _params: cross_entropy_loss,
+        ),
         *(
             Objective(
                 kind,
                 partial(_divergence, kind),
+                analytic=partial(_divergence_loss, kind),
                 sample=_SAMPLES.get(kind),
                 defaults={"temperature": 1.0, **_DIVERGENCE_DEFAULTS.get(kind, {})},
                 ranges={**_TEMPERATURE, **_DIVERGENCE_RANGES.get(kind, {})},
@@ -210,6 +225,7 @@ OBJECTIVES: Mapping[str, Objective] = {
             "moment",
             partial(_moment, _critic_values),
             needs_critic=True,
+            analytic=lambda _params: moment_loss,
             sample=partial(_moment_sample, _critic_values),
         ),
         Objective(

@@ -154,6 +154,18 @@ def policy_loss(loss: Tensor, log_prob: Tensor, advantages: Advantages, returns:
     return loss + surrogate
 
 
+def surrogate_slopes(advantages: Advantages, returns: Returns) -> tuple[Tensor, Tensor]:
+    """Gradients `[N]` of `policy_loss` in the loss and in `log π_θ(y_t)`; they depend on neither."""
+    zeros = torch.zeros_like(advantages.advantage)
+    with torch.enable_grad():
+        loss, log_prob = zeros.requires_grad_(), torch.zeros_like(zeros).requires_grad_()
+        surrogate = policy_loss(loss, log_prob, advantages, returns).sum()
+        of_loss, of_log_prob = torch.autograd.grad(
+            surrogate, (loss, log_prob), allow_unused=True, materialize_grads=True
+        )
+    return of_loss, of_log_prob
+
+
 def _to_go(costs: Tensor, losses: Tensor, mask: Tensor, gamma: float, returns: Returns) -> Tensor:
     current = returns.gradient == "reinforce"
     if not returns.means_losses:

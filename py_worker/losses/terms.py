@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from py_worker.losses.analytic import TileLoss
 from py_worker.losses.objectives import Chunk, Objective, find_objective
 from py_worker.losses.returns import Returns
 from py_worker.losses.scored import ScoredBatch
@@ -59,6 +60,16 @@ class BoundTerm:
     def loss(self, chunk: Chunk) -> Tensor:
         """[N], not discounted."""
         return self.objective.loss(chunk, self.params)
+
+    @property
+    def factor(self) -> float:
+        """Of the sum over the part's positions: the weight over the count that the mean is over."""
+        return self.term.weight / max(self.tokens, 1)
+
+    @property
+    def analytic(self) -> TileLoss | None:
+        """The loss with its gradient by formula, where the objective has one."""
+        return None if self.objective.analytic is None else self.objective.analytic(self.params)
 
     def discounted(self, losses: Tensor, steps: Tensor) -> Tensor:
         """`γ^t` times `losses [N]` at `steps [N]` of their responses: the only place where that factor is."""

@@ -48,6 +48,14 @@ class OutputHead:
             logits = self.soft_cap * torch.tanh(logits / self.soft_cap)
         return logits
 
+    def uncap_(self, gradient: Tensor, logits: Tensor) -> None:
+        """Takes a gradient in the logits `[..., V]` back through the soft-cap, in place.
+
+        d/dx of cap·tanh(x/cap) is 1 − tanh².
+        """
+        if self.soft_cap is not None:
+            gradient.mul_(1.0 - (logits / self.soft_cap).square())
+
     @staticmethod
     def of(module: Any, vocab_size: int, name: str) -> "OutputHead":
         """The head of a Hugging Face causal language model.

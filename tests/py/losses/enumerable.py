@@ -17,6 +17,7 @@ from py_worker.data.batch import TokenBatch, collate
 from py_worker.losses.driver import student_backward
 from py_worker.losses.scored import score_batch
 from py_worker.losses.terms import Term
+from py_worker.models.head import OutputHead
 
 VOCABULARY = 3
 EOS = 0
@@ -49,16 +50,18 @@ class TinyPolicy:
 
     device = torch.device("cpu")
     vocab_size = VOCABULARY
+    compute_dtype = None
 
     def __init__(self, process: Process, seed: int):
         generator = torch.Generator().manual_seed(seed)
         self.index = {state: number for number, state in enumerate(process.states)}
         self.embedding = torch.randn(len(self.index), 4, generator=generator, dtype=torch.float64)
-        self.head = torch.randn(VOCABULARY, 4, generator=generator, dtype=torch.float64)
+        weight = torch.randn(VOCABULARY, 4, generator=generator, dtype=torch.float64)
+        self.head = OutputHead(weight, None, VOCABULARY)
 
     def trained(self) -> "TinyPolicy":
         self.embedding.requires_grad_()
-        self.head.requires_grad_()
+        self.head.weight.requires_grad_()
         return self
 
     def response_hidden(self, batch: TokenBatch) -> Tensor:
@@ -68,7 +71,7 @@ class TinyPolicy:
         return self.embedding[[self.index[prefix] for prefix in prefixes]]
 
     def logits(self, hidden: Tensor) -> Tensor:
-        return hidden @ self.head.T
+        return self.head.logits(hidden)
 
     def log_probs(self) -> dict[tuple[int, ...], Tensor]:
         table = self.logits(self.embedding).log_softmax(-1)
@@ -76,8 +79,8 @@ class TinyPolicy:
 
     def take_gradient(self) -> Tensor:
         """What has accumulated, flat; then there is none."""
-        found = torch.cat([self.embedding.grad.flatten(), self.head.grad.flatten()])
-        self.embedding.grad = self.head.grad = None
+        found = torch.cat([self.embedding.grad.flatten(), self.head.weight.grad.flatten()])
+        self.embedding.grad = self.head.weight.grad = None
         return found
 
 
@@ -90,8 +93,14 @@ class TinyCritic:
         generator = torch.Generator().manual_seed(seed)
         self.weight = torch.randn(4, VOCABULARY, generator=generator, dtype=torch.float64)
 
+    def raw(self, hidden: Tensor) -> Tensor:
+        return hidden @ self.weight
+
+    def bounded(self, raw: Tensor) -> Tensor:
+        return raw.tanh()
+
     def values(self, hidden: Tensor) -> Tensor:
-        return (hidden @ self.weight).tanh()
+        return self.bounded(self.raw(hidden))
 
 
 def along(table: dict[tuple[int, ...], Tensor], response: tuple[int, ...]) -> Tensor:

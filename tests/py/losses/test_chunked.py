@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from py_worker.losses import chunked
+from py_worker.losses import chunked, fused_sweep
 from py_worker.losses.analytic import TileInputs, moment_loss
 from py_worker.losses.fused import fused_divergence, fused_moment_gap
 from py_worker.models.critic import build_critic
@@ -74,8 +74,8 @@ def test_memory_grows_with_the_chunk_not_with_the_positions(loss, recompute):
 def test_a_tile_compiles_whole_and_once(kind, monkeypatch):
     torch.compiler.reset()
     made = case(22, width=15, vocab=13, keep=1.0, dtype=torch.float32)
-    backend = partial(torch.compile, backend="aot_eager")
-    monkeypatch.setattr(chunked, "_compiled_tile", lambda: backend(chunked.tile_result, fullgraph=True))
+    compiled_tile = partial(torch.compile, fused_sweep.tile_result, backend="aot_eager", fullgraph=True)
+    monkeypatch.setattr(fused_sweep, "_compiled_tile", compiled_tile)
     critic = build_critic(CriticSpec(hidden_size=8, seed=3), tiny_policy(2))
     inputs = (made.hidden, OutputHead(made.head, None, 13, 0.5, 5.0), made.teacher_hidden, made.teacher_head)
 
@@ -95,8 +95,8 @@ def test_a_tile_compiles_whole_and_once(kind, monkeypatch):
 def test_compiled_is_torch_compile(monkeypatch):
     record = lambda function, fullgraph: SimpleNamespace(of=function, whole=fullgraph)  # noqa: E731
     monkeypatch.setattr(torch, "compile", record)
-    found = chunked._compiled_tile.__wrapped__()
-    assert found.of is chunked.tile_result and found.whole
+    found = fused_sweep._compiled_tile.__wrapped__()
+    assert found.of is fused_sweep.tile_result and found.whole
 
 
 def test_tiles_grow_with_the_threads_of_a_cpu(monkeypatch):

@@ -1,5 +1,7 @@
 """The chunk driver against a plain float64 computation that holds every logit, and its invariances."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -12,9 +14,10 @@ from py_worker.losses.moment import moment_gap
 from py_worker.losses.scored import ScoredBatch, score_batch
 from py_worker.losses.terms import Term
 from py_worker.models.critic import Critic, build_critic
+from py_worker.models.head import OutputHead
 from py_worker.models.policy import Policy
 from py_worker.models.spec import CriticSpec
-from tests.py.tiny_models import PAD, tiny_batch, tiny_policy, tiny_rows
+from tests.py.tiny_models import PAD, cut, tiny_batch, tiny_policy, tiny_rows
 
 torch.set_num_threads(1)
 
@@ -81,8 +84,10 @@ def plain_loss(student: Policy, teacher: Policy, critics: dict[str, Critic], bat
     return sum(t.weight * sums[t.name] / tokens[t.part] for t in TERMS)
 
 
-def run(student, teacher, critics, batch, **options) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    scored = score_batch(batch, teacher=teacher)
+def run(
+    student, teacher, critics, batch, *, micro_batch=0, **options
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    scored = score_batch(cut(batch, micro_batch), teacher=teacher)
     metrics = student_backward(student, scored, TERMS, teacher=teacher, critics=critics, **options)
     return metrics, gradients(student)
 
@@ -166,9 +171,9 @@ def test_graph_reuse_is_refused_where_it_cannot_be():
         student_backward(student, score_batch(batch, teacher=teacher, student=student), TERMS, **options)
     graph = score_batch(batch, teacher=teacher, student=student, student_graph=True)
     with pytest.raises(ValueError, match="several"):
-        student_backward(student, graph, TERMS, micro_batch=2, **options)
-    with pytest.raises(ValueError, match="one micro-batch"):
-        score_batch(batch, student=student, student_graph=True, micro_batch=2)
+        student_backward(student, replace(graph, batch=cut(batch, 2)), TERMS, **options)
+    several = score_batch(cut(batch, 2), student=student, student_graph=True)
+    assert not several.student_hidden.requires_grad
 
 
 def test_a_policy_against_itself_has_no_divergence_and_no_gap():
@@ -186,17 +191,18 @@ def test_a_policy_against_itself_has_no_divergence_and_no_gap():
     assert max(g.abs().max() for g in gradients(student).values()) > 1e-6
 
 
-def test_never_more_logits_than_one_chunk(monkeypatch):
+@pytest.mark.parametrize("form", ["plain", "fused"])
+def test_never_more_logits_than_one_chunk(monkeypatch, form):
     student, teacher, critics = setting(torch.float32)
-    sizes = []
-    for policy in (student, teacher):
-        original = policy.head.logits
-        monkeypatch.setattr(
-            policy.head, "logits", lambda hidden, f=original: sizes.append(len(hidden)) or f(hidden)
-        )
+    sizes, finish = [], OutputHead.finish
     batch = tiny_batch()
-    run(student, teacher, critics, batch, chunk_size=4, diagnostics=True)
-    # Forward once per position and policy, never more than a chunk.
+    scored = score_batch(batch, teacher=teacher, student=student)
+    monkeypatch.setattr(
+        OutputHead, "finish", lambda self, projected: sizes.append(len(projected)) or finish(self, projected)
+    )
+    options = {"teacher": teacher, "critics": critics, "chunk_size": 4, "diagnostics": True, "form": form}
+    student_backward(student, scored, TERMS, **options)
+    # Once per position and policy, never more than a chunk.
     assert max(sizes) <= 4 and sum(sizes) == 2 * sum(batch.positions().counts)
 
 
@@ -266,9 +272,9 @@ def test_given_counts_are_the_denominators():
 def test_parts_without_rows_and_rows_without_responses_contribute_nothing():
     student, teacher, _ = setting()
     batch = collate([[2, 3, 4], [5, 6]], [3, 1], ["off", "off"], [0, 1], PAD, "cpu")
-    scored = score_batch(batch, teacher=teacher)
+    scored = score_batch(cut(batch, 1), teacher=teacher)
     terms = [Term("kd", "forward_kl", "off"), Term("on", "forward_kl", "on")]
-    metrics = student_backward(student, scored, terms, teacher=teacher, micro_batch=1)
+    metrics = student_backward(student, scored, terms, teacher=teacher)
     assert set(metrics) == {"loss", "loss_kd"}
     assert scored.token_counts() == {"all": 1, "off": 1} and scored.sequence_counts() == {"all": 1, "off": 1}
     gradients(student)
@@ -317,7 +323,7 @@ def test_scoring_in_micro_batches_equals_scoring_at_once():
     student, teacher, _ = setting()
     batch = tiny_batch(4)
     whole = score_batch(batch, teacher=teacher, student=student)
-    parts = score_batch(batch, teacher=teacher, student=student, micro_batch=2)
+    parts = score_batch(cut(batch, 2), teacher=teacher, student=student)
     torch.testing.assert_close(parts.teacher_hidden, whole.teacher_hidden, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(parts.student_hidden, whole.student_hidden, rtol=1e-12, atol=1e-12)
     assert not whole.student_hidden.requires_grad

@@ -12,6 +12,7 @@ from py_worker.losses.driver import student_backward
 from py_worker.losses.returns import Returns
 from py_worker.losses.scored import score_batch
 from py_worker.losses.terms import Term
+from py_worker.models.head import OutputHead
 
 torch.set_num_threads(1)
 
@@ -20,25 +21,26 @@ TEACHER_LENGTH = sum(0.95**t for t in range(LIMIT))  # 9.2 tokens
 
 
 class Periodic:
-    """A policy whose logits depend on the position alone, with a period: `table [period, V]`."""
+    """A policy whose logits depend on the position alone, with a period."""
 
     device = torch.device("cpu")
+    compute_dtype = None
 
     def __init__(self, probabilities: list[list[float]]):
-        self.table = torch.tensor(probabilities, dtype=torch.float64).log()
-        self.vocab_size = self.table.shape[1]
+        weight = torch.tensor(probabilities, dtype=torch.float64).log().T.contiguous()
+        self.vocab_size, self.period = weight.shape
+        self.head = OutputHead(weight, None, self.vocab_size)
 
     def response_hidden(self, batch: TokenBatch) -> Tensor:
-        period = len(self.table)
-        return F.one_hot(batch.positions().step % period, period).to(self.table.dtype)
+        return F.one_hot(batch.positions().step % self.period, self.period).to(self.head.weight.dtype)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        return hidden @ self.table
+        return self.head.logits(hidden)
 
     def draw(self, rows: int, generator: torch.Generator) -> list[list[int]]:
         """Responses up to EOS or the limit."""
-        places = torch.arange(LIMIT) % len(self.table)
-        probabilities = self.table.detach()[places].softmax(-1)
+        places = torch.arange(LIMIT) % self.period
+        probabilities = self.head.weight.detach().T[places].softmax(-1)
         tokens = torch.multinomial(probabilities, rows, True, generator=generator).T.tolist()
         return [row[: row.index(EOS) + 1] if EOS in row else row for row in tokens]
 
@@ -51,8 +53,8 @@ def length_after_training(objective: str, returns: Returns | None) -> float:
     """
     teacher = Periodic([[0.05, 0.76, 0.095, 0.095], [0.05, 0.095, 0.76, 0.095]])
     student = Periodic([[0.05, 0.95 / 3, 0.95 / 3, 0.95 / 3]])
-    student.table.requires_grad_()
-    optimizer = torch.optim.SGD([student.table], lr=1.0)
+    student.head.weight.requires_grad_()
+    optimizer = torch.optim.SGD([student.head.weight], lr=1.0)
     generator = torch.Generator().manual_seed(0)
     lengths = []
     for _ in range(STEPS):
