@@ -3,6 +3,8 @@
 Masks come from lengths, never from comparing ids: the pad id may equal EOS, and EOS is a token to learn.
 """
 
+import dataclasses
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -55,6 +57,8 @@ class TokenBatch:
         sample_ids: identity of each row's sample.
         log_probs: for each row, on the host, those of its response tokens under the distribution that drew
             them, or None where nothing drew them (a dataset's row); None for a batch without any.
+        micro_rows: rows of each micro-batch, which are neighbours; None where all go through the models
+            together.
     """
 
     tokens: Tensor
@@ -63,6 +67,7 @@ class TokenBatch:
     parts: tuple[str, ...]
     sample_ids: tuple[int, ...]
     log_probs: tuple[LogProbs | None, ...] | None = None
+    micro_rows: tuple[int, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -99,36 +104,47 @@ class TokenBatch:
         ]
         return _to_device(torch.from_numpy(np.concatenate(rows)), self.tokens.device)
 
-    def select(self, rows: Sequence[int]) -> "TokenBatch":
-        """The given rows in the given order, trimmed to the longest of them.
+    @property
+    def padded_tokens(self) -> int:
+        """Tokens that go through a model: rows times the longest row of each micro-batch."""
+        return sum((stop - start) * max(self.lengths[start:stop]) for start, stop in self._ranges())
 
-        Raises:
-            DataError: no row is given, or a row is outside the batch.
+    @property
+    def padding(self) -> float:
+        """Share of `padded_tokens` that means nothing."""
+        return 1.0 - sum(self.lengths) / self.padded_tokens
+
+    def micro_batches(self) -> "list[TokenBatch]":
+        """Batches of neighbouring rows that go through the models one after the other, in order.
+
+        Each is as wide as its own longest row.
         """
-        outside = [row for row in rows if not 0 <= row < len(self)]
-        if not rows or outside:
-            raise DataError(f"select: rows {outside or '[]'} of a batch of {len(self)} rows")
-        lengths = tuple(self.lengths[row] for row in rows)
-        index = _to_device(torch.tensor(rows, dtype=torch.int64), self.tokens.device)
+        return [self] if self.micro_rows is None else [self._rows(*rows) for rows in self._ranges()]
+
+    def halved(self) -> "TokenBatch | None":
+        """The same rows with each micro-batch cut in two; None where each has one row already."""
+        sizes = [stop - start for start, stop in self._ranges()]
+        if max(sizes) == 1:
+            return None
+        halved = (half for size in sizes for half in ((size + 1) // 2, size // 2) if half)
+        return dataclasses.replace(self, micro_rows=tuple(halved))
+
+    def _ranges(self) -> list[tuple[int, int]]:
+        """First row of each micro-batch, and the one after its last."""
+        stops = list(itertools.accumulate(self.micro_rows or [len(self)]))
+        return list(zip([0, *stops], stops, strict=False))
+
+    def _rows(self, start: int, stop: int) -> "TokenBatch":
+        """A view of some rows."""
+        lengths = self.lengths[start:stop]
         return TokenBatch(
-            tokens=self.tokens[:, : max(lengths)].index_select(0, index),
-            prompt_lengths=tuple(self.prompt_lengths[row] for row in rows),
+            tokens=self.tokens[start:stop, : max(lengths)],
+            prompt_lengths=self.prompt_lengths[start:stop],
             lengths=lengths,
-            parts=tuple(self.parts[row] for row in rows),
-            sample_ids=tuple(self.sample_ids[row] for row in rows),
-            log_probs=None if self.log_probs is None else tuple(self.log_probs[row] for row in rows),
+            parts=self.parts[start:stop],
+            sample_ids=self.sample_ids[start:stop],
+            log_probs=None if self.log_probs is None else self.log_probs[start:stop],
         )
-
-    def split(self, micro_batch: int) -> "list[TokenBatch]":
-        """Consecutive sub-batches of at most `micro_batch` rows, each trimmed to its own longest row.
-
-        Raises:
-            DataError: `micro_batch` is less than 1.
-        """
-        if micro_batch < 1:
-            raise DataError(f"split: micro_batch is {micro_batch}; it must be at least 1")
-        starts = range(0, len(self), micro_batch)
-        return [self.select(range(start, min(start + micro_batch, len(self)))) for start in starts]
 
 
 def collate(
@@ -139,6 +155,7 @@ def collate(
     pad_id: int,
     device: torch.device | str,
     log_probs: Sequence[LogProbs | None] | None = None,
+    micro_rows: Sequence[int] | None = None,
 ) -> TokenBatch:
     """Pads token sequences on the right into one batch.
 
@@ -151,10 +168,12 @@ def collate(
         device: where the tokens go.
         log_probs: of each row's response tokens under the distribution that drew them, None for a row that
             was not drawn.
+        micro_rows: rows of each micro-batch, in order; one for all rows by default.
 
     Raises:
-        DataError: no rows, arguments of different lengths, an empty prompt, a prompt longer than its row, or
-            another number of log-probabilities than the row has response tokens.
+        DataError: no rows, arguments of different lengths, an empty prompt, a prompt longer than its row,
+            another number of log-probabilities than the row has response tokens, or micro-batches of another
+            number of rows.
     """
     sizes = {len(rows), len(prompt_lengths), len(parts), len(sample_ids)}
     if sizes == {0} or len(sizes) != 1:
@@ -169,6 +188,8 @@ def collate(
                 f"collate: sample {sample} has a prompt of {prompt} tokens in a row of {length}; "
                 "a row needs a prompt of at least one token, because it predicts the first response token"
             )
+    if micro_rows is not None and (sum(micro_rows) != len(rows) or min(micro_rows) < 1):
+        raise DataError(f"collate: micro-batches of {list(micro_rows)} rows for {len(rows)} rows")
     behaviour = None if log_probs is None else _checked(log_probs, lengths, prompt_lengths, sample_ids)
     padded = np.full((len(rows), max(lengths)), pad_id, dtype=np.int64)
     for index, row in enumerate(rows):
@@ -180,6 +201,7 @@ def collate(
         parts=tuple(parts),
         sample_ids=tuple(int(sample) for sample in sample_ids),
         log_probs=behaviour,
+        micro_rows=None if micro_rows is None or len(micro_rows) == 1 else tuple(micro_rows),
     )
 
 

@@ -33,17 +33,15 @@ class ScoredBatch:
     teacher_hidden: Tensor | None = None
     student_hidden: Tensor | None = None
 
-    def split(self, micro_batch: int) -> "list[ScoredBatch]":
-        """Consecutive sub-batches of at most `micro_batch` rows (0: the whole), each with its states."""
-        if micro_batch == 0 or micro_batch >= len(self.batch):
-            return [self]
-        parts, start = [], 0
-        for batch in self.batch.split(micro_batch):
+    def micro_batches(self) -> "list[ScoredBatch]":
+        """The micro-batches of `batch`, in order, each with its states."""
+        micro_batches, start = [], 0
+        for batch in self.batch.micro_batches():
             stop = start + sum(batch.positions().counts)
             hidden = (h if h is None else h[start:stop] for h in (self.teacher_hidden, self.student_hidden))
-            parts.append(ScoredBatch(batch, *hidden))
+            micro_batches.append(ScoredBatch(batch, *hidden))
             start = stop
-        return parts
+        return micro_batches
 
     def pieces(self, chunk_size: int) -> Iterator[Piece]:
         """Covers all positions in order by ranges of one part and at most `chunk_size` positions.
@@ -83,28 +81,19 @@ def score_batch(
     teacher: Policy | None = None,
     student: Policy | None = None,
     student_graph: bool = False,
-    micro_batch: int = 0,
     tick: Callable[[], None] = lambda: None,
 ) -> ScoredBatch:
-    """Runs the given policies once over a batch.
+    """Runs the given policies once over a batch, a micro-batch at a time.
 
     Args:
         batch: the tokens.
         teacher: run without gradients.
         student: run without gradients, unless `student_graph`.
-        student_graph: keep the student's graph, so that its backward pass needs no second forward.
-        micro_batch: rows at a time; 0 is all.
+        student_graph: keep the student's graph, so that its backward pass needs no second forward; only of a
+            batch that is one micro-batch: those of several would be held all at once.
         tick: called before each pass over a micro-batch; may raise to stop.
-
-    Raises:
-        ValueError: a graph is asked for over several micro-batches.
     """
-    micro_batches = [batch] if micro_batch == 0 or micro_batch >= len(batch) else batch.split(micro_batch)
-    if student_graph and len(micro_batches) > 1:
-        raise ValueError(
-            f"the student's graph can be kept for one micro-batch only, not for {len(micro_batches)}: "
-            "score with micro_batch 0, or without the graph"
-        )
+    micro_batches = batch.micro_batches()
 
     def hidden(policy: Policy, micro: TokenBatch) -> Tensor:
         tick()
@@ -116,4 +105,4 @@ def score_batch(
         with torch.set_grad_enabled(graph):
             return torch.cat([hidden(policy, micro) for micro in micro_batches])
 
-    return ScoredBatch(batch, run(teacher, False), run(student, student_graph))
+    return ScoredBatch(batch, run(teacher, False), run(student, student_graph and len(micro_batches) == 1))

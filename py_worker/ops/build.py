@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from py_worker.data.batch import collate
+from py_worker.data.layout import lay_out
 from py_worker.losses.scored import ScoredBatch
-from py_worker.ops.specs import given
+from py_worker.ops.specs import given, limits_of
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError
 from py_worker.server.handles import scope_of
@@ -28,13 +29,19 @@ class _Row(NamedTuple):
 
 
 def run(session: Session, args: BuildArgs, context: OperationContext) -> BuildResult:
-    """Rows keep the order of the entries, and within an entry their own; entries may share a part."""
+    """Rows of one micro-batch keep the order of the entries, and within an entry their own.
+
+    Entries may share a part.
+    """
     if scope_of(args.out) != "step":
         raise ArgumentError(f"out: {args.out} would outlive its step, a batch cannot: name it step:N/NAME")
     session.handles.require_free(args.out)
     rows = [row for part in args.parts for row in _rows(session, part)]
     if not rows:
         raise ArgumentError("parts: no rows; a batch needs at least one")
+    lengths = [len(row.prompt) + len(row.response) for row in rows]
+    layout = lay_out(lengths, [row.part for row in rows], limits_of(args))
+    rows = [rows[index] for micro_batch in layout for index in micro_batch]
     batch = collate(
         rows=[np.concatenate([row.prompt, row.response]) for row in rows],  # type: ignore[misc]
         prompt_lengths=[len(row.prompt) for row in rows],
@@ -43,18 +50,22 @@ def run(session: Session, args: BuildArgs, context: OperationContext) -> BuildRe
         pad_id=session.any_role().policy.pad_id,
         device=session.configured().device,
         log_probs=[row.log_probs for row in rows],
+        micro_rows=[len(micro_batch) for micro_batch in layout],
     )
     scored = ScoredBatch(batch)
     size = scored_bytes(scored)
     session.handles.require_room(args.out, size)
     context.commit()
     session.handles.add(args.out, scored, size)
+    if context.step is not None:
+        session.metrics.record_all(context.step, {"micro_batches": len(layout), "padding": batch.padding})
     counts = scored.token_counts()
     counts.pop("all")
     return BuildResult(
         rows=len(batch),
         tokens=sum(batch.lengths),
-        padded_tokens=batch.tokens.numel(),
+        padded_tokens=batch.padded_tokens,
+        micro_batches=len(layout),
         response_tokens=counts,
     )
 

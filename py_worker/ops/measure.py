@@ -1,17 +1,19 @@
 """Means of objectives over the dataset's own responses, row by row, with teacher forcing."""
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from py_worker.data.batch import TokenBatch, collate
+from py_worker.data.layout import lay_out
 from py_worker.losses.driver import default_chunk_size
 from py_worker.losses.objectives import Chunk, Objective, find_objective
 from py_worker.losses.scored import ScoredBatch, score_batch
 from py_worker.models.errors import ModelError
 from py_worker.models.policy import Policy
-from py_worker.ops.specs import argument_errors
+from py_worker.ops.specs import argument_errors, limits_of
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError
 from py_worker.server.protocol_gen import MeasureArgs, MeasureResult
@@ -56,22 +58,22 @@ def _objectives(names: list[str]) -> list[Objective]:
     return objectives
 
 
-def _batches(session: Session, args: MeasureArgs) -> list[TokenBatch]:
-    """Rows of like length together, which pads least; the sample id is the place in `args.rows`."""
+def _batches(session: Session, args: MeasureArgs) -> Iterator[TokenBatch]:
+    """Micro-batches; the sample id is the place in `args.rows`."""
     if not args.rows:
-        return []
+        return
     dataset = session.rows_of(args.dataset, args.rows)
     rows = [dataset.row(row) for row in args.rows]
-    order = sorted(range(len(rows)), key=lambda index: len(rows[index].prompt) + len(rows[index].response))
-    batch = collate(
-        rows=[[*rows[index].prompt, *rows[index].response] for index in order],
-        prompt_lengths=[len(rows[index].prompt) for index in order],
-        parts=["all"] * len(order),
-        sample_ids=order,
-        pad_id=session.role(args.role).policy.pad_id,
-        device=session.configured().device,
-    )
-    return batch.split(args.micro_batch or len(order))
+    lengths = [len(row.prompt) + len(row.response) for row in rows]
+    for places in lay_out(lengths, ["all"] * len(rows), limits_of(args)):
+        yield collate(
+            rows=[[*rows[place].prompt, *rows[place].response] for place in places],
+            prompt_lengths=[len(rows[place].prompt) for place in places],
+            parts=["all"] * len(places),
+            sample_ids=places,
+            pad_id=session.role(args.role).policy.pad_id,
+            device=session.configured().device,
+        )
 
 
 @torch.no_grad()

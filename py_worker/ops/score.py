@@ -23,9 +23,7 @@ def run(session: Session, args: ScoreArgs, context: OperationContext) -> Late:
     watch = stopwatch_for(session.device)
     with argument_errors():
         if teacher is not None:
-            by_teacher = score_batch(
-                scored.batch, teacher=teacher, micro_batch=args.micro_batch, tick=context.check
-            )
+            by_teacher = score_batch(scored.batch, teacher=teacher, tick=context.check)
             scored = dataclasses.replace(scored, teacher_hidden=by_teacher.teacher_hidden)
         watch.lap("teacher")
         if student is not None:
@@ -33,17 +31,20 @@ def run(session: Session, args: ScoreArgs, context: OperationContext) -> Late:
                 scored.batch,
                 student=student,
                 student_graph=args.student == "graph",
-                micro_batch=args.micro_batch,
                 tick=context.check,
             )
             scored = dataclasses.replace(scored, student_hidden=by_student.student_hidden)
         watch.lap("student")
     context.commit()
     session.handles.replace(args.batch, scored, size)
+    hidden = scored.student_hidden
+    student_graph = student is not None and hidden is not None and hidden.requires_grad
 
     def finish() -> ScoreResult:
         laps = watch.laps_ms()
-        return ScoreResult(teacher_ms=laps["teacher"], student_ms=laps["student"])
+        return ScoreResult(
+            teacher_ms=laps["teacher"], student_ms=laps["student"], student_graph=student_graph
+        )
 
     return Late(finish)
 

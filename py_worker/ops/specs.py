@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from py_worker.data.layout import MicroBatchLimits
 from py_worker.data.sources import DataSource
 from py_worker.losses.returns import Returns
 from py_worker.losses.terms import Term
@@ -79,6 +80,11 @@ def data_source(source: wire.DataSource) -> DataSource:
 def sampling_of(sampling: wire.Sampling) -> Sampling:
     """How tokens are drawn."""
     return Sampling(**msgspec.structs.asdict(sampling))
+
+
+def limits_of(args: wire.BuildArgs | wire.MeasureArgs) -> MicroBatchLimits:
+    """What a micro-batch may hold."""
+    return MicroBatchLimits(rows=given(args.micro_batch), tokens=given(args.micro_tokens))
 
 
 def term_of(term: wire.Term) -> Term:

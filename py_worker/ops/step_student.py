@@ -41,7 +41,6 @@ def _gradient(
     session: Session, args: StepStudentArgs, context: OperationContext, scored: ScoredBatch
 ) -> dict[str, Tensor]:
     teacher, (student, optimizer) = session.roles.get("teacher"), session.trained("student")
-    whole = args.micro_batch == 0 or args.micro_batch >= len(scored.batch)
     hidden = scored.student_hidden
     critics = {name: session.critic(name).for_student for term in args.terms if (name := given(term.critic))}
     with argument_errors(), _dropout(session, args, scored):
@@ -51,8 +50,7 @@ def _gradient(
             [term_of(term) for term in args.terms],
             teacher=None if teacher is None else teacher.policy,
             critics=critics,
-            micro_batch=args.micro_batch,
-            reuse_graph=whole and hidden is not None and hidden.requires_grad,
+            reuse_graph=hidden is not None and hidden.requires_grad,
             chunk_size=session.configured().position_chunk,
             diagnostics=args.diagnostics,
             loss_scale=None if optimizer.loss_scale is None else optimizer.loss_scale.value,

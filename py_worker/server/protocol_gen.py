@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 PROTOCOL_VERSION: Final = 1
-PROTOCOL_HASH: Final = "224622769593b2397fd4a3694a21872817dd6bc97c2299a05f7c28b3eb736055"
+PROTOCOL_HASH: Final = "1ec707705d09ae20b99ff99882ccfc0758cdd8cad5b12897c29587ae0907aa8e"
 
 MAX_BODY_BYTES: Final = 8388608
 """Largest MessagePack body of one message, in bytes."""
@@ -553,12 +553,16 @@ class GenerateResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     """Version of the weights that drew them."""
 
 class BuildArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """Collates rows of several parts into one batch."""
+    """Collates rows of several parts into one batch, and lays it out in micro-batches: rows of like length, of one part next to each other. One micro-batch keeps the order of the rows."""
 
     out: Handle
     """Batch; in the scope step."""
     parts: Annotated[list[BatchPart], Meta(max_length=65536)]
     """Rows, in order; a part has several entries when its rows are of several rollouts."""
+    micro_batch: Annotated[int, Meta(ge=1, le=65536)] | UnsetType = UNSET
+    """Most rows of a micro-batch; absent: no limit."""
+    micro_tokens: Annotated[int, Meta(ge=1, le=9007199254740991)] | UnsetType = UNSET
+    """Most tokens of a micro-batch, padding included (rows times longest row); a longer row has one to itself. Absent: no limit."""
 
 class BuildResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Result of build."""
@@ -568,7 +572,9 @@ class BuildResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True)
     tokens: Annotated[int, Meta(ge=0)]
     """Tokens of prompts and responses."""
     padded_tokens: Annotated[int, Meta(ge=0)]
-    """Rows times longest row."""
+    """Rows times longest row, summed over the micro-batches."""
+    micro_batches: Annotated[int, Meta(ge=1)]
+    """How many."""
     response_tokens: Annotated[dict[str, Annotated[int, Meta(ge=0)]], Meta(max_length=16)]
     """Per part."""
 
@@ -580,9 +586,7 @@ class ScoreArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     teacher: bool
     """Run the teacher."""
     student: Literal["none", "values", "graph"]
-    """values: without graph, for critics; graph: kept for step_student, so that one pass serves both (only when the batch is one micro-batch)."""
-    micro_batch: Annotated[int, Meta(ge=0, le=65536)]
-    """Rows at a time; 0 is all."""
+    """values: without graph, for critics; graph: kept for step_student, so that one pass serves both, when the batch is one micro-batch; otherwise as values."""
 
 class ScoreResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Result of score."""
@@ -591,6 +595,8 @@ class ScoreResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True)
     """Time of the teacher's pass."""
     student_ms: Annotated[float, Meta(ge=0)]
     """Time of the student's pass."""
+    student_graph: bool
+    """Whether the student's graph was kept for step_student."""
 
 class StepCriticArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """One ascent step of each named critic on its part of a scored batch."""
@@ -626,8 +632,6 @@ class StepStudentArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
     """Learning rate."""
     clip_norm: Annotated[float, Meta(ge=0, le=1000000)]
     """Largest gradient norm; 0 is off."""
-    micro_batch: Annotated[int, Meta(ge=0, le=65536)]
-    """Rows at a time; 0 is all. Changes nothing but rounding."""
     diagnostics: bool
     """Record divergences, gaps, entropy and lengths in the same pass."""
     dropout_seed: Annotated[int, Meta(ge=0, le=9007199254740991)] | UnsetType = UNSET
@@ -696,8 +700,10 @@ class MeasureArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True)
     """Rows."""
     metrics: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=16)]
     """Objectives by name: cross_entropy, forward_kl, reverse_kl, tvd."""
-    micro_batch: Annotated[int, Meta(ge=0, le=65536)]
-    """Rows at a time; 0 is all."""
+    micro_batch: Annotated[int, Meta(ge=1, le=65536)] | UnsetType = UNSET
+    """Most rows at a time; absent: no limit."""
+    micro_tokens: Annotated[int, Meta(ge=1, le=9007199254740991)] | UnsetType = UNSET
+    """Most tokens at a time, padding included (rows times longest row); a longer row goes alone. Absent: no limit."""
 
 class MeasureResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Result of measure."""

@@ -29,7 +29,6 @@ def step_requests(worker: AnyWorker, step: int) -> list[int]:
         "terms": [TERM],
         "lr": 0.1,
         "clip_norm": 0,
-        "micro_batch": 0,
         "diagnostics": False,
     }
     return [
@@ -51,7 +50,6 @@ def loss(worker: AnyWorker) -> Any:
         "dataset": "train",
         "rows": [0, 1],
         "metrics": ["cross_entropy"],
-        "micro_batch": 0,
     }
     return worker.result("measure", args)["values"]["cross_entropy"]
 

@@ -1,5 +1,6 @@
 """Tiny models and batches for tests: a 13-token tokenizer and Llamas of a few thousand weights."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import torch
@@ -61,6 +62,14 @@ def tiny_rows(seed: int = 0, count: int = 5) -> tuple[list[list[int]], list[int]
         rows.append(prompt + response + ([EOS] if index % 2 == 0 else []))
         prompts.append(len(prompt))
     return rows, prompts
+
+
+def cut(batch: TokenBatch, micro_batch: int) -> TokenBatch:
+    """The batch in micro-batches of `micro_batch` neighbouring rows; 0 is all of them together."""
+    if not 0 < micro_batch < len(batch):
+        return batch
+    whole, rest = divmod(len(batch), micro_batch)
+    return dataclasses.replace(batch, micro_rows=(micro_batch,) * whole + (rest,) * (rest > 0))
 
 
 def tiny_batch(seed: int = 0, parts: Sequence[str] = ("off", "off", "on", "on", "off")) -> TokenBatch:

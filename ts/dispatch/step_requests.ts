@@ -64,7 +64,7 @@ function criticRequests(plan: StepPlan): readonly OperationRequest[] {
  */
 export function stepRequests(plan: StepPlan): readonly OperationRequest[] {
   const requests: OperationRequest[] = [...rolloutRequests(plan)];
-  requests.push({ op: 'build', args: { out: plan.batch, parts: plan.parts.map(wirePart) } });
+  requests.push({ op: 'build', args: { out: plan.batch, parts: plan.parts.map(wirePart), ...plan.limits } });
   if (plan.score !== null) requests.push({ op: 'score', args: { batch: plan.batch, ...plan.score } });
   requests.push(...criticRequests(plan));
   if (plan.student !== null) {

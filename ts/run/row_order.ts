@@ -6,6 +6,7 @@ import type { WorkerClient } from '../dispatch/client.js';
 import { measureRows } from '../dispatch/evaluation.js';
 import type { RunEvent } from '../metrics/events.js';
 import type { SizedStagePlan } from '../plan/types.js';
+import { measureLimitsOf } from '../schedule/micro_batches.js';
 import { orderBy } from '../schedule/order.js';
 import { firstRows } from './dataset_evaluation.js';
 import type { StageFolder } from './run_folder.js';
@@ -133,7 +134,7 @@ function measure(
       dataset,
       rows: firstRows(total),
       metrics,
-      micro_batch: training.micro_batch || training.batch_size,
+      ...measureLimitsOf(training),
     },
     {
       onRows: (done) => emit({ kind: 'phase', stage: name, phase: 'ordering', detail, done, total }),

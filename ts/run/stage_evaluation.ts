@@ -5,6 +5,7 @@ import type { PhaseChanged } from '../metrics/events.js';
 import type { EvaluationRow, SampleRow } from '../metrics/rows.js';
 import type { SizedStagePlan } from '../plan/types.js';
 import { needsMark } from '../schedule/adaptive.js';
+import { measureLimitsOf } from '../schedule/micro_batches.js';
 import {
   type Decoding,
   decodingsOf,
@@ -127,7 +128,7 @@ async function measuredRows(
       dataset,
       rows: firstRows(rows),
       metrics: stage.evaluation.measure,
-      micro_batch: stage.training.micro_batch || stage.training.batch_size,
+      ...measureLimitsOf(stage.training),
     },
     watch,
   );

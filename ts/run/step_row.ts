@@ -18,12 +18,12 @@ const runSeconds = (replies: readonly AnyReply[]) => sum(replies, (reply) => rep
  * Where the step's wall clock went. What is neither the worker's computation nor its waiting counts as wire: codec,
  * transport and its threads. Waiting from before the step began (an evaluation, a checkpoint) is not the step's.
  */
-function secondsOf(plan: StepPlan, replies: readonly AnyReply[], total: number): StepSeconds {
+function secondsOf(replies: readonly AnyReply[], total: number): StepSeconds {
   const score = repliesOf(replies, 'score');
   const teacher = sum(score, (reply) => reply.result.teacher_ms) / 1000;
   const studentPass = Math.max(0, runSeconds(score) - teacher);
   // A pass with graph is the first half of the student's own step, done early.
-  const reused = plan.score?.student === 'graph';
+  const reused = score.some((reply) => reply.result.student_graph);
   const notRunning = Math.max(0, total - runSeconds(replies));
   const idle = Math.min(sum(replies, (reply) => reply.idleMs) / 1000, notRunning);
   return {
@@ -103,7 +103,7 @@ export function stepRow(
       generated,
     },
     ...(drawn === generated ? {} : { drawn_tokens: drawn }),
-    seconds: secondsOf(plan, replies, seconds),
+    seconds: secondsOf(replies, seconds),
     policy_version: student?.result.policy_version ?? policyVersion,
     wire_bytes: sum(replies, (reply) => reply.bytesSent + reply.bytesReceived),
   };

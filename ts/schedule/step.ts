@@ -2,6 +2,7 @@ import { streamSeed } from '../common/random.js';
 import { OBJECTIVES } from '../config/objectives.js';
 import type { SizedStagePlan, TermPlan } from '../plan/types.js';
 import { inCriticWarmup, isDone } from './clock.js';
+import { limitsOf } from './micro_batches.js';
 import { changingAt, read } from './read.js';
 import { partsAt, releasedAt, rolloutsAt } from './rollouts.js';
 import { originsOf } from './sources.js';
@@ -24,18 +25,16 @@ function studentLr(plan: SizedStagePlan, state: StageState): number {
 const hasDropout = ({ training }: SizedStagePlan) => (training.lora?.dropout ?? 0) > 0;
 
 function planScore(plan: SizedStagePlan, warmup: boolean): ScorePlan | null {
-  const { batch_size, micro_batch } = plan.training;
   const needed =
     plan.critics.length > 0 || plan.terms.some(({ objective }) => OBJECTIVES[objective]?.teacher);
   const teacher = plan.teacher !== null && needed;
   const ahead =
     plan.critics.some(({ trained }) => trained) || plan.terms.some(({ gradient }) => gradient !== 'token');
   if (!teacher && !ahead) return null;
-  // The graph of one pass can serve critics and student only when the batch is one micro-batch, and when the student's
-  // step has no dropout, which scoring never has.
-  const whole = micro_batch === 0 || micro_batch >= batch_size;
-  const shared = whole && !warmup && !hasDropout(plan) ? 'graph' : 'values';
-  return { teacher, student: ahead ? shared : 'none', micro_batch };
+  // The graph of one pass can serve critics and student when the student's step has no dropout, which scoring never
+  // has. The worker keeps it only of a batch that is one micro-batch: under a token budget it alone knows how many.
+  const shared = warmup || hasDropout(plan) ? 'values' : 'graph';
+  return { teacher, student: ahead ? shared : 'none' };
 }
 
 function planCritics(plan: SizedStagePlan, state: StageState): CriticStepPlan | null {
@@ -58,11 +57,9 @@ function weigh({ scale, ...term }: TermPlan, plan: SizedStagePlan, state: StageS
 }
 
 function planStudent(plan: SizedStagePlan, state: StageState): StudentStepPlan {
-  const { clip_norm, micro_batch } = plan.training;
   return {
     lr: studentLr(plan, state),
-    clip_norm,
-    micro_batch,
+    clip_norm: plan.training.clip_norm,
     ...(hasDropout(plan) ? { dropout_seed: streamSeed(plan.adapterSeeds.dropout, state.step) } : {}),
     terms: plan.terms.map((term) => weigh(term, plan, state)),
   };
@@ -90,6 +87,7 @@ export function planStep(plan: SizedStagePlan, state: StageState): StepPlan {
     batch: `step:${step}/batch`,
     rollouts: rolloutsAt(plan, state),
     parts,
+    limits: limitsOf(plan.training),
     origins: originsOf(plan, parts),
     schedules: changingAt(plan, state),
     score: planScore(plan, warmup),

@@ -1,4 +1,5 @@
 import type { Sampling, TermConfig } from '../config/schema.js';
+import type { MicroBatchLimits } from './micro_batches.js';
 
 /** Where an adaptive schedule stands; there is none before an evaluation has set the mark. */
 export interface AdaptiveState {
@@ -77,10 +78,11 @@ export interface RowOrigins extends Readonly<Record<RowOrigin, number>> {
 /** What the policies must be run for before the critics and the student step. */
 export interface ScorePlan {
   readonly teacher: boolean;
-  /** values: for critics and returns; graph: kept for the student's step, so that one pass serves both. */
+  /**
+   * values: for critics and returns; graph: kept for the student's step, so that one pass serves both, where the batch
+   * is one micro-batch.
+   */
   readonly student: 'none' | 'values' | 'graph';
-  /** Rows at a time; 0 is all. */
-  readonly micro_batch: number;
 }
 
 export interface CriticStepPlan {
@@ -106,7 +108,6 @@ export interface WeightedTerm {
 export interface StudentStepPlan {
   readonly lr: number;
   readonly clip_norm: number;
-  readonly micro_batch: number;
   /** Of the dropout on adapters' inputs; absent where they have none. */
   readonly dropout_seed?: number;
   readonly terms: readonly WeightedTerm[];
@@ -121,6 +122,8 @@ export interface StepPlan {
   readonly batch: string;
   readonly rollouts: readonly RolloutPlan[];
   readonly parts: readonly BatchPartPlan[];
+  /** Of the batch's micro-batches. */
+  readonly limits: MicroBatchLimits;
   /** Null for a method that generates nothing. */
   readonly origins: RowOrigins | null;
   /** Where the schedules that change stand, by name. */

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 export const PROTOCOL_VERSION = 1;
-export const PROTOCOL_HASH = '224622769593b2397fd4a3694a21872817dd6bc97c2299a05f7c28b3eb736055';
+export const PROTOCOL_HASH = '1ec707705d09ae20b99ff99882ccfc0758cdd8cad5b12897c29587ae0907aa8e';
 
 export const LIMITS = {
   /** Largest MessagePack body of one message, in bytes. */
@@ -604,7 +604,7 @@ export const OPERATIONS = {
   policy_version: z.int().min(0),
 }),
   },
-  /** Collates rows of several parts into one batch. */
+  /** Collates rows of several parts into one batch, and lays it out in micro-batches: rows of like length, of one part next to each other. One micro-batch keeps the order of the rows. */
   build: {
     mutating: true,
     args: z.strictObject({
@@ -612,14 +612,20 @@ export const OPERATIONS = {
   out: handleSchema,
   /** Rows, in order; a part has several entries when its rows are of several rollouts. */
   parts: z.array(batchPartSchema).max(65536),
+  /** Most rows of a micro-batch; absent: no limit. */
+  micro_batch: z.int().min(1).max(65536).exactOptional(),
+  /** Most tokens of a micro-batch, padding included (rows times longest row); a longer row has one to itself. Absent: no limit. */
+  micro_tokens: z.int().min(1).max(9007199254740991).exactOptional(),
 }),
     result: z.strictObject({
   /** Sequences. */
   rows: z.int().min(0),
   /** Tokens of prompts and responses. */
   tokens: z.int().min(0),
-  /** Rows times longest row. */
+  /** Rows times longest row, summed over the micro-batches. */
   padded_tokens: z.int().min(0),
+  /** How many. */
+  micro_batches: z.int().min(1),
   /** Per part. */
   response_tokens: mapSchema(z.int().min(0), 16),
 }),
@@ -632,16 +638,16 @@ export const OPERATIONS = {
   batch: handleSchema,
   /** Run the teacher. */
   teacher: z.boolean(),
-  /** values: without graph, for critics; graph: kept for step_student, so that one pass serves both (only when the batch is one micro-batch). */
+  /** values: without graph, for critics; graph: kept for step_student, so that one pass serves both, when the batch is one micro-batch; otherwise as values. */
   student: z.enum(["none","values","graph"]),
-  /** Rows at a time; 0 is all. */
-  micro_batch: z.int().min(0).max(65536),
 }),
     result: z.strictObject({
   /** Time of the teacher's pass. */
   teacher_ms: z.number().min(0),
   /** Time of the student's pass. */
   student_ms: z.number().min(0),
+  /** Whether the student's graph was kept for step_student. */
+  student_graph: z.boolean(),
 }),
   },
   /** One ascent step of each named critic on its part of a scored batch. */
@@ -681,8 +687,6 @@ export const OPERATIONS = {
   lr: z.number().min(0).max(1000),
   /** Largest gradient norm; 0 is off. */
   clip_norm: z.number().min(0).max(1000000),
-  /** Rows at a time; 0 is all. Changes nothing but rounding. */
-  micro_batch: z.int().min(0).max(65536),
   /** Record divergences, gaps, entropy and lengths in the same pass. */
   diagnostics: z.boolean(),
   /** Dropout of adapters is on in this pass and drawn from this seed; absent: off. */
@@ -751,8 +755,10 @@ export const OPERATIONS = {
   rows: z.array(z.int().min(0).max(9007199254740991)).max(65536),
   /** Objectives by name: cross_entropy, forward_kl, reverse_kl, tvd. */
   metrics: z.array(z.string().max(64)).max(16),
-  /** Rows at a time; 0 is all. */
-  micro_batch: z.int().min(0).max(65536),
+  /** Most rows at a time; absent: no limit. */
+  micro_batch: z.int().min(1).max(65536).exactOptional(),
+  /** Most tokens at a time, padding included (rows times longest row); a longer row goes alone. Absent: no limit. */
+  micro_tokens: z.int().min(1).max(9007199254740991).exactOptional(),
 }),
     result: z.strictObject({
   /** Per metric, one mean a row. */

@@ -1,8 +1,8 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from py_worker.data.batch import TokenBatch, collate
 from py_worker.data.errors import DataError
@@ -49,22 +49,35 @@ def test_empty_response_has_no_position() -> None:
     assert positions.row.tolist() == [1]
 
 
-def test_select_keeps_order_and_trims() -> None:
-    part = ragged().select([3, 1])
-    assert part.tokens.tolist() == [[3, EOS], [5, 9]]
-    assert part.sample_ids == (13, 11)
-    assert part.parts == ("on", "off")
-    assert part.prompt_lengths == (1, 1)
-
-
-@given(st.integers(min_value=1, max_value=6))
-def test_split_covers_every_row_once_and_keeps_targets(micro_batch: int) -> None:
-    batch = ragged()
-    parts = batch.split(micro_batch)
+@pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (2, 2), (1, 3), (3, 1)])
+def test_micro_batches_cover_every_row_once_and_keep_targets(sizes: tuple[int, ...]) -> None:
+    batch = dataclasses.replace(ragged(), micro_rows=sizes)
+    parts = batch.micro_batches()
+    assert [len(part) for part in parts] == list(sizes)
     assert [row for part in parts for row in part.sample_ids] == list(batch.sample_ids)
+    assert [name for part in parts for name in part.parts] == list(batch.parts)
     assert all(part.tokens.shape[1] == max(part.lengths) for part in parts)
     targets = torch.cat([part.positions().target for part in parts])
     assert torch.equal(targets, batch.positions().target)
+    assert batch.padded_tokens == sum(part.tokens.numel() for part in parts)
+    assert batch.padding == pytest.approx(1 - sum(map(len, ROWS)) / batch.padded_tokens)
+
+
+def test_a_batch_is_one_micro_batch_unless_it_says_otherwise() -> None:
+    batch = ragged()
+    assert batch.micro_batches() == [batch]
+    assert batch.padded_tokens == batch.tokens.numel()
+
+
+def test_halving_cuts_each_micro_batch_in_two() -> None:
+    batch = collate([[1, 2]] * 7, [1] * 7, ["on"] * 7, range(7), 0, "cpu", micro_rows=[5, 1, 1])
+    sizes = []
+    halved: TokenBatch | None = batch
+    while halved is not None:
+        sizes.append(halved.micro_rows)
+        halved = halved.halved()
+    assert sizes == [(5, 1, 1), (3, 2, 1, 1), (2, 1, 1, 1, 1, 1), (1,) * 7]
+    assert ragged().halved().micro_rows == (2, 2)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -90,8 +103,8 @@ def test_log_probabilities_follow_their_rows() -> None:
     assert log_prob.dtype == torch.float32
     assert log_prob.isnan().tolist() == [True] * 4 + [False] * 4
     assert log_prob[4:].tolist() == [-1, -2, -3, -4]
-    assert batch.select([3, 2]).positions().log_prob.tolist() == [-4, -1, -2, -3]  # type: ignore[union-attr]
-    pieces = [piece.positions().log_prob for piece in batch.split(3)]
+    cut = dataclasses.replace(batch, micro_rows=(3, 1))
+    pieces = [piece.positions().log_prob for piece in cut.micro_batches()]
     torch.testing.assert_close(torch.cat(pieces), log_prob, equal_nan=True)  # type: ignore[arg-type]
 
 
@@ -111,11 +124,7 @@ def test_log_probabilities_must_be_one_per_token() -> None:
         collate(*arguments, [])
 
 
-def test_select_and_split_refuse_what_is_outside() -> None:
-    batch = ragged()
-    with pytest.raises(DataError, match="rows \\[4\\] of a batch of 4"):
-        batch.select([0, 4])
-    with pytest.raises(DataError, match="of a batch of 4"):
-        batch.select([])
-    with pytest.raises(DataError, match="micro_batch is 0"):
-        batch.split(0)
+@pytest.mark.parametrize("sizes", [[3], [2, 3], [4, 0]])
+def test_micro_batches_must_have_all_rows(sizes: list[int]) -> None:
+    with pytest.raises(DataError, match="for 4 rows"):
+        collate(ROWS, PROMPTS, ["off"] * 4, list(range(4)), EOS, "cpu", micro_rows=sizes)

@@ -19,7 +19,7 @@ from py_worker.losses.terms import Term
 from py_worker.models.critic import build_critic
 from py_worker.models.spec import CriticSpec
 from tests.py.losses.oracle import REFERENCES, exact, pair_of
-from tests.py.tiny_models import EOS, PAD, tiny_policy
+from tests.py.tiny_models import EOS, PAD, cut, tiny_policy
 
 Row = tuple[list[int], list[int]]
 """Prompt and response."""
@@ -52,9 +52,9 @@ class Setting:
             for name, policy in (("teacher", self.teacher), ("student", self.student))
         }
 
-    def gradient(self, term: Term, batch: TokenBatch, **options: Any) -> Tensor:
+    def gradient(self, term: Term, batch: TokenBatch, *, micro_batch: int = 0, **options: Any) -> Tensor:
         """The driver's, flat."""
-        scored = score_batch(batch, teacher=self.teacher, student=self.student)
+        scored = score_batch(cut(batch, micro_batch), teacher=self.teacher, student=self.student)
         critics = self.critics
         student_backward(self.student, scored, [term], teacher=self.teacher, critics=critics, **options)
         return self.take()

@@ -18,7 +18,7 @@ from py_worker.losses.terms import Term
 from py_worker.models.critic import Critic, build_critic
 from py_worker.models.policy import Policy
 from py_worker.models.spec import CriticSpec
-from tests.py.tiny_models import PAD, tiny_batch, tiny_policy, tiny_rows
+from tests.py.tiny_models import PAD, cut, tiny_batch, tiny_policy, tiny_rows
 
 torch.set_num_threads(1)
 
@@ -78,8 +78,8 @@ def term(returns: Returns | None, objective: str = "moment", **more: object) -> 
     return Term("on", objective, **{**fields, **more})
 
 
-def run(student, teacher, critics, batch, terms, *, graph: bool = False, **options):
-    scored = score_batch(batch, teacher=teacher, student=student, student_graph=graph)
+def run(student, teacher, critics, batch, terms, *, graph: bool = False, micro_batch: int = 0, **options):
+    scored = score_batch(cut(batch, micro_batch), teacher=teacher, student=student, student_graph=graph)
     metrics = student_backward(
         student, scored, terms, teacher=teacher, critics=critics, reuse_graph=graph, **options
     )

@@ -112,9 +112,10 @@ def generate_args(step: int, out: str) -> dict[str, Any]:
     }
 
 
-def build_args(step: int, out: str, rollout: str) -> dict[str, Any]:
+def build_args(step: int, out: str, rollout: str, micro_batch: int = 0) -> dict[str, Any]:
     off = {"part": "off", "dataset": "train", "rows": rows_of_step(step)}
-    return {"out": out, "parts": [off, {"part": "on", "rollout": rollout}]}
+    limits = {"micro_batch": micro_batch} if micro_batch else {}
+    return {"out": out, "parts": [off, {"part": "on", "rollout": rollout}], **limits}
 
 
 def step_requests(
@@ -136,14 +137,13 @@ def step_requests(
         "terms": AMMD_TERMS,
         "lr": 2e-3,
         "clip_norm": 1.0,
-        "micro_batch": micro_batch,
         "diagnostics": diagnostics,
     }
     score = {"batch": batch, "teacher": True, "student": "graph" if graph else "values"}
     return [
         ("generate", generate_args(step, rollout)),
-        ("build", build_args(step, batch, rollout)),
-        ("score", {**score, "micro_batch": micro_batch}),
+        ("build", build_args(step, batch, rollout, micro_batch)),
+        ("score", score),
         *(("step_critic", {**critic_step, "turn": turn}) for turn in range(turns)),
         ("step_student", student_step),
         ("end_step", {"step": step}),

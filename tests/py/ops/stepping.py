@@ -25,11 +25,14 @@ def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
-def prepare(worker: LocalWorker, *, teacher: bool = True, student: str = "values") -> None:
+def prepare(
+    worker: LocalWorker, *, teacher: bool = True, student: str = "values", micro_batch: int = 0
+) -> None:
     part = {"part": "off", "dataset": "train", "rows": rows_of_step(0)}
     other = {"part": "on", "dataset": "train", "rows": rows_of_step(1)}
-    worker.call("build", out=BATCH, parts=[part, other])
-    worker.call("score", batch=BATCH, teacher=teacher, student=student, micro_batch=0)
+    limits = {"micro_batch": micro_batch} if micro_batch else {}
+    worker.call("build", out=BATCH, parts=[part, other], **limits)
+    worker.call("score", batch=BATCH, teacher=teacher, student=student)
 
 
 def student_step(**changes: Any) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """Rollouts, batches and scores."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from py_worker.data.batch import TokenBatch
 from py_worker.losses.scored import ScoredBatch
 from py_worker.server.held import Rollout
 from tests.py.ops.local_worker import LocalWorker
@@ -48,7 +50,7 @@ def test_generation_and_scoring_agree(worker: LocalWorker) -> None:
     worker.call("generate", **generate_args(0, "step:0/rollout"))
     build = build_args(0, "step:0/batch", "step:0/rollout")
     worker.call("build", out="step:0/batch", parts=build["parts"][1:])
-    worker.call("score", batch="step:0/batch", teacher=False, student="values", micro_batch=0)
+    worker.call("score", batch="step:0/batch", teacher=False, student="values")
     scored = worker.session.handles.get("step:0/batch", ScoredBatch)
     rollout = worker.session.handles.get("step:0/rollout", Rollout)
     policy = worker.session.role("student").policy
@@ -100,6 +102,44 @@ def test_build_counts_what_it_collates(worker: LocalWorker) -> None:
     assert result["padded_tokens"] == batch.tokens.numel() >= result["tokens"]
     assert batch.parts == ("off",) * 4 + ("on",) * 4
     assert batch.sample_ids == (*rows_of_step(2), *generate_args(2, "")["sample_ids"])
+
+
+@pytest.mark.parametrize("limits", [{"micro_batch": 3}, {"micro_tokens": 100}, {"micro_tokens": 1}], ids=str)
+def test_build_lays_rows_out_in_micro_batches(worker: LocalWorker, limits: dict[str, int]) -> None:
+    worker.call("generate", **generate_args(2, "step:2/rollout"))
+    build = build_args(2, "step:2/batch", "step:2/rollout")
+    result = worker.call("build", **build, **limits)
+    batch = worker.session.handles.get("step:2/batch", ScoredBatch).batch
+    micro_batches = batch.micro_batches()
+    assert result["micro_batches"] == len(micro_batches) > 1
+    assert result["padded_tokens"] == sum(micro.tokens.numel() for micro in micro_batches)
+    for micro in micro_batches:
+        assert len(micro) == 1 or len(micro) <= limits.get("micro_batch", 8)
+        assert len(micro) == 1 or micro.tokens.numel() <= limits.get("micro_tokens", 10**6)
+    for longer, shorter in itertools.pairwise(micro_batches):
+        assert min(longer.lengths) >= max(shorter.lengths)
+    worker.call("build", **{**build, "out": "step:2/whole"})
+    whole = worker.session.handles.get("step:2/whole", ScoredBatch).batch
+
+    def rows(of: TokenBatch) -> set[tuple[object, ...]]:
+        tokens = [tuple(row[:length]) for row, length in zip(of.tokens.tolist(), of.lengths, strict=True)]
+        drawn = [None if row is None else tuple(row) for row in of.log_probs or ()]
+        return set(zip(of.parts, of.sample_ids, of.prompt_lengths, tokens, drawn, strict=True))
+
+    assert len(rows(batch)) == 8 and rows(batch) == rows(whole)
+
+
+def test_a_step_reports_micro_batches_and_padding(worker: LocalWorker) -> None:
+    parts = [{"part": "off", "dataset": "train", "rows": rows_of_step(2, 8)}]
+    result = worker.call("build", out="step:2/batch", parts=parts, micro_batch=3)
+    metrics = worker.call("end_step", step=2)["metrics"]
+    assert metrics == {
+        "micro_batches": 3,
+        "padding": pytest.approx(1 - result["tokens"] / result["padded_tokens"]),
+    }
+    worker.call("build", out="step:3/batch", parts=parts)
+    whole = worker.call("end_step", step=3)["metrics"]
+    assert whole["micro_batches"] == 1 and whole["padding"] > metrics["padding"] > 0
 
 
 def test_rows_of_a_rollout_are_picked(worker: LocalWorker) -> None:
@@ -154,7 +194,7 @@ def test_log_probabilities_of_the_draw_follow_into_the_batch(worker: LocalWorker
     hot = {**generate_args(0, "step:0/rollout"), "sampling": {**SAMPLING, "temperature": 2.0}}
     worker.call("generate", **hot)
     worker.call("build", **build_args(0, "step:0/batch", "step:0/rollout"))
-    worker.call("score", batch="step:0/batch", teacher=False, student="values", micro_batch=0)
+    worker.call("score", batch="step:0/batch", teacher=False, student="values")
     scored = worker.session.handles.get("step:0/batch", ScoredBatch)
     positions = scored.batch.positions()
     on = positions.row >= 4
@@ -208,24 +248,28 @@ def test_score_keeps_what_was_asked_for(worker: LocalWorker) -> None:
     def held() -> ScoredBatch:
         return worker.session.handles.get("step:0/batch", ScoredBatch)
 
-    result = worker.call("score", batch="step:0/batch", teacher=True, student="none", micro_batch=0)
+    result = worker.call("score", batch="step:0/batch", teacher=True, student="none")
     assert result["teacher_ms"] > 0
     teacher = held().teacher_hidden
     assert teacher is not None
     assert not teacher.requires_grad
     assert held().student_hidden is None
-    worker.call("score", batch="step:0/batch", teacher=False, student="graph", micro_batch=0)
+    result = worker.call("score", batch="step:0/batch", teacher=False, student="graph")
     assert held().teacher_hidden is teacher
-    assert held().student_hidden.requires_grad
-    worker.call("score", batch="step:0/batch", teacher=False, student="values", micro_batch=2)
-    assert not held().student_hidden.requires_grad
+    assert held().student_hidden.requires_grad and result["student_graph"]
+    result = worker.call("score", batch="step:0/batch", teacher=True, student="none")
+    assert held().student_hidden.requires_grad and not result["student_graph"], "of an earlier pass"
+    result = worker.call("score", batch="step:0/batch", teacher=False, student="values")
+    assert not held().student_hidden.requires_grad and not result["student_graph"]
 
 
-def test_a_graph_needs_one_micro_batch(worker: LocalWorker) -> None:
-    worker.call("build", out="step:0/batch", parts=[{"part": "off", "dataset": "train", "rows": [0, 1, 2]}])
-    error = worker.error("score", batch="step:0/batch", teacher=True, student="graph", micro_batch=2)
-    assert error["code"] == "invalid_argument"
-    assert worker.session.handles.get("step:0/batch", ScoredBatch).teacher_hidden is None, "all or nothing"
+@pytest.mark.parametrize(("micro_batch", "kept"), [(3, True), (2, False)])
+def test_a_graph_is_kept_of_one_micro_batch(worker: LocalWorker, micro_batch: int, kept: bool) -> None:
+    parts = [{"part": "off", "dataset": "train", "rows": [0, 1, 2]}]
+    worker.call("build", out="step:0/batch", parts=parts, micro_batch=micro_batch)
+    result = worker.call("score", batch="step:0/batch", teacher=True, student="graph")
+    scored = worker.session.handles.get("step:0/batch", ScoredBatch)
+    assert scored.student_hidden.requires_grad == kept == result["student_graph"]
 
 
 def test_scoring_needs_the_role(empty: LocalWorker) -> None:
@@ -233,7 +277,7 @@ def test_scoring_needs_the_role(empty: LocalWorker) -> None:
     load_student(empty)
     empty.call("register_data", dataset="train", source=data_source())
     empty.call("build", out="step:0/batch", parts=[{"part": "off", "dataset": "train", "rows": [0]}])
-    error = empty.error("score", batch="step:0/batch", teacher=True, student="none", micro_batch=0)
+    error = empty.error("score", batch="step:0/batch", teacher=True, student="none")
     assert error["code"] == "not_loaded"
 
 
@@ -243,7 +287,7 @@ def test_budgets_are_held_before_anything_is_computed(worker: LocalWorker) -> No
     worker.call(
         "configure", **{**worker.settings, "step_budget_bytes": used + 100, "buffer_budget_bytes": 50}
     )
-    error = worker.error("score", batch="step:0/batch", teacher=True, student="none", micro_batch=0)
+    error = worker.error("score", batch="step:0/batch", teacher=True, student="none")
     assert error["code"] == "over_budget"
     assert str(used + 100) in error["message"]
     assert worker.error("generate", **generate_args(0, "buffer/kept"))["code"] == "over_budget"
@@ -253,7 +297,7 @@ def test_budgets_are_held_before_anything_is_computed(worker: LocalWorker) -> No
 def test_the_size_of_a_scored_batch_is_that_of_its_tensors(worker: LocalWorker) -> None:
     worker.call("generate", **generate_args(0, "step:0/rollout"))
     worker.call("build", **build_args(0, "step:0/batch", "step:0/rollout"))
-    worker.call("score", batch="step:0/batch", teacher=True, student="values", micro_batch=0)
+    worker.call("score", batch="step:0/batch", teacher=True, student="values")
     scored = worker.session.handles.get("step:0/batch", ScoredBatch)
     positions = scored.batch.positions()
     tensors = [scored.batch.tokens, positions.row, positions.time, positions.step, positions.target]

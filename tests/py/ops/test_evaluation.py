@@ -111,7 +111,6 @@ def measure_args(**changes: Any) -> dict[str, Any]:
         "dataset": "train",
         "rows": [5, 0, 9, 5],
         "metrics": ["cross_entropy", "forward_kl", "reverse_kl", "tvd"],
-        "micro_batch": 0,
         **changes,
     }
 

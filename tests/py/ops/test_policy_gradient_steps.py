@@ -54,7 +54,7 @@ def test_returns_change_the_step_and_not_the_loss(worker: LocalWorker) -> None:
         with torch.no_grad():
             for name, parameter in worker.session.role("student").policy.module.named_parameters():
                 parameter.copy_(start[name])
-        worker.call("score", batch=BATCH, teacher=False, student="values", micro_batch=0)
+        worker.call("score", batch=BATCH, teacher=False, student="values")
     assert losses[0] == losses[1] == losses[2]
     assert not same(ends[0], ends[1]) and not same(ends[0], ends[2])
 
@@ -88,8 +88,8 @@ def test_returns_need_the_student_s_states(worker: LocalWorker) -> None:
     assert error["code"] == "invalid_argument"
     assert "'on': returns need the student's hidden states" in error["message"]
     assert same(before, weights(worker))
-    worker.call("score", batch=BATCH, teacher=False, student="values", micro_batch=3)
-    worker.call("step_student", **student_step(terms=[returns_term()], micro_batch=3))
+    worker.call("score", batch=BATCH, teacher=False, student="values")
+    worker.call("step_student", **student_step(terms=[returns_term()]))
 
 
 def test_rows_that_nothing_drew_have_no_importance(worker: LocalWorker) -> None:

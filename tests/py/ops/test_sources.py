@@ -34,7 +34,7 @@ def test_the_ends_of_a_mixture(worker: LocalWorker) -> None:
 def test_log_probabilities_of_a_mixture_are_what_scoring_finds(worker: LocalWorker) -> None:
     worker.call("generate", **generate_args(0, "step:0/rollout"), mixture=0.3)
     worker.call("build", out="step:0/batch", parts=[{"part": "on", "rollout": "step:0/rollout"}])
-    worker.call("score", batch="step:0/batch", teacher=True, student="values", micro_batch=0)
+    worker.call("score", batch="step:0/batch", teacher=True, student="values")
     scored = worker.session.handles.get("step:0/batch", ScoredBatch)
     student, teacher = (
         worker.session.role(name).policy.logits(hidden).double().softmax(-1)

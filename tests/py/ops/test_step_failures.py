@@ -74,7 +74,7 @@ def test_a_failure_in_the_middle_of_backward_leaves_no_trace(
     untouched = LocalWorker(str(cache_dir))
     load_everything(untouched)
     prepare(untouched, student="values")
-    untouched.call("step_student", **student_step(micro_batch=2))
+    untouched.call("step_student", **student_step())
 
     prepare(worker, student=student)
     optimizer = worker.session.trained("student")[1]
@@ -87,7 +87,7 @@ def test_a_failure_in_the_middle_of_backward_leaves_no_trace(
     hook.remove()
     assert (error["code"], error["applied"]) == ("out_of_memory", False)
     assert all(p.grad is None for p in optimizer.parameters.values())
-    worker.call("step_student", **student_step(micro_batch=2))
+    worker.call("step_student", **student_step())
     assert same(weights(untouched), weights(worker))
     untouched.close()
 
@@ -122,7 +122,7 @@ def test_critics_need_both_policies_scored(worker: LocalWorker) -> None:
 def test_an_operation_is_cancelled_between_micro_batches(
     worker: LocalWorker, monkeypatch: pytest.MonkeyPatch, op: str
 ) -> None:
-    prepare(worker)
+    prepare(worker, micro_batch=2)
     before, critic = weights(worker), critic_weights(worker, "off")
     name = {"step_student": "student_backward", "step_critic": "critic_backward", "score": "score_batch"}[op]
     module = importlib.import_module(f"py_worker.ops.{op}")
@@ -134,9 +134,9 @@ def test_an_operation_is_cancelled_between_micro_batches(
 
     monkeypatch.setattr(module, name, cancel_on_the_way)
     args = {
-        "step_student": student_step(micro_batch=2),
+        "step_student": student_step(),
         "step_critic": critic_step(),
-        "score": {"batch": BATCH, "teacher": True, "student": "values", "micro_batch": 2},
+        "score": {"batch": BATCH, "teacher": True, "student": "values"},
     }
     error = worker.error(op, **args[op])
     assert (error["code"], error["applied"]) == ("cancelled", False)

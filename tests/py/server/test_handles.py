@@ -88,7 +88,7 @@ def test_dropping() -> None:
     [
         (protocol_gen.EndStepArgs(step=7), 7),
         (protocol_gen.BuildArgs(out="step:3/batch", parts=[]), 3),
-        (protocol_gen.ScoreArgs(batch="step:4/batch", teacher=False, student="none", micro_batch=0), 4),
+        (protocol_gen.ScoreArgs(batch="step:4/batch", teacher=False, student="none"), 4),
         (protocol_gen.BuildArgs(out="buffer/kept", parts=[]), None),
         (protocol_gen.ReportMemoryArgs(), None),
     ],

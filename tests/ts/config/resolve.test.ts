@@ -18,6 +18,7 @@ describe('a resolved configuration', () => {
       epochs: null,
       batch_size: 8,
       micro_batch: 0,
+      micro_tokens: null,
       lr: { kind: 'constant', value: 0.001, warmup: 0 },
       optimizer: { beta1: 0.9, beta2: 0.999, eps: 1e-8, optimistic: false, weight_decay: 0.01 },
       clip_norm: 1,
@@ -59,6 +60,7 @@ describe('a resolved configuration', () => {
     ['max_hours=2', true],
     ['worker.position_chunk=64', false], // rounds otherwise
     ['stages.student.training.micro_batch=4', false],
+    ['stages.student.training.micro_tokens=4096', false],
   ])('the hash names what is trained: %s leaves it %p', (change, same) => {
     expect(resolveRun(change).hash === resolveRun().hash).toBe(same);
   });

@@ -152,7 +152,7 @@ describe('the end', () => {
     const update = { step: 12, batch: 'step:12/batch', lr: 0.1, clip_norm: 1, diagnostics: false };
     const calls = [
       client.call('step_critic', { ...update, updates: [], turn: 0 }),
-      client.call('step_student', { ...update, terms: [], micro_batch: 0 }),
+      client.call('step_student', { ...update, terms: [] }),
       drop(client),
     ];
     link.succeed(1);

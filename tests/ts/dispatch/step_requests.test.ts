@@ -55,6 +55,12 @@ describe('order on the wire', () => {
     expect(argsOf(requestsAt(kd, 0), 'score')).toMatchObject({ teacher: true, student: 'none' });
   });
 
+  test('the batch is built with the limits of its micro-batches', () => {
+    expect(argsOf(requestsAt(ammd(100), 0), 'build')).not.toHaveProperty('micro_batch');
+    const limited = ammd(100, 'training.micro_batch=3', 'training.micro_tokens=512');
+    expect(argsOf(requestsAt(limited, 0), 'build')).toMatchObject({ micro_batch: 3, micro_tokens: 512 });
+  });
+
   test('adapters with dropout have its seed in the student’s step', () => {
     const [first, second] = [0, 1].map(
       (step) => argsOf(requestsAt(ammd(100, 'training.lora={}'), step), 'step_student').dropout_seed,

@@ -53,6 +53,8 @@ export class ScriptedClient implements WorkerClient {
     ),
     tokens: rows.map(() => 2),
   });
+  /** Batches of several micro-batches. */
+  readonly #cut = new Set<string>();
   readonly #hooks = new Map<string, () => void | Promise<void>>();
   readonly #seen = new Map<OperationName, number>();
   readonly #staged = new Map<string, { readonly dir: string; readonly text: string }>();
@@ -182,19 +184,26 @@ export class ScriptedClient implements WorkerClient {
         policy_version: this.version,
       };
     },
-    build: ({ parts }) => {
+    build: ({ out, parts, micro_batch = 8 }) => {
       for (const { rollout, picks = [] } of parts) {
         if (rollout !== undefined && Math.max(-1, ...picks) >= this.#sizeOf(rollout))
           throw new WireError('invalid_argument', `${rollout} has no such row`);
       }
+      if (micro_batch < 8) this.#cut.add(out);
       return {
         rows: 8,
         tokens: 80,
         padded_tokens: 96,
+        micro_batches: Math.ceil(8 / micro_batch),
         response_tokens: Object.fromEntries(parts.map(({ part }) => [part, 20])),
       };
     },
-    score: () => ({ teacher_ms: 1, student_ms: 2 }),
+    // The graph of several micro-batches is not kept.
+    score: ({ batch, student }) => ({
+      teacher_ms: 1,
+      student_ms: 2,
+      student_graph: student === 'graph' && !this.#cut.has(batch),
+    }),
     step_critic: () => ({}),
     step_student: () => {
       this.version += 1;

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { withRows } from '../../../ts/plan/stage.js';
 import type { SizedStagePlan } from '../../../ts/plan/types.js';
 import { isDone } from '../../../ts/schedule/clock.js';
+import { measureLimitsOf } from '../../../ts/schedule/micro_batches.js';
 import { advance, INITIAL_STATE, restoreState } from '../../../ts/schedule/state.js';
 import { planStep } from '../../../ts/schedule/step.js';
 import type { StageState, StepPlan } from '../../../ts/schedule/types.js';
@@ -30,7 +31,7 @@ describe('a step of AMMD', () => {
       step: 0,
       phase: 'train',
       batch: 'step:0/batch',
-      score: { teacher: true, student: 'graph', micro_batch: 0 },
+      score: { teacher: true, student: 'graph' },
       critics: {
         turns: 3,
         lr: 0.1,
@@ -40,7 +41,7 @@ describe('a step of AMMD', () => {
           { critic: 'off', part: 'off' },
         ],
       },
-      student: { lr: 0.01, clip_norm: 1, micro_batch: 0 },
+      student: { lr: 0.01, clip_norm: 1 },
       release: [],
     });
     expect(step.rollouts).toHaveLength(1);
@@ -48,10 +49,17 @@ describe('a step of AMMD', () => {
     expect(step.parts.map(({ part }) => part)).toEqual(['off', 'on']);
   });
 
-  test('one pass serves critics and student only when the batch is one micro-batch', () => {
-    const scored = (size: number) =>
-      planStep(ammd(30, `training.micro_batch=${size}`), INITIAL_STATE).score?.student;
-    expect([0, 3, 8, 9].map(scored)).toEqual(['graph', 'values', 'graph', 'graph']);
+  test('micro-batches have the limits that are set, and measured rows at most a batch', () => {
+    const limits = (...changes: readonly string[]) => {
+      const plan = ammd(30, ...changes);
+      return [planStep(plan, INITIAL_STATE).limits, measureLimitsOf(plan.training)];
+    };
+    expect(limits()).toEqual([{}, { micro_batch: 8 }]);
+    expect(limits('training.micro_batch=3')).toEqual([{ micro_batch: 3 }, { micro_batch: 3 }]);
+    expect(limits('training.micro_tokens=4096')).toEqual([
+      { micro_tokens: 4096 },
+      { micro_batch: 8, micro_tokens: 4096 },
+    ]);
   });
 
   test('weights both sides by w, which may move', () => {
@@ -126,7 +134,7 @@ describe('other methods', () => {
 
   test('distillation scores the teacher alone', () => {
     const plan = sft('method=kd', 'teacher=tiny');
-    expect(planStep(plan, INITIAL_STATE).score).toEqual({ teacher: true, student: 'none', micro_batch: 0 });
+    expect(planStep(plan, INITIAL_STATE).score).toEqual({ teacher: true, student: 'none' });
   });
 });
 
@@ -243,12 +251,11 @@ describe('a policy gradient', () => {
     const rkl =
       'method={extends: null, name: m, sources: {on: {from: student, share: 1}}, ' +
       'terms: {t: {objective: reverse_kl, part: on, GRADIENT}}}';
-    const scored = (gradient: string, micro = 0) =>
-      planStep(ammd(50, rkl.replace('GRADIENT', gradient), `training.micro_batch=${micro}`), INITIAL_STATE)
-        .score;
-    expect(scored('gradient: token')).toEqual({ teacher: true, student: 'none', micro_batch: 0 });
-    expect(scored('gradient: return')).toEqual({ teacher: true, student: 'graph', micro_batch: 0 });
-    expect(scored('gradient: reinforce', 2)).toEqual({ teacher: true, student: 'values', micro_batch: 2 });
+    const scored = (gradient: string) =>
+      planStep(ammd(50, rkl.replace('GRADIENT', gradient)), INITIAL_STATE).score;
+    expect(scored('gradient: token')).toEqual({ teacher: true, student: 'none' });
+    expect(scored('gradient: return')).toEqual({ teacher: true, student: 'graph' });
+    expect(scored('gradient: reinforce')).toEqual({ teacher: true, student: 'graph' });
   });
 });
 
@@ -260,7 +267,7 @@ test('critics that never learn take no turns, and the others do', () => {
     INITIAL_STATE,
   );
   expect(none.critics).toBeNull();
-  expect(none.score).toEqual({ teacher: true, student: 'none', micro_batch: 0 });
+  expect(none.score).toEqual({ teacher: true, student: 'none' });
 });
 
 test('a finished stage has no further step', () => {

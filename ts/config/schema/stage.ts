@@ -28,7 +28,18 @@ const training = z
       .min(0)
       .max(65_536)
       .default(0)
-      .describe('Rows at a time through the models, 0 is all; changes nothing but memory and rounding; C'),
+      .describe(
+        'Most rows of a micro-batch, those that go through the models together; 0 is no limit; changes nothing but memory and rounding; C',
+      ),
+    micro_tokens: z
+      .int()
+      .min(1)
+      .max(Number.MAX_SAFE_INTEGER)
+      .nullable()
+      .default(null)
+      .describe(
+        'Most tokens of a micro-batch, padding included (rows times its longest row; a longer row goes alone), besides `micro_batch`; null is no limit; C',
+      ),
     lr: boundedSchedule(0, 1000).describe('Learning rate; number or schedule; R: cosine to 1e-7'),
     optimizer: optimizer.describe('AdamW of the student'),
     clip_norm: z.number().min(0).max(1e6).default(1).describe('Largest gradient norm; 0 is off; R'),
