@@ -1,0 +1,134 @@
+"""A worker process and the client that drives it: the product's own path, without Node."""
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tests.bench.step_requests import Request, Session, load_requests
+from tests.bench.workload import Place, Workload
+from tests.py.server.controller import Controller, ipc_endpoint
+
+ROOT = Path(__file__).resolve().parents[2]
+WAIT_MS = 600_000
+"""Longest operation that is waited for."""
+POLL_MS = 1000
+STEPS_AHEAD = 2
+"""Optimizer steps in flight, as the controller has."""
+
+Reply = dict[str, Any]
+
+
+class WorkerError(Exception):
+    """The worker refused a request, or ended."""
+
+
+class BenchWorker:
+    """A `python -m py_worker` process. Requests are sent without waiting; use as a context manager.
+
+    Args:
+        threads: of tensor operations on the CPU.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="ammd-bench-"))
+        self._log = (self._folder / "worker.log").open("w+")
+        self._controller = Controller(ipc_endpoint(self._folder), WAIT_MS)
+        token = secrets.token_urlsafe(32)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "py_worker", "--connect", self._controller.endpoint],
+            cwd=ROOT,
+            env=thread_environment(threads) | {"AMMD_TOKEN": token, "AMMD_CONTROLLER_PID": str(os.getpid())},
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+        )
+        self._await_message()
+        self._controller.welcome()
+        if self._controller.hello["token"] != token:
+            raise WorkerError("another worker has connected")
+
+    def __enter__(self) -> "BenchWorker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._controller.bye()
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        self._controller.close()
+        self._log.close()
+        shutil.rmtree(self._folder)
+
+    def load(self, method: str, workload: Workload, place: Place, session: Session) -> dict[str, Any]:
+        """Loads all that a method needs; returns what the worker said of the student."""
+        requests = load_requests(method, workload, place, session)
+        replies = self.run(requests)
+        students = [
+            reply["result"]
+            for (op, args), reply in zip(requests, replies, strict=True)
+            if op == "load_role" and args["role"] == "student"
+        ]
+        return dict(students[0])
+
+    def run(self, requests: Iterable[Request]) -> list[Reply]:
+        """Sends all requests at once and waits for their replies, in order.
+
+        Raises:
+            WorkerError: one of them failed, or the worker ended.
+        """
+        return [self._reply(op, number) for op, number in self._send(requests)]
+
+    def steps(self, steps: Iterable[list[Request]]) -> tuple[float, list[list[Reply]]]:
+        """Seconds of several optimizer steps, each sent before the last has been answered, and their replies."""
+        replies, in_flight = [], []
+        start = time.perf_counter()
+        for requests in steps:
+            in_flight.append(self._send(requests))
+            if len(in_flight) == STEPS_AHEAD:
+                replies.append([self._reply(op, number) for op, number in in_flight.pop(0)])
+        replies += [[self._reply(op, number) for op, number in sent] for sent in in_flight]
+        return time.perf_counter() - start, replies
+
+    def ping(self) -> None:
+        """A worker that hears nothing for a minute takes its controller for dead."""
+        self._controller.ping()
+
+    def memory(self) -> dict[str, int]:
+        """What `report_memory` says, in bytes."""
+        result = self.run([("report_memory", {})])[0]["result"]
+        return {name: value for name, value in result.items() if name != "handles"}
+
+    def _send(self, requests: Iterable[Request]) -> list[tuple[str, int]]:
+        return [(op, self._controller.request(op, args)) for op, args in requests]
+
+    def _reply(self, op: str, number: int) -> Reply:
+        self._await_message()
+        reply = self._controller.reply(number)
+        if "error" in reply:
+            error = reply["error"]
+            raise WorkerError(f"{op}: {error['message']}\n{error.get('detail', '')}")
+        return reply
+
+    def _await_message(self) -> None:
+        while self._controller.silent(POLL_MS):
+            if self.process.poll() is not None:
+                self._log.seek(0)
+                raise WorkerError(f"the worker ended with {self.process.returncode}:\n{self._log.read()}")
+
+
+def thread_environment(threads: int) -> dict[str, str]:
+    """As the controller starts a worker: a short spin, so that idle threads leave the cores to others."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("AMMD_")}
+    return {**own, "OMP_NUM_THREADS": str(threads), "GOMP_SPINCOUNT": "10000", "PYTHONPATH": _python_path()}
+
+
+def _python_path() -> str:
+    return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
