@@ -17,8 +17,8 @@ import numpy as np
 PAIRS = 30
 QUICK_PAIRS = 3
 PAUSE_S = 0.02
-"""Between two measurements: the threads of a pool spin for a while after their last work (10,000 rounds, below
-a millisecond, as the product sets it) and take a core from whoever is measured next."""
+"""Between two measurements: the threads of a pool spin for a while after their last work (10,000 rounds,
+below a millisecond, as the product sets it) and take a core from whoever is measured next."""
 
 Measure = Callable[[], float]
 """Does one piece of work and returns its seconds."""
@@ -80,15 +80,39 @@ def common_options(description: str, **defaults: Any) -> argparse.ArgumentParser
     parser.add_argument("--pairs", type=int, help=f"measurements of each side; {PAIRS} by default")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_PAIRS} pairs instead of {PAIRS}")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--threads", type=int, default=cores(), help="of tensor operations on the CPU")
     parser.set_defaults(**defaults)
     return parser
 
 
+def size_options(parser: argparse.ArgumentParser, settings: Sequence[str]) -> None:
+    """Which sizes and precisions, and how many steps a measurement takes."""
+    parser.add_argument("--setting", nargs="+", default=settings, help="size:dtype, as in workload.py")
+    parser.add_argument("--batch", type=int, help="rows a step, instead of the size's")
+    parser.add_argument("--prompt", type=int, help="tokens of a prompt, likewise")
+    parser.add_argument("--new-tokens", type=int, help="tokens of a response, likewise")
+    parser.add_argument("--steps", type=int, help="of one measurement; 1 on the CPU, 4 on CUDA by default")
+
+
+def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The command line, with `steps` filled in: on CUDA one step prepares the next while the device works."""
+    args = parser.parse_args()
+    args.steps = args.steps or (4 if args.device == "cuda" else 1)
+    return args
+
+
 def pairs_of(args: argparse.Namespace) -> int:
     """How often each side is measured."""
     return int(args.pairs or (QUICK_PAIRS if args.quick else PAIRS))
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has used of the CPU so far, to 10 ms; 0 where there is no /proc."""
+    stat = Path(f"/proc/{pid}/stat")
+    if not stat.exists():
+        return 0.0
+    user, system = stat.read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def cores() -> int:
@@ -139,8 +163,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [list(header), *(list(row) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     lines.insert(1, ["-" * width for width in widths])
-    padded = (" | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
-    return "\n".join(f"| {line} |" for line in padded)
+    cells = ([cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
 
 
 def in_words(figure: Mapping[str, float], scale: float = 1.0) -> str:

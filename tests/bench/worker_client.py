@@ -58,6 +58,10 @@ class BenchWorker:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets the running operation finish and ends the process."""
         self._controller.bye()
         try:
             self.process.wait(30)
@@ -87,7 +91,7 @@ class BenchWorker:
         return [self._reply(op, number) for op, number in self._send(requests)]
 
     def steps(self, steps: Iterable[list[Request]]) -> tuple[float, list[list[Reply]]]:
-        """Seconds of several optimizer steps, each sent before the last has been answered, and their replies."""
+        """Seconds of several optimizer steps, each sent before the last is answered, and their replies."""
         replies, in_flight = [], []
         start = time.perf_counter()
         for requests in steps:
@@ -122,6 +126,14 @@ class BenchWorker:
             if self.process.poll() is not None:
                 self._log.seek(0)
                 raise WorkerError(f"the worker ended with {self.process.returncode}:\n{self._log.read()}")
+
+
+def phases(requests: Iterable[Request], replies: Iterable[Reply]) -> dict[str, float]:
+    """Seconds of each kind of operation of a step."""
+    seconds: dict[str, float] = {}
+    for (op, _), reply in zip(requests, replies, strict=True):
+        seconds[op] = seconds.get(op, 0.0) + reply["run_ms"] / 1000
+    return seconds
 
 
 def thread_environment(threads: int) -> dict[str, str]:

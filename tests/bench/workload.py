@@ -1,7 +1,7 @@
 """Models, tokenizer and prompts of one size, in a folder that both sides of a comparison load.
 
-Weights are random by seed: time and memory go by sizes. Every row has a prompt and a response of one length, so
-that a batch has no padding and a step's tokens are known.
+Weights are random by seed: time and memory go by sizes. Every row has a prompt and a response of one length,
+so that a batch has no padding and a step's tokens are known.
 """
 
 import json
@@ -46,9 +46,10 @@ class Workload:
     prompt: int
     new_tokens: int
 
-    def scaled(self, **changes: int) -> "Workload":
+    def scaled(self, **changes: int | None) -> "Workload":
         """With other numbers of this step; None leaves one as it is."""
-        return replace(self, **{name: value for name, value in changes.items() if value})
+        given: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
+        return replace(self, **given)
 
 
 WORKLOADS = {
@@ -84,11 +85,16 @@ class Place:
 
 def prepare(workload: Workload, folder: Path) -> Place:
     """Writes models, tokenizer and rows anew."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     place = Place(folder)
     tokenizer = _tokenizer(workload.vocab)
-    for seed, (path, shape) in enumerate(((place.student, workload.student), (place.teacher, workload.teacher))):
+    for seed, (path, shape) in enumerate(
+        ((place.student, workload.student), (place.teacher, workload.teacher))
+    ):
         _model(shape, workload, tokenizer, seed).save_pretrained(path)
         tokenizer.save_pretrained(path)
     with place.data.open("w") as file:
@@ -107,9 +113,7 @@ def _tokenizer(vocab: int) -> Any:
     words = [*SPECIAL, *(f"w{index}" for index in range(len(SPECIAL), vocab))]
     backend = Tokenizer(WordLevel({word: index for index, word in enumerate(words)}, unk_token=UNKNOWN))
     backend.pre_tokenizer = WhitespaceSplit()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend, eos_token=END, pad_token=PAD, unk_token=UNKNOWN
-    )
+    return PreTrainedTokenizerFast(tokenizer_object=backend, eos_token=END, pad_token=PAD, unk_token=UNKNOWN)
 
 
 def _model(shape: Shape, workload: Workload, tokenizer: Any, seed: int) -> Any:
