@@ -4,8 +4,6 @@
   the rows of queries and keys are ordered so that the two numbers that RoPE rotates together are
   neighbours. Rotation is then one complex multiplication in place (8 us against 23 us for 64 rows of 6
   heads of size 16); attention is unchanged, for queries and keys are permuted alike.
-- On a CPU the other matrices are copied transposed where that pays (see `pays_to_transpose`); elsewhere
-  they are the module's own storage.
 - Adapters are added into the matrix that they adapt.
 """
 
@@ -18,46 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from py_worker.models.lora import effective_weight
-
-_TRANSPOSE_BYTES = 2 << 30
-_TRANSPOSE_STEPS = 8
-
-
-def pays_to_transpose(module: Any, max_new_tokens: int) -> bool:
-    """Whether to copy the matrices as [in, out] for the length of one generation.
-
-    On one CPU core in float32 such a product takes 3/4 of the time for 64 rows and 64 to 192 features, and
-    half of it for 8 rows and 576 to 1536 features; the copy costs what 4 to 6 decode steps win. Above 2 GiB
-    the memory is worth more.
-    """
-    size = sum(p.numel() * p.element_size() for p in module.model.layers.parameters())
-    on_cpu = module.device.type == "cpu"
-    return on_cpu and max_new_tokens >= _TRANSPOSE_STEPS and size <= _TRANSPOSE_BYTES
+from py_worker.rollout.weights import Linear
 
 
 def rope_pairs(head_dim: int, device: torch.device) -> Tensor:
     """[D] int64: 0, D/2, 1, D/2 + 1, ...: RoPE rotates number i of a head together with number i + D/2."""
     return torch.arange(head_dim, device=device).view(2, head_dim // 2).t().reshape(-1)
-
-
-@dataclass(frozen=True)
-class Linear:
-    """y = x @ weight + bias; weight [in, out], in the dtype of the products."""
-
-    weight: Tensor
-    bias: Tensor | None
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """[B, in] to [B, out] in the weight's dtype."""
-        x = x.to(self.weight.dtype)
-        return torch.mm(x, self.weight) if self.bias is None else torch.addmm(self.bias, x, self.weight)
-
-    def add_to(self, residual: Tensor, x: Tensor) -> None:
-        """residual += y, in place; the residual may be wider than the products."""
-        if self.bias is None and residual.dtype == self.weight.dtype:
-            residual.addmm_(x, self.weight)
-        else:
-            residual += self(x)
 
 
 @dataclass(frozen=True)
@@ -108,7 +72,7 @@ class Arrangement:
         queries: `G`, query heads per key head.
         head_dim: `D`.
         dtype: of the matrix products.
-        transpose: whether matrices are copied as [in, out].
+        copy: whether matrices are copied, see `weights.pays_to_copy`.
         pairs: [D] int64, see `rope_pairs`.
     """
 
@@ -116,7 +80,7 @@ class Arrangement:
     queries: int
     head_dim: int
     dtype: torch.dtype
-    transpose: bool
+    copy: bool
     pairs: Tensor
 
     def layer(self, layer: Any) -> LayerWeights:
@@ -148,10 +112,7 @@ class Arrangement:
         return self._linear(effective_weight(layer), layer.bias)
 
     def _linear(self, weight: Tensor, bias: Tensor | None) -> Linear:
-        columns = weight.to(self.dtype).t()
-        return Linear(
-            columns.contiguous() if self.transpose else columns, None if bias is None else bias.to(self.dtype)
-        )
+        return Linear.of(weight.t(), bias, self.dtype, copy=self.copy)
 
     def _fused(self, attention: Any) -> Linear:
         """Queries, key and value of each key head in one matrix, RoPE pairs adjacent."""

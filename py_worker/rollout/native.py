@@ -1,4 +1,4 @@
-"""The engine of our own for the Llama family: right-padded prefill, then one token per row and step."""
+"""The engine of our own: right-padded prefill, then one token per row and step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from py_worker.rollout import llama
+from py_worker.rollout.decoder import Decoder
+from py_worker.rollout.families import decoder_of, refusal
 from py_worker.rollout.kv_cache import KeyValueCache, make_cache
-from py_worker.rollout.llama import LlamaDecoder
 from py_worker.rollout.mixture import Mixture
 from py_worker.rollout.randomness import uniforms
 from py_worker.rollout.rollouts import GenerationPolicy, Rollouts, Tick, TokenArray, check_request, collect
@@ -59,7 +59,7 @@ class NativeEngine:
 
     def refusal(self, policy: GenerationPolicy) -> str | None:
         """Why this engine cannot serve the policy, or None."""
-        return llama.refusal(policy.module)
+        return refusal(policy.module)
 
     def generate(
         self,
@@ -84,7 +84,7 @@ class NativeEngine:
 class _Model:
     """One policy of the mixture at work, with its own keys and values."""
 
-    def __init__(self, policy: GenerationPolicy, decoder: LlamaDecoder, cache: KeyValueCache) -> None:
+    def __init__(self, policy: GenerationPolicy, decoder: Decoder, cache: KeyValueCache) -> None:
         self._policy, self._decoder, self.cache = policy, decoder, cache
 
     def prefill(self, first: int, tokens: Tensor, lengths: Tensor) -> Tensor:
@@ -98,15 +98,12 @@ class _Model:
 
         positions = torch.arange(width, device=tokens.device).repeat(rows)
         last = torch.arange(rows, device=tokens.device) * width + lengths - 1
-        x = decoder.blocks(decoder.embed(tokens.view(-1)), decoder.rotations(positions), attention, keep=last)
-        return self._policy.logits(decoder.norm(x))
+        return self._policy.logits(decoder.hidden(tokens.view(-1), positions, attention, keep=last))
 
     def decode(self, tokens: Tensor, lengths: Tensor, width: int) -> Tensor:
         """Takes one token [B] per row after `lengths` [B] others; logits [B, V]. See `begin_step`."""
-        decoder = self._decoder
         self.cache.begin_step(lengths, width)
-        x = decoder.blocks(decoder.embed(tokens), decoder.rotations(lengths), self.cache.attend)
-        return self._policy.logits(decoder.norm(x))
+        return self._policy.logits(self._decoder.hidden(tokens, lengths, self.cache.attend))
 
 
 class _Generation:
@@ -125,7 +122,7 @@ class _Generation:
         lengths = [len(p) for p in prompts]
         capacity = max(lengths) + count - 1
         decoders = [
-            LlamaDecoder(
+            decoder_of(policy.module)(
                 policy.module, capacity=capacity, max_new_tokens=count, compute_dtype=policy.compute_dtype
             )
             for policy in mixture.policies

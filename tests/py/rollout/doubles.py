@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import LlamaConfig
+from transformers import GPT2Config, LlamaConfig
 
 from py_worker.rollout import native
 from py_worker.rollout.engine import Engine, Rollouts
@@ -65,6 +65,31 @@ def llama_config(**changes: Any) -> LlamaConfig:
         "pad_token_id": 0,
     }
     return LlamaConfig(**{**settings, **changes})
+
+
+def gpt2_config(**changes: Any) -> GPT2Config:
+    """Two layers, 4 heads; weights large enough for decided predictions."""
+    settings: dict[str, Any] = {
+        "n_embd": 32,
+        "n_layer": 2,
+        "n_head": 4,
+        "n_positions": 64,
+        "vocab_size": VOCAB,
+        "initializer_range": 0.25,
+        "eos_token_id": 2,
+        "bos_token_id": 1,
+        "pad_token_id": 0,
+    }
+    return GPT2Config(**{**settings, **changes})
+
+
+def randomize_norms_and_biases(module: Any) -> None:
+    """Fresh models have unit norms and zero biases, which would hide that they are left out."""
+    generator = torch.Generator().manual_seed(1)
+    for name, parameter in module.named_parameters():
+        if "norm" in name or ".ln_" in name or name.endswith("bias"):
+            offset = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
+            parameter.data += 0.3 * offset
 
 
 def silent() -> None:

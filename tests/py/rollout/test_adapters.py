@@ -4,6 +4,7 @@ import numpy as np
 import peft
 import pytest
 import torch
+from transformers import GPT2LMHeadModel
 
 from py_worker.models.lora import adapter_parameters, add_adapters
 from py_worker.models.spec import LoraSpec
@@ -11,14 +12,24 @@ from py_worker.rollout.engine import select_engine
 from py_worker.rollout.forward import ForwardEngine
 from py_worker.rollout.native import NativeEngine
 from tests.py.models.adapted import spread_adapters
-from tests.py.rollout.doubles import TOLERANCE, ModulePolicy, as_lists, generate, hugging_face_greedy, seeded
-from tests.py.rollout.test_llama import GREEDY, SAMPLED, randomize_norms_and_biases, variant
+from tests.py.rollout.doubles import (
+    TOLERANCE,
+    ModulePolicy,
+    as_lists,
+    generate,
+    gpt2_config,
+    hugging_face_greedy,
+    randomize_norms_and_biases,
+    seeded,
+)
+from tests.py.rollout.test_llama import GREEDY, SAMPLED, variant
 
 LORA = LoraSpec(rank=4, alpha=12.0, dropout=0.5, seed=1)
 
 
 def plain(family: str) -> ModulePolicy:
-    policy = ModulePolicy(seeded(variant(family)))
+    make = (lambda: GPT2LMHeadModel(gpt2_config())) if family == "gpt2" else variant(family)
+    policy = ModulePolicy(seeded(make))
     randomize_norms_and_biases(policy.module)
     return policy
 
@@ -42,7 +53,7 @@ def by_peft(family: str) -> ModulePolicy:
     return ModulePolicy(module.eval())
 
 
-@pytest.mark.parametrize("family", ["tied", "biases", "qwen3"])
+@pytest.mark.parametrize("family", ["tied", "biases", "qwen3", "gpt2"])
 def test_greedy_tokens_are_those_of_peft(family: str, prompts: list[np.ndarray]) -> None:
     policy = adapted(family)
     expected = hugging_face_greedy(by_peft(family), prompts, 20)

@@ -2,7 +2,13 @@
 
 import numpy as np
 import pytest
-from transformers import GPT2Config, GPT2LMHeadModel, T5Config, T5ForConditionalGeneration
+from transformers import (
+    GPT2LMHeadModel,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from py_worker.models.load import load_policy
 from py_worker.models.spec import ArchSpec, ModelSpec
@@ -11,12 +17,13 @@ from py_worker.rollout.errors import RolloutError, UnsupportedModelError
 from py_worker.rollout.forward import ForwardEngine
 from py_worker.rollout.native import NativeEngine
 from py_worker.rollout.sampling import Sampling
-from tests.py.rollout.doubles import VOCAB, ModulePolicy, generate
+from tests.py.rollout.doubles import VOCAB, ModulePolicy, generate, gpt2_config
 
 
 @pytest.fixture(scope="module")
-def gpt2() -> ModulePolicy:
-    return ModulePolicy(GPT2LMHeadModel(GPT2Config(vocab_size=VOCAB, n_embd=8, n_layer=1, n_head=2)))
+def neox() -> ModulePolicy:
+    shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    return ModulePolicy(GPTNeoXForCausalLM(GPTNeoXConfig(vocab_size=VOCAB, **shape)))
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +37,9 @@ def test_names_agree_with_the_registry() -> None:
 
 
 @pytest.mark.parametrize("name", ["auto", "native"])
-def test_a_llama_gets_the_native_engine_without_a_word(llama: ModulePolicy, name: str) -> None:
-    selection = select_engine(llama, name=name)
+def test_covered_models_get_the_native_engine_without_a_word(llama: ModulePolicy, name: str) -> None:
+    gpt2 = ModulePolicy(GPT2LMHeadModel(gpt2_config()))
+    selection = select_engine(llama, gpt2, name=name)
     assert isinstance(selection.engine, NativeEngine)
     assert selection.note is None
 
@@ -42,16 +50,16 @@ def test_forward_can_be_asked_for(llama: ModulePolicy) -> None:
     assert selection.note is None
 
 
-def test_auto_falls_back_and_says_why(gpt2: ModulePolicy) -> None:
-    selection = select_engine(gpt2)
+def test_auto_falls_back_and_says_why(neox: ModulePolicy) -> None:
+    selection = select_engine(neox)
     assert isinstance(selection.engine, ForwardEngine)
     assert selection.note is not None
-    assert "'forward'" in selection.note and "GPT2LMHeadModel" in selection.note
+    assert "'forward'" in selection.note and "GPTNeoXForCausalLM" in selection.note
 
 
-def test_an_engine_asked_for_by_name_is_not_replaced(gpt2: ModulePolicy) -> None:
-    with pytest.raises(UnsupportedModelError, match=r"'native'.*GPT2LMHeadModel.*Use 'auto'"):
-        select_engine(gpt2, name="native")
+def test_an_engine_asked_for_by_name_is_not_replaced(neox: ModulePolicy) -> None:
+    with pytest.raises(UnsupportedModelError, match=r"'native'.*GPTNeoXForCausalLM.*Use 'auto'"):
+        select_engine(neox, name="native")
 
 
 def test_a_model_that_nothing_serves(t5: ModulePolicy) -> None:

@@ -15,8 +15,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from py_worker.rollout import llama as llama_module
-from py_worker.rollout import llama_weights, native
+from py_worker.rollout import families, native, weights
 from py_worker.rollout.forward import ForwardEngine
 from py_worker.rollout.kv_cache import SdpaCache
 from py_worker.rollout.native import NativeEngine
@@ -30,6 +29,7 @@ from tests.py.rollout.doubles import (
     hugging_face_greedy,
     limited,
     llama_config,
+    randomize_norms_and_biases,
     reference_log_probs,
     seeded,
 )
@@ -105,15 +105,6 @@ VARIANTS = (
 )
 
 
-def randomize_norms_and_biases(module: Any) -> None:
-    """Fresh models have unit norms and zero biases, which would hide that they are left out."""
-    generator = torch.Generator().manual_seed(1)
-    for name, parameter in module.named_parameters():
-        if "norm" in name or name.endswith("bias"):
-            offset = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
-            parameter.data += 0.3 * offset
-
-
 @pytest.mark.parametrize("family", VARIANTS)
 def test_greedy_equals_generate_token_by_token(family: str, prompts: list[np.ndarray]) -> None:
     policy = ModulePolicy(seeded(variant(family)), eos_ids=(2, 5))
@@ -140,10 +131,10 @@ def test_other_layouts_compute_the_same(
         patch.setattr(native, "make_cache", SdpaCache)
         assert as_lists(generate(limited(slots=4), policy, long, SAMPLED).tokens) == as_lists(expected.tokens)
     with monkeypatch.context() as patch:
-        patch.setattr(llama_weights, "_TRANSPOSE_BYTES", 0)
-        assert not llama_weights.pays_to_transpose(policy.module, 1000)
+        patch.setattr(weights, "_COPY_BYTES", 0)
+        assert not weights.pays_to_copy(policy.module.parameters(), 1000)
         assert as_lists(generate(NativeEngine(), policy, long, SAMPLED).tokens) == as_lists(expected.tokens)
-    assert llama_weights.pays_to_transpose(policy.module, 1000)
+    assert weights.pays_to_copy(policy.module.parameters(), 1000)
     assert as_lists(generate(NativeEngine(), policy, long, SAMPLED).tokens) == as_lists(expected.tokens)
 
 
@@ -169,7 +160,7 @@ class Adapter(torch.nn.Linear):
 
 def test_refusals_name_the_reason() -> None:
     def reason(make: Any) -> str | None:
-        return llama_module.refusal(seeded(make))
+        return families.refusal(seeded(make))
 
     class Changed(LlamaForCausalLM):
         pass
@@ -183,11 +174,11 @@ def test_refusals_name_the_reason() -> None:
     assert "sliding" in (reason(lambda: Qwen2ForCausalLM(windows)) or "")
     adapted = seeded(lambda: LlamaForCausalLM(llama_config()))
     adapted.model.layers[1].self_attn.v_proj = Adapter(32, 16, bias=False)
-    found = llama_module.refusal(adapted) or ""
+    found = families.refusal(adapted) or ""
     assert "model.layers.1.self_attn.v_proj" in found and "Adapter" in found
     partial = seeded(lambda: LlamaForCausalLM(llama_config()))
     partial.model.rotary_emb.inv_freq = partial.model.rotary_emb.inv_freq[:2]
-    assert "part of each head" in (llama_module.refusal(partial) or "")
+    assert "part of each head" in (families.refusal(partial) or "")
 
 
 def _plain() -> dict[str, Any]:

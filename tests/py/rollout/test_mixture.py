@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaForCausalLM
+from transformers import GPT2LMHeadModel, LlamaForCausalLM
 
 from py_worker.rollout.engine import Engine, select_engine
 from py_worker.rollout.errors import RolloutError
@@ -20,6 +20,7 @@ from tests.py.rollout.doubles import (
     ModulePolicy,
     as_lists,
     generate,
+    gpt2_config,
     limited,
     llama_config,
     reference_log_probs,
@@ -39,9 +40,7 @@ def teacher() -> ModulePolicy:
 
 @pytest.fixture(scope="module")
 def gpt2() -> ModulePolicy:
-    shape = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64, "initializer_range": 0.25}
-    config = GPT2Config(vocab_size=VOCAB, eos_token_id=2, bos_token_id=1, pad_token_id=0, **shape)
-    return ModulePolicy(seeded(lambda: GPT2LMHeadModel(config), torch.float32))
+    return ModulePolicy(seeded(lambda: GPT2LMHeadModel(gpt2_config()), torch.float32))
 
 
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
@@ -83,16 +82,15 @@ def test_engines_agree_and_log_probabilities_are_the_mixtures(
         np.testing.assert_allclose(np.concatenate(rollouts.log_probs), expected, atol=TOLERANCE)
 
 
+@pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
 def test_models_of_two_families_share_an_engine(
-    gpt2: ModulePolicy, teacher: ModulePolicy, prompts: list[np.ndarray]
+    engine: Engine, gpt2: ModulePolicy, teacher: ModulePolicy, prompts: list[np.ndarray]
 ) -> None:
     """Whichever leads: the other one follows with its own cache, masks and positions."""
-    assert isinstance(select_engine(gpt2, teacher).engine, ForwardEngine)
-    assert isinstance(select_engine(teacher, gpt2).engine, ForwardEngine)
     drawn = {}
     for first, second, share in ((gpt2, teacher, 0.4), (teacher, gpt2, 0.6)):
         mixture = Mixture.blend(first, second, share)
-        rollouts = generate(ForwardEngine(rows=5), mixture, prompts, SAMPLED)
+        rollouts = generate(engine, mixture, prompts, SAMPLED)
         expected = reference_log_probs(mixture, prompts, rollouts.tokens, SAMPLED)
         np.testing.assert_allclose(np.concatenate(rollouts.log_probs), np.concatenate(expected), atol=1e-4)
         drawn[share] = as_lists(rollouts.tokens)

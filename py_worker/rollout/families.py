@@ -1,0 +1,33 @@
+"""The architectures that the native engine computes itself; a new one is a file and a line here."""
+
+from typing import Any
+
+from py_worker.rollout.decoder import Decoder
+from py_worker.rollout.errors import UnsupportedModelError
+from py_worker.rollout.gpt2 import Gpt2Decoder
+from py_worker.rollout.llama import LlamaDecoder
+
+FAMILIES: tuple[type[Decoder], ...] = (LlamaDecoder, Gpt2Decoder)
+
+_DECODERS = {architecture: family for family in FAMILIES for architecture in family.architectures()}
+
+
+def refusal(module: Any) -> str | None:
+    """Why no decoder computes this module, or None."""
+    family = _DECODERS.get(type(module))
+    if family is None:
+        covered = ", ".join(sorted(architecture.__name__ for architecture in _DECODERS))
+        return f"its architecture is {type(module).__name__}; covered: {covered}"
+    return family.refusal(module)
+
+
+def decoder_of(module: Any) -> type[Decoder]:
+    """The decoder of a module.
+
+    Raises:
+        UnsupportedModelError: there is none, or it refuses this module.
+    """
+    reason = refusal(module)
+    if reason is not None:
+        raise UnsupportedModelError(f"Generation engine 'native' does not serve this model: {reason}.")
+    return _DECODERS[type(module)]
