@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
+from py_worker.rollout import native
 from py_worker.rollout.errors import RolloutError
 from py_worker.rollout.forward import ForwardEngine
 from py_worker.rollout.native import NativeEngine
@@ -122,6 +123,21 @@ def test_finished_rows_cost_nothing(llama: ModulePolicy, prompts: list[np.ndarra
     for slots in (4, 64):
         rollouts = generate(limited(slots=slots), policy, prompts * 4, SAMPLED)
         assert rollouts.decoded_rows == rollouts.token_count - len(prompts) * 4
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("slots", [64, 128, 256])
+def test_rows_computed_per_token_of_ragged_responses(device: str, slots: int) -> None:
+    """512 responses of 1 to 128 tokens, 14.5 on average: 0.93 on a CPU, 1.02 on a GPU, which looks rarely."""
+    generator = np.random.default_rng(0)
+    prompts = [generator.integers(3, VOCAB, n).astype(np.int32) for n in generator.integers(8, 65, 512)]
+    shape = llama_config(hidden_size=16, num_hidden_layers=1, initializer_range=0.1)
+    policy = ModulePolicy(seeded(lambda: LlamaForCausalLM(shape)), eos_ids=(2, 5))
+    limits = replace(native.LIMITS.get(device, native.LIMITS_ELSEWHERE), slots=slots)
+    rollouts = generate(NativeEngine(limits), policy, prompts, Sampling(max_new_tokens=128))
+    lengths = [len(row) for row in rollouts.tokens]
+    assert min(lengths) == 1 and max(lengths) > 60
+    assert rollouts.decoded_rows <= 1.1 * rollouts.token_count
 
 
 def test_new_weights_are_seen_and_left_alone(prompts: list[np.ndarray]) -> None:
