@@ -59,6 +59,7 @@ class TokenBatch:
             them, or None where nothing drew them (a dataset's row); None for a batch without any.
         micro_rows: rows of each micro-batch, which are neighbours; None where all go through the models
             together.
+        packed: the rows of a micro-batch go through the models end to end, without padding.
     """
 
     tokens: Tensor
@@ -68,6 +69,7 @@ class TokenBatch:
     sample_ids: tuple[int, ...]
     log_probs: tuple[LogProbs | None, ...] | None = None
     micro_rows: tuple[int, ...] | None = None
+    packed: bool = False
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -84,7 +86,7 @@ class TokenBatch:
         step = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
         time = np.repeat(prompts - 1, counts) + step
         # One transfer for the three index vectors.
-        on_device = _to_device(torch.from_numpy(np.stack([row, time, step])), self.tokens.device)
+        on_device = to_device(torch.from_numpy(np.stack([row, time, step])), self.tokens.device)
         row_t, time_t, step_t = on_device.unbind(0)
         return ResponsePositions(
             row=row_t,
@@ -102,11 +104,13 @@ class TokenBatch:
             np.full(count, np.nan, dtype=np.float32) if row is None else row
             for row, count in zip(self.log_probs, counts, strict=True)
         ]
-        return _to_device(torch.from_numpy(np.concatenate(rows)), self.tokens.device)
+        return to_device(torch.from_numpy(np.concatenate(rows)), self.tokens.device)
 
     @property
     def padded_tokens(self) -> int:
-        """Tokens that go through a model: rows times the longest row of each micro-batch."""
+        """Tokens that go through a model: rows times the longest row of each micro-batch, unless packed."""
+        if self.packed:
+            return sum(self.lengths)
         return sum((stop - start) * max(self.lengths[start:stop]) for start, stop in self._ranges())
 
     @property
@@ -144,6 +148,7 @@ class TokenBatch:
             parts=self.parts[start:stop],
             sample_ids=self.sample_ids[start:stop],
             log_probs=None if self.log_probs is None else self.log_probs[start:stop],
+            packed=self.packed,
         )
 
 
@@ -156,6 +161,7 @@ def collate(
     device: torch.device | str,
     log_probs: Sequence[LogProbs | None] | None = None,
     micro_rows: Sequence[int] | None = None,
+    packed: bool = False,
 ) -> TokenBatch:
     """Pads token sequences on the right into one batch.
 
@@ -169,6 +175,7 @@ def collate(
         log_probs: of each row's response tokens under the distribution that drew them, None for a row that
             was not drawn.
         micro_rows: rows of each micro-batch, in order; one for all rows by default.
+        packed: lay the rows of a micro-batch end to end for the models.
 
     Raises:
         DataError: no rows, arguments of different lengths, an empty prompt, a prompt longer than its row,
@@ -195,13 +202,14 @@ def collate(
     for index, row in enumerate(rows):
         padded[index, : len(row)] = row
     return TokenBatch(
-        tokens=_to_device(torch.from_numpy(padded), torch.device(device)),
+        tokens=to_device(torch.from_numpy(padded), torch.device(device)),
         prompt_lengths=tuple(int(length) for length in prompt_lengths),
         lengths=lengths,
         parts=tuple(parts),
         sample_ids=tuple(int(sample) for sample in sample_ids),
         log_probs=behaviour,
         micro_rows=None if micro_rows is None or len(micro_rows) == 1 else tuple(micro_rows),
+        packed=packed,
     )
 
 
@@ -223,7 +231,7 @@ def _checked(
     return None if all(row is None for row in log_probs) else tuple(log_probs)
 
 
-def _to_device(host: Tensor, device: torch.device) -> Tensor:
+def to_device(host: Tensor, device: torch.device) -> Tensor:
     """Copies without waiting for the device: only pinned host memory allows an asynchronous copy."""
     if device.type == "cuda":  # pragma: no cover - needs a GPU
         return host.pin_memory().to(device, non_blocking=True)

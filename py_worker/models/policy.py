@@ -10,14 +10,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import masking_utils
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from py_worker.data.batch import TokenBatch
+from py_worker.data.packing import PackedRows, pack
 from py_worker.models.adapter_files import save_adapters
 from py_worker.models.errors import ModelError, UnsupportedModelError
 from py_worker.models.head import OutputHead
 from py_worker.models.lora import adapter_parameters, merged_state
+from py_worker.models.packing import check_packing, packed_inputs, sequences
 from py_worker.models.vocabulary import token_count
 
 
@@ -62,6 +63,7 @@ class Policy:
         self.tokenizer = tokenizer
         self.body: Any = module.base_model
         self.compute_dtype = compute_dtype
+        self._packs = False
         self.eos_ids = _eos_ids(module, tokenizer, name)
         pad_id = tokenizer.pad_token_id
         self.pad_id: int = self.eos_ids[0] if pad_id is None else pad_id
@@ -125,6 +127,16 @@ class Policy:
             if isinstance(layer, GradientCheckpointingLayer):
                 layer.training = True
 
+    def require_packing(self) -> None:
+        """Checks, once, that the model keeps rows apart that are laid end to end.
+
+        Raises:
+            UnsupportedModelError: it does not.
+        """
+        if not self._packs:
+            check_packing(self)
+            self._packs = True
+
     @property
     def adapters(self) -> dict[str, Tensor]:
         """Matrices of the adapters that are trained in place of the weights, by name; none is the usual."""
@@ -142,17 +154,35 @@ class Policy:
         Raises:
             ModelError: `T` is over the model's longest sequence.
         """
-        if self.max_positions is not None and tokens.shape[1] > self.max_positions:
-            raise ModelError(
-                f"{self.name}: a sequence of {tokens.shape[1]} tokens is over the model's limit of "
-                f"{self.max_positions}; lower the prompt and response limits"
-            )
-        with self._autocast(), _one_sequence_a_row():
+        self._require_length(tokens.shape[1])
+        with self._autocast(), sequences(None):
             hidden: Tensor = self.body(input_ids=tokens, use_cache=False).last_hidden_state
         return hidden
 
+    def forward_packed(self, rows: PackedRows) -> Tensor:
+        """Last hidden states `[N, H]` of rows laid end to end; `check_packing` tells whether they are right.
+
+        Raises:
+            ModelError: a row is over the model's longest sequence.
+        """
+        self._require_length(rows.longest)
+        inputs = packed_inputs(rows, self.module.config.get_text_config()._attn_implementation)
+        with self._autocast(), sequences(rows.row):
+            hidden: Tensor = self.body(**inputs, use_cache=False).last_hidden_state
+        return hidden[0]
+
+    def _require_length(self, length: int) -> None:
+        if self.max_positions is not None and length > self.max_positions:
+            raise ModelError(
+                f"{self.name}: a sequence of {length} tokens is over the model's limit of "
+                f"{self.max_positions}; lower the prompt and response limits"
+            )
+
     def response_hidden(self, batch: TokenBatch) -> Tensor:
         """Last hidden states `[N, H]` at `batch.positions()`, with a graph where gradients are enabled."""
+        if batch.packed:
+            rows = pack(batch)
+            return self.forward_packed(rows).index_select(0, rows.response)
         positions = batch.positions()
         hidden = self.forward_hidden(batch.tokens)
         index = positions.row * hidden.shape[1] + positions.time
@@ -182,21 +212,6 @@ class Policy:
                 f"{self.name}: {type(self.module).__name__} computes its logits in a way that is not "
                 f"supported (its own and ours differ by {difference:.2g} of their size)"
             )
-
-
-@contextlib.contextmanager
-def _one_sequence_a_row() -> Iterator[None]:
-    """Spares the host a wait for the device in each forward pass.
-
-    Without a mask transformers reads back from the device whether the positions restart within a row, which
-    would mean several sequences packed into one. Here they never do.
-    """
-    look = masking_utils.find_packed_sequence_indices
-    masking_utils.find_packed_sequence_indices = lambda _positions: None
-    try:
-        yield
-    finally:
-        masking_utils.find_packed_sequence_indices = look
 
 
 def _eos_ids(module: Any, tokenizer: Any, name: str) -> tuple[int, ...]:

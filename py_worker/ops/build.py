@@ -39,8 +39,10 @@ def run(session: Session, args: BuildArgs, context: OperationContext) -> BuildRe
     rows = [row for part in args.parts for row in _rows(session, part)]
     if not rows:
         raise ArgumentError("parts: no rows; a batch needs at least one")
-    lengths = [len(row.prompt) + len(row.response) for row in rows]
-    layout = lay_out(lengths, [row.part for row in rows], limits_of(args))
+    lengths, limits = [len(row.prompt) + len(row.response) for row in rows], limits_of(args)
+    for role in session.roles.values() if limits.packed else ():
+        role.policy.require_packing()
+    layout = lay_out(lengths, [row.part for row in rows], limits)
     rows = [rows[index] for micro_batch in layout for index in micro_batch]
     batch = collate(
         rows=[np.concatenate([row.prompt, row.response]) for row in rows],  # type: ignore[misc]
@@ -51,6 +53,7 @@ def run(session: Session, args: BuildArgs, context: OperationContext) -> BuildRe
         device=session.configured().device,
         log_probs=[row.log_probs for row in rows],
         micro_rows=[len(micro_batch) for micro_batch in layout],
+        packed=limits.packed,
     )
     scored = ScoredBatch(batch)
     size = scored_bytes(scored)

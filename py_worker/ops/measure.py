@@ -13,7 +13,7 @@ from py_worker.losses.objectives import Chunk, Objective, find_objective
 from py_worker.losses.scored import ScoredBatch, score_batch
 from py_worker.models.errors import ModelError
 from py_worker.models.policy import Policy
-from py_worker.ops.specs import argument_errors, limits_of
+from py_worker.ops.specs import argument_errors, given, limits_of
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError
 from py_worker.server.protocol_gen import MeasureArgs, MeasureResult
@@ -29,6 +29,9 @@ def run(session: Session, args: MeasureArgs, context: OperationContext) -> Measu
     policy = session.role(args.role).policy
     needs_teacher = any(objective.needs_teacher for objective in objectives)
     teacher = session.role("teacher").policy if needs_teacher else None
+    for measured in (policy, teacher) if given(args.packing) else ():
+        if measured is not None:
+            measured.require_packing()
     chunk_size = session.configured().position_chunk or default_chunk_size(policy.vocab_size, policy.device)
     values: dict[str, dict[int, float]] = {objective.name: {} for objective in objectives}
     counts: dict[int, int] = {}
@@ -64,8 +67,8 @@ def _batches(session: Session, args: MeasureArgs) -> Iterator[TokenBatch]:
         return
     dataset = session.rows_of(args.dataset, args.rows)
     rows = [dataset.row(row) for row in args.rows]
-    lengths = [len(row.prompt) + len(row.response) for row in rows]
-    for places in lay_out(lengths, ["all"] * len(rows), limits_of(args)):
+    lengths, limits = [len(row.prompt) + len(row.response) for row in rows], limits_of(args)
+    for places in lay_out(lengths, ["all"] * len(rows), limits):
         yield collate(
             rows=[[*rows[place].prompt, *rows[place].response] for place in places],
             prompt_lengths=[len(rows[place].prompt) for place in places],
@@ -73,6 +76,7 @@ def _batches(session: Session, args: MeasureArgs) -> Iterator[TokenBatch]:
             sample_ids=places,
             pad_id=session.role(args.role).policy.pad_id,
             device=session.configured().device,
+            packed=limits.packed,
         )
 
 

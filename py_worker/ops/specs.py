@@ -84,7 +84,9 @@ def sampling_of(sampling: wire.Sampling) -> Sampling:
 
 def limits_of(args: wire.BuildArgs | wire.MeasureArgs) -> MicroBatchLimits:
     """What a micro-batch may hold."""
-    return MicroBatchLimits(rows=given(args.micro_batch), tokens=given(args.micro_tokens))
+    return MicroBatchLimits(
+        rows=given(args.micro_batch), tokens=given(args.micro_tokens), packed=bool(given(args.packing))
+    )
 
 
 def term_of(term: wire.Term) -> Term:

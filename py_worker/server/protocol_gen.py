@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 PROTOCOL_VERSION: Final = 1
-PROTOCOL_HASH: Final = "1ec707705d09ae20b99ff99882ccfc0758cdd8cad5b12897c29587ae0907aa8e"
+PROTOCOL_HASH: Final = "d49493c96aaeec7c4ec395362bab09b9d5cc3345899476f1f2d25cde27b8e467"
 
 MAX_BODY_BYTES: Final = 8388608
 """Largest MessagePack body of one message, in bytes."""
@@ -563,6 +563,8 @@ class BuildArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Most rows of a micro-batch; absent: no limit."""
     micro_tokens: Annotated[int, Meta(ge=1, le=9007199254740991)] | UnsetType = UNSET
     """Most tokens of a micro-batch, padding included (rows times longest row); a longer row has one to itself. Absent: no limit."""
+    packing: bool | UnsetType = UNSET
+    """The rows of a micro-batch go through the models as one sequence without padding, and micro_tokens counts their own tokens; refused as unsupported for a loaded model that cannot keep them apart. Absent is false."""
 
 class BuildResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Result of build."""
@@ -572,7 +574,7 @@ class BuildResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True)
     tokens: Annotated[int, Meta(ge=0)]
     """Tokens of prompts and responses."""
     padded_tokens: Annotated[int, Meta(ge=0)]
-    """Rows times longest row, summed over the micro-batches."""
+    """Rows times longest row, summed over the micro-batches; with packing tokens."""
     micro_batches: Annotated[int, Meta(ge=1)]
     """How many."""
     response_tokens: Annotated[dict[str, Annotated[int, Meta(ge=0)]], Meta(max_length=16)]
@@ -704,6 +706,8 @@ class MeasureArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True)
     """Most rows at a time; absent: no limit."""
     micro_tokens: Annotated[int, Meta(ge=1, le=9007199254740991)] | UnsetType = UNSET
     """Most tokens at a time, padding included (rows times longest row); a longer row goes alone. Absent: no limit."""
+    packing: bool | UnsetType = UNSET
+    """As in build."""
 
 class MeasureResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Result of measure."""

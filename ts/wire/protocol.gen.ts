@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 export const PROTOCOL_VERSION = 1;
-export const PROTOCOL_HASH = '1ec707705d09ae20b99ff99882ccfc0758cdd8cad5b12897c29587ae0907aa8e';
+export const PROTOCOL_HASH = 'd49493c96aaeec7c4ec395362bab09b9d5cc3345899476f1f2d25cde27b8e467';
 
 export const LIMITS = {
   /** Largest MessagePack body of one message, in bytes. */
@@ -616,13 +616,15 @@ export const OPERATIONS = {
   micro_batch: z.int().min(1).max(65536).exactOptional(),
   /** Most tokens of a micro-batch, padding included (rows times longest row); a longer row has one to itself. Absent: no limit. */
   micro_tokens: z.int().min(1).max(9007199254740991).exactOptional(),
+  /** The rows of a micro-batch go through the models as one sequence without padding, and micro_tokens counts their own tokens; refused as unsupported for a loaded model that cannot keep them apart. Absent is false. */
+  packing: z.boolean().exactOptional(),
 }),
     result: z.strictObject({
   /** Sequences. */
   rows: z.int().min(0),
   /** Tokens of prompts and responses. */
   tokens: z.int().min(0),
-  /** Rows times longest row, summed over the micro-batches. */
+  /** Rows times longest row, summed over the micro-batches; with packing tokens. */
   padded_tokens: z.int().min(0),
   /** How many. */
   micro_batches: z.int().min(1),
@@ -759,6 +761,8 @@ export const OPERATIONS = {
   micro_batch: z.int().min(1).max(65536).exactOptional(),
   /** Most tokens at a time, padding included (rows times longest row); a longer row goes alone. Absent: no limit. */
   micro_tokens: z.int().min(1).max(9007199254740991).exactOptional(),
+  /** As in build. */
+  packing: z.boolean().exactOptional(),
 }),
     result: z.strictObject({
   /** Per metric, one mean a row. */

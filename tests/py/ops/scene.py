@@ -112,16 +112,15 @@ def generate_args(step: int, out: str) -> dict[str, Any]:
     }
 
 
-def build_args(step: int, out: str, rollout: str, micro_batch: int = 0) -> dict[str, Any]:
+def build_args(step: int, out: str, rollout: str, **limits: Any) -> dict[str, Any]:
     off = {"part": "off", "dataset": "train", "rows": rows_of_step(step)}
-    limits = {"micro_batch": micro_batch} if micro_batch else {}
     return {"out": out, "parts": [off, {"part": "on", "rollout": rollout}], **limits}
 
 
 def step_requests(
-    step: int, *, turns: int = 2, micro_batch: int = 0, graph: bool = False, diagnostics: bool = True
+    step: int, *, turns: int = 2, graph: bool = False, diagnostics: bool = True, **limits: Any
 ) -> list[tuple[str, dict[str, Any]]]:
-    """One AMMD step as the controller sends it."""
+    """One AMMD step as the controller sends it; `limits` are of its micro-batches."""
     rollout, batch = f"step:{step}/rollout", f"step:{step}/batch"
     critic_step = {
         "step": step,
@@ -142,7 +141,7 @@ def step_requests(
     score = {"batch": batch, "teacher": True, "student": "graph" if graph else "values"}
     return [
         ("generate", generate_args(step, rollout)),
-        ("build", build_args(step, batch, rollout, micro_batch)),
+        ("build", build_args(step, batch, rollout, **limits)),
         ("score", score),
         *(("step_critic", {**critic_step, "turn": turn}) for turn in range(turns)),
         ("step_student", student_step),

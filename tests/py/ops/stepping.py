@@ -25,12 +25,9 @@ def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
-def prepare(
-    worker: LocalWorker, *, teacher: bool = True, student: str = "values", micro_batch: int = 0
-) -> None:
+def prepare(worker: LocalWorker, *, teacher: bool = True, student: str = "values", **limits: Any) -> None:
     part = {"part": "off", "dataset": "train", "rows": rows_of_step(0)}
     other = {"part": "on", "dataset": "train", "rows": rows_of_step(1)}
-    limits = {"micro_batch": micro_batch} if micro_batch else {}
     worker.call("build", out=BATCH, parts=[part, other], **limits)
     worker.call("score", batch=BATCH, teacher=teacher, student=student)
 

@@ -142,6 +142,31 @@ def test_a_step_reports_micro_batches_and_padding(worker: LocalWorker) -> None:
     assert whole["micro_batches"] == 1 and whole["padding"] > metrics["padding"] > 0
 
 
+def test_packed_rows_count_their_own_tokens(worker: LocalWorker) -> None:
+    parts = [{"part": "off", "dataset": "train", "rows": rows_of_step(2, 8)}]
+    padded = worker.call("build", out="step:2/padded", parts=parts, micro_tokens=150)
+    result = worker.call("build", out="step:2/packed", parts=parts, micro_tokens=150, packing=True)
+    assert result["padded_tokens"] == result["tokens"] == padded["tokens"] < padded["padded_tokens"]
+    assert result["micro_batches"] <= padded["micro_batches"]
+    batch = worker.session.handles.get("step:2/packed", ScoredBatch).batch
+    assert all(sum(micro.lengths) <= 150 for micro in batch.micro_batches())
+    assert worker.call("end_step", step=2)["metrics"]["padding"] == 0.0
+
+
+def test_packing_is_refused_for_a_model_that_mixes_rows(
+    worker: LocalWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher = worker.session.role("teacher").policy
+    monkeypatch.setattr(teacher, "forward_packed", lambda rows: rows.tokens[0, :, None].float())
+    parts = [{"part": "off", "dataset": "train", "rows": [0, 1]}]
+    error = worker.error("build", out="step:0/batch", parts=parts, packing=True)
+    assert (error["code"], error["applied"]) == ("unsupported", False)
+    measured = {"role": "student", "dataset": "train", "rows": [0, 1], "metrics": ["tvd"], "packing": True}
+    assert worker.error("measure", **measured)["code"] == "unsupported"
+    worker.call("measure", **{**measured, "metrics": ["cross_entropy"]})
+    worker.call("build", out="step:0/batch", parts=parts)
+
+
 def test_rows_of_a_rollout_are_picked(worker: LocalWorker) -> None:
     """In the order asked for, more than once if asked for so, several handles under one part."""
     for step in (0, 1):

@@ -153,11 +153,13 @@ def test_measure_takes_chunks_of_the_device_s_size(
     assert asked == [(99, torch.device("cpu"))]
 
 
-@pytest.mark.parametrize("micro_batch", [1, 3])
-def test_measure_does_not_depend_on_micro_batches(worker: LocalWorker, micro_batch: int) -> None:
+@pytest.mark.parametrize(
+    "limits", [{"micro_batch": 1}, {"micro_batch": 3}, {"micro_tokens": 90}, {"packing": True}], ids=str
+)
+def test_measure_does_not_depend_on_micro_batches(worker: LocalWorker, limits: dict[str, Any]) -> None:
     rows = list(range(10))
     whole = worker.call("measure", **measure_args(rows=rows))
-    cut = worker.call("measure", **measure_args(rows=rows, micro_batch=micro_batch))
+    cut = worker.call("measure", **measure_args(rows=rows, **limits))
     worker.call("configure", **{**worker.settings, "position_chunk": 5})
     chunked = worker.call("measure", **measure_args(rows=rows))
     for other in (cut, chunked):

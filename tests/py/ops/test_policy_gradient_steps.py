@@ -77,7 +77,7 @@ def test_returns_do_not_wait_for_the_device(
         {**returns_term("reverse_kl", gradient="reinforce", baseline="whiten"), "name": "rl"},
         {**returns_term(importance="sequence", ratio_limit=3.0), "name": "whole"},
     ]
-    metrics = metrics_of(worker, 0, terms, graph=graph, micro_batch=0 if graph else 3)
+    metrics = metrics_of(worker, 0, terms, graph=graph, **({} if graph else {"micro_batch": 3}))
     assert {"clipped_ppo", "advantage_rl", "truncated_whole"} <= metrics.keys()
 
 

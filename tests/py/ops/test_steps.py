@@ -52,7 +52,18 @@ def test_a_run_repeats_bit_for_bit(cache_dir: Path, reference: Any) -> None:
     assert all(math.isfinite(value) for step in metrics for value in step.values())
 
 
-@pytest.mark.parametrize("options", [{"micro_batch": 3}, {"micro_batch": 1}, {"graph": True}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"micro_batch": 3},
+        {"micro_batch": 1},
+        {"micro_tokens": 100},
+        {"graph": True},
+        {"packing": True},
+        {"packing": True, "micro_tokens": 100, "graph": True},
+    ],
+    ids=str,
+)
 def test_how_a_step_is_cut_changes_rounding_only(cache_dir: Path, reference: Any, options: Any) -> None:
     metrics, final = run_of(cache_dir, **options)
     for found, expected in zip(metrics, reference[0], strict=True):
@@ -160,7 +171,7 @@ def test_nothing_on_the_training_path_waits_for_the_device(
 ) -> None:
     watch_steps(monkeypatch)
     for step in range(2):
-        run_step(worker, step, graph=graph, micro_batch=0 if graph else 3)
+        run_step(worker, step, graph=graph, **({} if graph else {"micro_batch": 3}))
 
 
 READS: dict[str, Callable[[Tensor], Any]] = {

@@ -19,6 +19,7 @@ describe('a resolved configuration', () => {
       batch_size: 8,
       micro_batch: 0,
       micro_tokens: null,
+      packing: false,
       lr: { kind: 'constant', value: 0.001, warmup: 0 },
       optimizer: { beta1: 0.9, beta2: 0.999, eps: 1e-8, optimistic: false, weight_decay: 0.01 },
       clip_norm: 1,

@@ -56,6 +56,7 @@ describe('a step of AMMD', () => {
     };
     expect(limits()).toEqual([{}, { micro_batch: 8 }]);
     expect(limits('training.micro_batch=3')).toEqual([{ micro_batch: 3 }, { micro_batch: 3 }]);
+    expect(limits('training.packing=true')).toEqual([{ packing: true }, { micro_batch: 8, packing: true }]);
     expect(limits('training.micro_tokens=4096')).toEqual([
       { micro_tokens: 4096 },
       { micro_batch: 8, micro_tokens: 4096 },

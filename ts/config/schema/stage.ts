@@ -40,6 +40,12 @@ const training = z
       .describe(
         'Most tokens of a micro-batch, padding included (rows times its longest row; a longer row goes alone), besides `micro_batch`; null is no limit; C',
       ),
+    packing: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Rows of a micro-batch go through the models end to end, as one sequence, and `micro_tokens` counts no padding; for CUDA, best with attention: flash_attention_2; C',
+      ),
     lr: boundedSchedule(0, 1000).describe('Learning rate; number or schedule; R: cosine to 1e-7'),
     optimizer: optimizer.describe('AdamW of the student'),
     clip_norm: z.number().min(0).max(1e6).default(1).describe('Largest gradient norm; 0 is off; R'),
