@@ -86,8 +86,13 @@ def common_options(description: str, **defaults: Any) -> argparse.ArgumentParser
 
 
 def size_options(parser: argparse.ArgumentParser, settings: Sequence[str]) -> None:
-    """Which sizes and precisions, and how many steps a measurement takes."""
+    """Which sizes and precisions."""
     parser.add_argument("--setting", nargs="+", default=settings, help="size:dtype, as in workload.py")
+    step_options(parser)
+
+
+def step_options(parser: argparse.ArgumentParser) -> None:
+    """Numbers of a step, and how many steps a measurement takes."""
     parser.add_argument("--batch", type=int, help="rows a step, instead of the size's")
     parser.add_argument("--prompt", type=int, help="tokens of a prompt, likewise")
     parser.add_argument("--new-tokens", type=int, help="tokens of a response, likewise")
