@@ -6,10 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from py_worker.losses.chunked import HeadSweep, constant_head
 from py_worker.losses.diagnostics import DeviceSums
 from py_worker.losses.driver import default_chunk_size
 from py_worker.losses.scored import ScoredBatch
 from py_worker.models.critic import Critic
+from py_worker.models.head import OutputHead
 from py_worker.models.policy import Policy
 from py_worker.models.spec import CriticSpec
 
@@ -19,7 +21,7 @@ SMALLEST_TV = 1e-6
 
 @dataclass(frozen=True)
 class _Densities:
-    """Next-token probabilities `[N, V]` of one chunk, without gradient."""
+    """Next-token probabilities `[n, V]`, without gradient."""
 
     teacher: Tensor
     student: Tensor
@@ -27,6 +29,26 @@ class _Densities:
     def measure(self, bound: str) -> Tensor:
         """μ of the penalty and of the value statistics."""
         return self.student if bound == "student" else 0.5 * (self.teacher + self.student)
+
+
+@dataclass(frozen=True)
+class _Ascent:
+    """What a critic's step is made of.
+
+    Attributes:
+        critic: that ascends.
+        heads: of teacher and student.
+        tokens: that the mean is over.
+        sums: of the metrics.
+        diagnostics: also sum statistics of values and policies.
+    """
+
+    critic: Critic
+    student: OutputHead
+    teacher: OutputHead
+    tokens: int
+    sums: DeviceSums
+    diagnostics: bool
 
 
 def critic_backward(
@@ -71,40 +93,98 @@ def critic_backward(
     tokens = scored.token_counts().get(part, 0)
     sums = DeviceSums()
     features = scored.teacher_hidden if critic.spec.features == "teacher" else scored.student_hidden
-    for piece in scored.pieces(chunk_size or default_chunk_size(student.vocab_size, student.device)):
+    heads = constant_head(student), constant_head(teacher)
+    size = min(chunk_size or default_chunk_size(student.vocab_size, student.device), max(tokens, 1))
+    sweep = HeadSweep(*heads, chunk_size=size)
+    ascent = _Ascent(critic, *heads, tokens, sums, diagnostics)
+    for piece in scored.pieces(size):
         if part not in ("all", piece.part):
             continue
         tick()
         where = slice(piece.start, piece.stop)
-        with torch.no_grad():
-            densities = _Densities(
-                teacher.logits(scored.teacher_hidden[where]).softmax(-1),
-                student.logits(scored.student_hidden[where].detach()).softmax(-1),
-            )
-        _chunk_backward(critic, features[where], densities, tokens, sums, diagnostics)
+        states = (
+            scored.student_hidden[where].detach().to(heads[0].weight.dtype),
+            scored.teacher_hidden[where].to(heads[1].weight.dtype),
+        )
+        if critic.spec.gradient_penalty > 0.0:
+            _penalised_chunk(ascent, sweep, features[where], states)
+        else:
+            _chunk(ascent, sweep, features[where], states)
     return _metrics(critic, sums, tokens)
 
 
-def _chunk_backward(
-    critic: Critic, features: Tensor, densities: _Densities, tokens: int, sums: DeviceSums, diagnostics: bool
+def _chunk(ascent: _Ascent, sweep: HeadSweep, features: Tensor, states: tuple[Tensor, Tensor]) -> None:
+    """The gradient in the values by formula, a tile at a time; autograd takes it through the critic alone."""
+    raw = ascent.critic.raw(features)
+    values, gradient = raw.detach(), torch.empty_like(raw)
+
+    def tile(at: slice, densities: _Densities) -> None:
+        slope = _slope(ascent, values[at], densities)
+        gradient[at] = slope.mul_(-1.0 / ascent.tokens)
+
+    _sweep(ascent, sweep, states, tile)
+    torch.autograd.backward(raw, gradient)
+
+
+def _slope(ascent: _Ascent, raw: Tensor, densities: _Densities) -> Tensor:
+    """Gradient `[n, V]` of the objective, summed over positions, in the values before the bound; adds it up.
+
+    `(π* − π_θ)·B·(1 − tanh²)`, or with a penalty `π* − π_θ − μ·f` with `f` before clipping: a clipped one
+    would have no gradient to come back by (derived).
+    """
+    critic, sums = ascent.critic, ascent.sums
+    bounded, difference = critic.bounded(raw), densities.teacher - densities.student
+    gap = difference * bounded
+    sums.add("gap", gap)
+    if ascent.diagnostics:
+        _add_statistics(critic, bounded, difference, densities.measure(critic.spec.bound), sums)
+    if critic.spec.bound == "tanh":
+        sums.add("objective", gap)
+        bound = critic.spec.bound_value
+        return difference.mul_(bound - bounded.square().div_(bound))
+    weighted = densities.measure(critic.spec.bound) * raw
+    sums.add("objective", (difference - 0.5 * weighted).mul_(raw))
+    return difference.sub_(weighted)
+
+
+def _penalised_chunk(
+    ascent: _Ascent, sweep: HeadSweep, features: Tensor, states: tuple[Tensor, Tensor]
 ) -> None:
-    spec = critic.spec
-    inputs = critic.inputs(features).requires_grad_(spec.gradient_penalty > 0.0)
+    """With a gradient penalty, whose own gradient autograd takes: everything has a graph."""
+    critic, spec, sums = ascent.critic, ascent.critic.spec, ascent.sums
+    inputs = critic.inputs(features).requires_grad_()
     raw = critic.head(inputs)
-    bounded = critic.bounded(raw)
-    difference = densities.teacher - densities.student
-    # Under a penalty ½ E_μ f² the unclipped values: a clipped one would have no gradient to come back by.
-    objective = gap = (difference * (bounded if spec.bound == "tanh" else raw)).sum()
-    if spec.bound != "tanh":
-        objective = gap - (0.5 * densities.measure(spec.bound) * raw.square()).sum()
-    sums.add("objective", objective)
-    if spec.gradient_penalty > 0.0:
-        objective = objective - _gradient_penalty(gap, inputs, spec, sums)
-    torch.autograd.backward(objective / -tokens)
-    with torch.no_grad():
-        sums.add("gap", difference * bounded)
-        if diagnostics:
-            _add_statistics(critic, bounded, difference, densities.measure(spec.bound), sums)
+    difference = torch.empty_like(raw, requires_grad=False)
+    penalty = torch.zeros_like(difference)
+
+    def tile(at: slice, densities: _Densities) -> None:
+        _slope(ascent, raw.detach()[at], densities)  # for the sums
+        difference[at] = densities.teacher - densities.student
+        if spec.bound != "tanh":
+            penalty[at] = densities.measure(spec.bound)
+
+    _sweep(ascent, sweep, states, tile)
+    # Under a penalty ½ E_μ f² the unclipped values, as in `_slope`.
+    gap = (difference * (critic.bounded(raw) if spec.bound == "tanh" else raw)).sum()
+    objective = gap - (0.5 * penalty * raw.square()).sum()
+    objective = objective - _gradient_penalty(gap, inputs, spec, sums)
+    torch.autograd.backward(objective / -ascent.tokens)
+
+
+def _sweep(
+    ascent: _Ascent,
+    sweep: HeadSweep,
+    states: tuple[Tensor, Tensor],
+    visit: Callable[[slice, _Densities], None],
+) -> None:
+    """Shows both policies' probabilities, a tile of a chunk at a time."""
+
+    def tile(at: slice, student: Tensor, teacher: Tensor | None) -> None:
+        assert teacher is not None
+        of_student, of_teacher = ascent.student.finish(student), ascent.teacher.finish(teacher)
+        visit(at, _Densities(of_teacher.softmax(-1), of_student.softmax(-1)))
+
+    sweep.chunk(states[0], states[1], tile, None)
 
 
 def _gradient_penalty(gap: Tensor, inputs: Tensor, spec: CriticSpec, sums: DeviceSums) -> Tensor:

@@ -7,11 +7,13 @@ no graph, and never a tensor `[N, V]`.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from py_worker.models.head import OutputHead
+from py_worker.models.policy import Policy
 
 TILE_LOGITS = {"cpu": 2**16, "cuda": 2**24}
 """Logits worked on at once, for each thread of a CPU. There 256 KiB in float32, of which six temporaries stay
@@ -94,6 +96,16 @@ class HeadSweep:
                 hidden.mul_(scale)
         if self._weight is not None:
             accumulate(self._weight, gradient, inputs, scale)
+
+
+def constant_head(policy: Policy) -> OutputHead:
+    """The policy's head without graph, in the dtype of its products."""
+    head = policy.head
+    weight = head.rows.detach()
+    bias = None if head.bias is None else head.bias.detach()[: head.vocab_size]
+    return replace(
+        head, weight=weight if policy.compute_dtype is None else weight.to(policy.compute_dtype), bias=bias
+    )
 
 
 def ranges(count: int, size: int) -> Iterator[slice]:

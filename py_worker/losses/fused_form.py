@@ -5,22 +5,20 @@ head's gradient is summed in float32 over the whole step, whatever the dtype of 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from py_worker.losses.analytic import TileInputs, TileLoss, cross_entropy_loss
-from py_worker.losses.chunked import HeadSweep
+from py_worker.losses.chunked import HeadSweep, constant_head
 from py_worker.losses.diagnostics import add_part_diagnostics
 from py_worker.losses.returns import surrogate_slopes
 from py_worker.losses.scored import Piece, ScoredBatch
 from py_worker.losses.student_step import StudentStep
 from py_worker.losses.terms import BoundTerm
 from py_worker.models.critic import Critic
-from py_worker.models.head import OutputHead
-from py_worker.models.policy import Policy
 
 
 @dataclass(frozen=True)
@@ -68,8 +66,8 @@ class FusedForm:
     def __init__(self, step: StudentStep, positions: int) -> None:
         self._step = step
         self._positions = min(step.chunk_size, positions)
-        self._head = _constant_head(step.student)
-        self._teacher = None if step.teacher is None else _constant_head(step.teacher)
+        self._head = constant_head(step.student)
+        self._teacher = None if step.teacher is None else constant_head(step.teacher)
         self._totals: dict[str, _Total] = {}
 
     @cached_property
@@ -177,16 +175,6 @@ class _Total:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
         parameter.grad[: len(total)] += total.to(parameter.dtype)
-
-
-def _constant_head(policy: Policy) -> OutputHead:
-    """The policy's head without graph, in the dtype of its products."""
-    head = policy.head
-    weight = head.rows.detach()
-    bias = None if head.bias is None else head.bias.detach()[: head.vocab_size]
-    return replace(
-        head, weight=weight if policy.compute_dtype is None else weight.to(policy.compute_dtype), bias=bias
-    )
 
 
 def _raw_values(critic: Critic, micro: ScoredBatch, where: slice, hidden: Tensor) -> Tensor:

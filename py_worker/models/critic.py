@@ -98,7 +98,7 @@ class BilinearHead(nn.Module):
         tokens, size = embedding.shape
         self.inner = _linear(size, hidden, 1.0, generator)
         self.outer = _linear(hidden, size, INITIAL_SCALE, generator)
-        self.coded = None
+        self.coded: nn.Sequential | None = None
         if rank > 0:
             read = _linear(hidden, rank, 1.0, generator)
             self.coded = nn.Sequential(read, _linear(rank, tokens, INITIAL_SCALE, generator, bias=False))
@@ -116,8 +116,12 @@ class BilinearHead(nn.Module):
         query = self.outer(middle)
         scaled = query * (self.scale / features.shape[-1] ** 0.5)
         values = F.linear(scaled.to(self.embedding.dtype), self.embedding).to(scaled.dtype)
-        offset: Tensor = self.bias - (scaled @ self.center)[:, None]
-        return values + offset if self.coded is None else values + offset + self.coded(middle)
+        # In place: each further tensor [N, V] costs about as much as the arithmetic on it.
+        values = values.add_(self.bias).sub_((scaled @ self.center)[:, None])
+        if self.coded is None:
+            return values
+        codes: Tensor = self.coded[1].weight
+        return values.addmm_(self.coded[0](middle), codes.t())
 
 
 def _linear(
