@@ -7,6 +7,7 @@ each token.
 """
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -120,8 +121,8 @@ class BilinearHead(nn.Module):
         values = values.add_(self.bias).sub_((scaled @ self.center)[:, None])
         if self.coded is None:
             return values
-        codes: Tensor = self.coded[1].weight
-        return values.addmm_(self.coded[0](middle), codes.t())
+        read, codes = cast(tuple[nn.Linear, nn.Linear], tuple(self.coded))
+        return values.addmm_(read(middle), codes.weight.t())
 
 
 def _linear(
