@@ -14,10 +14,12 @@ from py_worker.rollout.mixture import Mixture
 from py_worker.rollout.randomness import uniforms
 from py_worker.rollout.rollouts import GenerationPolicy, Rollouts, Tick, TokenArray, check_request, collect
 from py_worker.rollout.sampling import Context, Sampling
-from py_worker.rollout.slots import Admission, SlotScheduler
+from py_worker.rollout.slots import Admission, Moves, SlotScheduler
+from py_worker.rollout.step_runner import StepForm, make_runner
 
-# Rows of the per-slot integers.
-_TOKEN, _LENGTH, _OUTPUT = 0, 1, 2
+# Rows of the per-slot integers: the token to feed, how many precede it, where the next one goes, and 1 (0 in
+# a slot that is computed though nobody sits in it).
+_TOKEN, _LENGTH, _OUTPUT, _ALIVE = range(4)
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,14 @@ class Limits:
             it waits for the device. Until the look a row that has ended is computed on, (check_every - 1) / 2
             steps on average: over 512 ragged responses of 15 tokens on average, rows computed per token
             drawn are 0.93 with 1, 1.02 with 4 and 1.16 with 8.
+        steps: how decode steps are run, see `step_runner`; "graph" needs a GPU and is not measured yet.
     """
 
     slots: int
     cache_bytes: int
     prefill_tokens: int
     check_every: int
+    steps: StepForm = "exact"
 
 
 # 512 prompts of 12 to 35 tokens, 1 to 16 new ones, hidden size 64, one core: 64 slots take 201 ms, 128
@@ -79,7 +83,8 @@ class NativeEngine:
         device = mixture.policies[0].module.device
         limits = self._limits or LIMITS.get(device.type, LIMITS_ELSEWHERE)
         with torch.inference_mode():
-            drawn = uniforms(seed, sample_ids, sampling.max_new_tokens, device)
+            # One response more than there are: see `_Generation`.
+            drawn = uniforms(seed, [*sample_ids, 0], sampling.max_new_tokens, device)
             return _Generation(mixture, prompts, sampling, drawn, limits).run(tick)
 
 
@@ -138,13 +143,16 @@ class _Generation:
         self._scheduler = SlotScheduler(
             lengths, max_new_tokens=count, slots=slots, prefill_tokens=limits.prefill_tokens
         )
-        self._steps_unseen = 0
+        self._runner = make_runner(limits.steps, self._step, slots, capacity)
+        self._decoded_rows = self._steps_unseen = 0
         self._eos = torch.tensor(mixture.eos_ids, dtype=torch.int64, device=device)
         # Uniforms, drawn tokens and log-probabilities share one flat index: request * max_new_tokens + step.
+        # What empty slots draw goes behind the last, for ever to the same place.
         self._uniforms = drawn.view(-1)
-        self._tokens = torch.zeros(len(prompts) * count, dtype=torch.int64, device=device)
-        self._log_probs = torch.zeros(len(prompts) * count, dtype=torch.float32, device=device)
-        self._state = torch.zeros(3, slots, dtype=torch.int64, device=device)
+        self._tokens = torch.zeros(drawn.numel(), dtype=torch.int64, device=device)
+        self._log_probs = torch.zeros(drawn.numel(), dtype=torch.float32, device=device)
+        self._empty = torch.tensor([[0], [0], [len(prompts) * count], [0]], device=device)
+        self._state = self._empty.repeat(1, slots)
         self._ended = torch.zeros(slots, dtype=torch.bool, device=device)
         # Tokens so far, for the n-gram ban only.
         width = capacity + 1 if sampling.no_repeat_ngram_size > 0 else 0
@@ -160,13 +168,16 @@ class _Generation:
                 tick()
             if scheduler.active == 0:
                 break
-            self._decode()
+            width = scheduler.step()
+            self._decoded_rows += self._runner.run(scheduler.active, width)
             self._retire()
             tick()
-        shape = (len(self._prompts), self._sampling.max_new_tokens)
-        tokens = self._tokens.view(shape).cpu().numpy()
-        log_probs = self._log_probs.view(shape).cpu().numpy()
-        return collect(tokens, log_probs, self._mixture.eos_ids, scheduler.decoded_rows)
+        rows = len(self._prompts)
+        tokens, log_probs = (
+            buffer.view(-1, self._sampling.max_new_tokens)[:rows].cpu().numpy()
+            for buffer in (self._tokens, self._log_probs)
+        )
+        return collect(tokens, log_probs, self._mixture.eos_ids, self._decoded_rows)
 
     def _prefill(self, admission: Admission) -> None:
         """Computes the prompts, padded on the right, and draws their first tokens."""
@@ -182,17 +193,18 @@ class _Generation:
         self._state[_LENGTH, slots] = lengths
         requests = torch.tensor(admission.requests, device=device)
         self._state[_OUTPUT, slots] = requests * self._sampling.max_new_tokens
+        self._state[_ALIVE, slots] = 1
+        self._ended[slots] = False
         if self._history is not None:
             self._history[slots, :width] = tokens
         self._emit([model.prefill(first, tokens, lengths) for model in self._models], slots)
 
-    def _decode(self) -> None:
-        """Feeds each active row its last token and draws the next."""
-        width = self._scheduler.step()
-        slots = slice(0, self._scheduler.active)
-        token, length, _ = self._state[:, slots]
+    def _step(self, rows: int, width: int) -> None:
+        """Feeds each of the first `rows` slots its last token and draws the next."""
+        slots = slice(0, rows)
+        token, length, _, alive = self._state[:, slots]
         logits = [model.decode(token, length, width) for model in self._models]
-        self._state[_LENGTH:, slots] += 1
+        self._state[_LENGTH:_ALIVE, slots] += alive
         self._emit(logits, slots)
 
     def _emit(self, logits: Sequence[Tensor], slots: slice) -> None:
@@ -224,9 +236,12 @@ class _Generation:
         if not self._scheduler.exhausted() and True not in ended:
             return
         moves = self._scheduler.retire(ended)
+        if moves.source:
+            self._move(moves)
         self._ended[:active] = False
-        if not moves.source:
-            return
+        self._state[:, self._scheduler.active : active] = self._empty
+
+    def _move(self, moves: Moves) -> None:
         source = torch.tensor(moves.source, device=self._state.device)
         target = torch.tensor(moves.target, device=self._state.device)
         for model in self._models:

@@ -55,7 +55,6 @@ class SlotScheduler:
         # Of the active rows: largest prompt length minus birth, and the earliest birth.
         self._reach = self._oldest = 0
         self._clock = 0
-        self.decoded_rows = 0
 
     @property
     def active(self) -> int:
@@ -84,7 +83,6 @@ class SlotScheduler:
     def step(self) -> int:
         """Advances every active row by one token and returns the longest cached length after it."""
         self._clock += 1
-        self.decoded_rows += self.active
         return self._reach + self._clock
 
     def exhausted(self) -> bool:

@@ -81,7 +81,7 @@ def test_every_request_draws_exactly_its_tokens(
     simulation = Simulation([p for p, _ in requests], [r for _, r in requests], limit, slots, prefill)
     simulation.run()
     assert simulation.drawn == [min(r, limit) for _, r in requests]
-    assert simulation.scheduler.decoded_rows == sum(simulation.drawn) - len(requests)
+    assert sum(simulation.widths) == sum(simulation.drawn) - len(requests)
     for group in simulation.prefills:
         assert len(group) == 1 or len(group) * max(group) <= prefill
 
@@ -104,7 +104,7 @@ def test_slots_stay_filled_while_prompts_wait() -> None:
     simulation.run()
     busy = simulation.widths[:-40]
     assert min(busy) > 32 - 32 // 8
-    assert simulation.scheduler.decoded_rows <= sum(lengths)
+    assert sum(simulation.widths) <= sum(lengths)
 
 
 def test_prompts_of_similar_length_share_a_prefill() -> None:
