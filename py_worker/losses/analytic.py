@@ -48,6 +48,8 @@ class TileLoss(Protocol):
 
     def __call__(self, student: Tensor, teacher: Tensor | None, inputs: TileInputs, /) -> TileResult: ...
 
+    def __hash__(self) -> int: ...
+
 
 @dataclass(frozen=True)
 class DivergenceLoss:

@@ -6,7 +6,7 @@ head's gradient is summed in float32 over the whole step, whatever the dtype of 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import torch
 from torch import Tensor
@@ -61,10 +61,11 @@ class FusedForm:
     Args:
         step: the step.
         positions: of its largest micro-batch; the buffers need no room for more.
+        compiled: a term's arithmetic goes through `torch.compile`, a whole chunk as one tile.
     """
 
-    def __init__(self, step: StudentStep, positions: int) -> None:
-        self._step = step
+    def __init__(self, step: StudentStep, positions: int, *, compiled: bool = False) -> None:
+        self._step, self._compiled = step, compiled
         self._positions = min(step.chunk_size, positions)
         self._head = constant_head(step.student)
         self._teacher = None if step.teacher is None else constant_head(step.teacher)
@@ -78,7 +79,14 @@ class FusedForm:
             if parameter is not None and parameter.requires_grad:
                 self._totals[name] = _Total(parameter, head.vocab_size)
         weight, bias = (None if t is None else t.sum for t in map(self._totals.get, ("weight", "bias")))
-        return HeadSweep(self._head, self._teacher, chunk_size=self._positions, weight=weight, bias=bias)
+        return HeadSweep(
+            self._head,
+            self._teacher,
+            chunk_size=self._positions,
+            weight=weight,
+            bias=bias,
+            whole=self._compiled,
+        )
 
     def backward(self, micro: ScoredBatch, piece: Piece, hidden: Tensor, offset: int, out: Tensor) -> None:
         """See `ChunkForm`."""
@@ -125,7 +133,8 @@ class FusedForm:
             of_loss, of_log_prob = (s * slope for s in surrogate_slopes(advantages, bound.term.returns))
         losses = torch.empty_like(slope)
         values = None if bound.critic is None else _raw_values(bound.critic, micro, where, hidden)
-        return _TermChunk(bound, bound.analytic, losses, of_loss, of_log_prob, values)
+        loss = _compiled(bound.analytic) if self._compiled else bound.analytic
+        return _TermChunk(bound, loss, losses, of_loss, of_log_prob, values)
 
     def _tile(
         self, piece: Piece, terms: list[_TermChunk], targets: Tensor
@@ -175,6 +184,13 @@ class _Total:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
         parameter.grad[: len(total)] += total.to(parameter.dtype)
+
+
+@cache
+def _compiled(loss: TileLoss) -> TileLoss:
+    """For any number of positions: chunks have many."""
+    compiled: TileLoss = torch.compile(loss, fullgraph=True, dynamic=True)
+    return compiled
 
 
 def _raw_values(critic: Critic, micro: ScoredBatch, where: slice, hidden: Tensor) -> Tensor:

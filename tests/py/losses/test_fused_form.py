@@ -1,8 +1,11 @@
 """The fused form of a step against the plain one: gradients, metrics, dtypes, heads."""
 
+from functools import partial
+
 import pytest
 import torch
 
+from py_worker.losses import fused_form
 from py_worker.losses.driver import student_backward
 from py_worker.losses.fused_form import FusedForm
 from py_worker.losses.objectives import OBJECTIVES
@@ -137,6 +140,21 @@ def test_bfloat16_is_no_worse_than_the_plain_form(dtype):
             errors[row] += sum((found[n].double() - g).square().sum() for n, g in reference.items())
     assert errors[1] < 1.1 * errors[0]
     assert errors[0] > 0
+
+
+@pytest.mark.parametrize("name", ["moment", "jsd", "cross_entropy"])
+def test_compiled_it_is_the_same_and_compiles_once_for_all_chunks(name, monkeypatch):
+    torch.compiler.reset()
+    fused_form._compiled.cache_clear()
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    policies, batch = setting(torch.float32), tiny_batch(9)
+    term = Term("t", name, "all", 0.7, "on" if OBJECTIVES[name].needs_critic else None)
+    plain, of_plain = step("plain", policies, batch, terms=[term])
+    found, of_found = step("compiled", policies, batch, terms=[term], chunk_size=5)
+    torch.testing.assert_close(found["loss"], plain["loss"])
+    torch.testing.assert_close(of_found, of_plain, rtol=1e-4, atol=1e-6)
+    with torch.compiler.set_stance("fail_on_recompile"):
+        step("compiled", policies, batch, terms=[term], chunk_size=4)
 
 
 def test_terms_without_a_formula_take_the_plain_form(monkeypatch):
