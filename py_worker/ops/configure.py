@@ -2,6 +2,7 @@
 
 import torch
 
+from py_worker.ops.specs import given
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError
 from py_worker.server.protocol_gen import ConfigureArgs, ConfigureResult
@@ -18,7 +19,9 @@ def run(session: Session, args: ConfigureArgs, context: OperationContext) -> Con
     context.commit()
     if args.threads > 0:
         torch.set_num_threads(args.threads)
-    session.settings = Settings(device, args.cache_dir, args.position_chunk or None)
+    session.settings = Settings(
+        device, args.cache_dir, args.position_chunk or None, given(args.loss_form) or "auto"
+    )
     session.handles.budgets["step"] = args.step_budget_bytes
     session.handles.budgets["buffer"] = args.buffer_budget_bytes
     return ConfigureResult(device=_in_words(device), threads=torch.get_num_threads())

@@ -52,6 +52,7 @@ def _gradient(
             critics=critics,
             reuse_graph=hidden is not None and hidden.requires_grad,
             chunk_size=session.configured().position_chunk,
+            form=session.configured().loss_form,
             diagnostics=args.diagnostics,
             loss_scale=None if optimizer.loss_scale is None else optimizer.loss_scale.value,
             tick=context.check,

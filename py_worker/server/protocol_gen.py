@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 PROTOCOL_VERSION: Final = 1
-PROTOCOL_HASH: Final = "d49493c96aaeec7c4ec395362bab09b9d5cc3345899476f1f2d25cde27b8e467"
+PROTOCOL_HASH: Final = "58c92c2811bfb47bce92937f1bc98a3c8709c6bc32f855c6bceefa3269ecbd53"
 
 MAX_BODY_BYTES: Final = 8388608
 """Largest MessagePack body of one message, in bytes."""
@@ -417,6 +417,8 @@ class ConfigureArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
     """Bytes that buffer handles may hold; 0 is no limit."""
     position_chunk: Annotated[int, Meta(ge=0, le=1048576)]
     """Positions whose logits exist at a time; 0 takes the worker's table."""
+    loss_form: Literal["auto", "plain", "fused", "compiled"] | UnsetType = UNSET
+    """How the student's losses and their gradients are computed; all agree up to rounding. Absent is auto, the worker's table."""
 
 class ConfigureResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Result of configure."""

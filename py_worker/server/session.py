@@ -13,6 +13,7 @@ from py_worker.server.step_metrics import StepMetrics
 
 if TYPE_CHECKING:  # These need transformers, which takes seconds to import.
     from py_worker.data.dataset import TokenizedDataset
+    from py_worker.losses.driver import LossForm
     from py_worker.models.critic import Critic
     from py_worker.models.optimizer import Optimizer
     from py_worker.models.policy import Policy
@@ -29,11 +30,13 @@ class Settings:
         device: of all models and batches.
         cache_dir: folder of the tokenization cache.
         position_chunk: positions whose logits exist at a time; None takes the losses' own table.
+        loss_form: how the student's losses are computed.
     """
 
     device: torch.device
     cache_dir: str
     position_chunk: int | None
+    loss_form: "LossForm" = "auto"
 
 
 @dataclass

@@ -50,9 +50,9 @@ function refuse(findings: Findings): readonly string[] {
   );
 }
 
-/** What a run trains, without where, how long and in whose sight; another chunk of positions rounds otherwise. */
+/** What a run trains, without where, how long and in whose sight; another chunk of positions, or form of the losses, rounds otherwise. */
 function identityOf({ tracking: _tracking, max_hours: _hours, worker, ...trained }: RunConfig) {
-  return { ...trained, worker: { position_chunk: worker.position_chunk } };
+  return { ...trained, worker: { position_chunk: worker.position_chunk, loss_form: worker.loss_form } };
 }
 
 /**

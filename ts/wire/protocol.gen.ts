@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 export const PROTOCOL_VERSION = 1;
-export const PROTOCOL_HASH = 'd49493c96aaeec7c4ec395362bab09b9d5cc3345899476f1f2d25cde27b8e467';
+export const PROTOCOL_HASH = '58c92c2811bfb47bce92937f1bc98a3c8709c6bc32f855c6bceefa3269ecbd53';
 
 export const LIMITS = {
   /** Largest MessagePack body of one message, in bytes. */
@@ -466,6 +466,8 @@ export const OPERATIONS = {
   buffer_budget_bytes: z.int().min(0).max(9007199254740991),
   /** Positions whose logits exist at a time; 0 takes the worker's table. */
   position_chunk: z.int().min(0).max(1048576),
+  /** How the student's losses and their gradients are computed; all agree up to rounding. Absent is auto, the worker's table. */
+  loss_form: z.enum(["auto","plain","fused","compiled"]).exactOptional(),
 }),
     result: z.strictObject({
   /** Device in words. */

@@ -35,6 +35,8 @@ def test_configure_says_what_it_set(empty: LocalWorker) -> None:
     assert result == {"device": "cpu", "threads": 1}
     assert empty.session.configured().position_chunk is None
     assert configured(empty, position_chunk=7).session.configured().position_chunk == 7
+    assert empty.session.configured().loss_form == "auto"
+    assert configured(empty, loss_form="plain").session.configured().loss_form == "plain"
 
 
 def test_auto_takes_the_best_device(empty: LocalWorker) -> None:

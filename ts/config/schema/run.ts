@@ -33,6 +33,12 @@ const worker = z
       .max(1_048_576)
       .default(0)
       .describe("Positions whose logits exist at a time; 0 takes the worker's table; C"),
+    loss_form: z
+      .enum(['auto', 'plain', 'fused', 'compiled'])
+      .default('auto')
+      .describe(
+        "How the student's losses are computed: by autograd (plain), by formula (fused), or that compiled (experimental); auto takes the worker's table; C",
+      ),
     transport: z
       .enum(['ipc', 'tcp'])
       .default('ipc')
