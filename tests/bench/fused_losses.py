@@ -1,20 +1,18 @@
 """Peak memory and time of forward and backward: fused losses against the plain forms.
 
-    python tests/bench/fused_losses.py --out fused.json
+    python tests/bench/fused_losses.py --out fused_losses.json
     python tests/bench/fused_losses.py --device cuda --dtype bfloat16 --hidden 2048
-    python tests/bench/fused_losses.py --positions 256 --vocab 32768 --hidden 256 --pairs 5 --chunk 32 128
+    python tests/bench/fused_losses.py --positions 256 --vocab 32768 --pairs 5 --chunk 32 128
 
-Needs the worker's Python packages and this repository alone. Prints one JSON line per setting; --out writes
-all of them. Plain and fused steps alternate, and a ratio is the median over pairs of fused / plain, with the
-10th and 90th percentile. Memory is what a step allocates at its peak beyond its inputs, gradients included,
-as the device's allocator counts. Where the plain form would not fit, it runs on fewer positions
-(`plain_positions`), and its memory and time are those scaled up, in which both are linear.
+Needs the worker's Python packages and this repository alone. Plain and fused steps alternate, and a time
+ratio is the median over pairs of fused / plain. Memory is what a step allocates at its peak beyond its
+inputs, gradients included, as the device's allocator counts; that of one step, as it is the same in each.
+Where the plain form would not fit, it runs on fewer positions (`plain_positions`), and its memory and time
+are those scaled up, in which both are linear.
 """
 
 import argparse
-import json
 import os
-import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -37,6 +35,7 @@ from py_worker.models.critic import Critic, build_critic
 from py_worker.models.head import OutputHead
 from py_worker.models.policy import Policy
 from py_worker.models.spec import CriticSpec
+from tests.bench import measure
 
 PROBE_POSITIONS = 32
 """Positions on which the plain form's memory is measured to see whether it would fit."""
@@ -158,12 +157,6 @@ def seconds(step: Step, device: str) -> float:
     return time.perf_counter() - start
 
 
-def spread(values: list[float]) -> dict[str, float]:
-    ordered = sorted(values)
-    at = lambda q: ordered[min(len(ordered) - 1, int(q * len(ordered)))]  # noqa: E731
-    return {"median": statistics.median(values), "p10": at(0.1), "p90": at(0.9)}
-
-
 def available_bytes(args: argparse.Namespace) -> float:
     if args.memory_gib:
         return float(args.memory_gib) * 2**30
@@ -185,7 +178,7 @@ def plain_positions(problem: Problem, loss: str, args: argparse.Namespace) -> in
     return positions
 
 
-def measure(args: argparse.Namespace, problem: Problem, loss: str, chunk_size: int) -> dict[str, Any]:
+def compare(args: argparse.Namespace, problem: Problem, loss: str, chunk_size: int) -> dict[str, Any]:
     positions = problem.student_hidden.shape[1]
     fitting = plain_positions(problem, loss, args)
     scale = positions / fitting
@@ -195,18 +188,21 @@ def measure(args: argparse.Namespace, problem: Problem, loss: str, chunk_size: i
     if fitting < positions:
         half = peak_bytes(problem.cut(fitting // 2).plain(loss), args.device)
         memory["plain"] += (positions - fitting) * (memory["plain"] - half) // (fitting - fitting // 2)
-    times: dict[str, list[float]] = {"plain": [], "fused": []}
-    for pair in range(args.pairs):
-        order = (("plain", plain), ("fused", fused))
-        for name, step in order if pair % 2 == 0 else reversed(order):
-            times[name].append(seconds(step, args.device) * (scale if name == "plain" else 1.0))
-    ratios = [f / p for f, p in zip(times["fused"], times["plain"], strict=True)]
+    times = measure.alternate(
+        {
+            "plain": lambda: seconds(plain, args.device) * scale,
+            "fused": lambda: seconds(fused, args.device),
+        },
+        measure.pairs_of(args),
+        warm_up=1,
+    )
     return {
         "plain_positions": fitting,
         "peak_bytes": memory,
         "memory_ratio": memory["fused"] / memory["plain"],
-        "seconds": {name: spread(values) for name, values in times.items()},
-        "time_ratio": spread(ratios),
+        "time_ratio": measure.spread(measure.ratios(times["fused"], times["plain"])),
+        "seconds": {name: measure.spread(values) for name, values in times.items()},
+        "pairs": times,
     }
 
 
@@ -217,21 +213,50 @@ def settings(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
         for loss, chunk_size in product(args.loss, args.chunk or [default]):
             chunk_size = min(chunk_size, positions)
             about = {"loss": loss, "positions": positions, "vocab": vocab, "chunk_size": chunk_size}
-            yield {**about, **measure(args, problem, loss, chunk_size)}
+            yield {**about, **compare(args, problem, loss, chunk_size)}
+
+
+def show(results: list[dict[str, Any]]) -> str:
+    """Ratios fused / plain."""
+    header = [
+        "loss",
+        "positions",
+        "vocabulary",
+        "memory",
+        "time",
+        "plain, MiB",
+        "fused, MiB",
+        "plain, s",
+        "fused, s",
+    ]
+    return measure.table(
+        header,
+        [
+            [
+                result["loss"],
+                f"{result['positions']:,}",
+                f"{result['vocab']:,}",
+                f"1/{1 / result['memory_ratio']:.3g}",
+                measure.in_words(result["time_ratio"]),
+                *(f"{result['peak_bytes'][side] / 2**20:,.0f}" for side in ("plain", "fused")),
+                *(f"{result['seconds'][side]['median']:.3g}" for side in ("plain", "fused")),
+            ]
+            for result in results
+        ],
+    )
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Fused losses against the plain forms.")
+    parser = measure.common_options("Fused losses against the plain forms.")
     parser.add_argument("--positions", type=int, nargs="+", default=[1024, 8192])
     parser.add_argument("--vocab", type=int, nargs="+", default=[32768, 131072])
-    parser.add_argument("--hidden", type=int, default=1024, help="the student's width")
+    parser.add_argument(
+        "--hidden", type=int, help="the student's width; 256 on the CPU, 1,024 on CUDA by default"
+    )
     parser.add_argument("--teacher-hidden", type=int, help="the teacher's width; the student's by default")
     parser.add_argument("--loss", nargs="+", choices=["jsd", "moment"], default=["jsd", "moment"])
     parser.add_argument("--chunk", type=int, nargs="+", help="positions per chunk; the driver's by default")
-    parser.add_argument("--pairs", type=int, default=30, help="steps of each form")
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], default="float32")
-    parser.add_argument("--threads", type=int, help="of torch on the CPU")
     parser.add_argument(
         "--upstream", choices=["sum", "positions"], default="sum", help="gradient of the losses"
     )
@@ -240,25 +265,22 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--memory-gib", type=float, help="what the plain form may take; what is free by default"
     )
-    parser.add_argument("--out", type=Path, help="file for the results")
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.hidden = args.hidden or (1024 if args.device == "cuda" else 256)
+    return args
 
 
 def main() -> None:
     args = parse()
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    name = (
-        torch.cuda.get_device_name() if args.device == "cuda" else f"cpu, {torch.get_num_threads()} threads"
-    )
-    setting = {key: value for key, value in vars(args).items() if key != "out"}
-    about = {"device_name": name, "torch": torch.__version__, "setting": setting}
+    torch.set_num_threads(args.threads)
     results = []
     for result in settings(args):
         results.append(result)
-        print(json.dumps(result), flush=True)
-    if args.out:
-        args.out.write_text(json.dumps({**about, "results": results}, indent=2) + "\n")
+        measure.note(
+            f"{result['loss']} {result['positions']} x {result['vocab']}: {result['memory_ratio']:.3g}"
+        )
+        measure.save(args.out, measure.report(args, results))
+    print(show(results))
 
 
 if __name__ == "__main__":

@@ -48,25 +48,27 @@ AXES: Mapping[str, Callable[[Workload, int], Workload]] = {
 
 
 class Sized:
-    """A worker with one size loaded."""
+    """A worker that has one size to load."""
 
-    def __init__(self, workload: Workload, folder: Path, args: argparse.Namespace) -> None:
-        self._workload, self._steps, self._done = workload, int(args.steps), 0
-        self.worker = BenchWorker(args.threads)
-        place = prepare(workload, folder)
-        self.worker.load(METHOD, workload, place, Session(args.device, args.dtype, args.threads))
-        self._before = self.worker.restart_peak()
+    def __init__(self, worker: BenchWorker, workload: Workload, steps: int) -> None:
+        self._worker, self._workload, self._steps = worker, workload, steps
+        self._done = self._before = 0
+
+    def load(self, folder: Path, session: Session) -> None:
+        """What it needs."""
+        self._worker.load(METHOD, self._workload, prepare(self._workload, folder), session)
+        self._before = self._worker.restart_peak()
 
     def turn(self) -> float:
         """Seconds a step."""
         numbers = range(self._done, self._done + self._steps)
         self._done += self._steps
-        seconds, _ = self.worker.steps([step_requests(METHOD, self._workload, step) for step in numbers])
+        seconds, _ = self._worker.steps([step_requests(METHOD, self._workload, step) for step in numbers])
         return seconds / self._steps
 
     def memory(self) -> int:
-        """Bytes at the peak of the steps so far, beyond those held before."""
-        return self.worker.peak_bytes() - self._before
+        """Bytes at the peak of the steps so far, beyond those held before; at least 1, for its logarithm."""
+        return max(1, self._worker.peak_bytes() - self._before)
 
 
 def grow(axis: str, args: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -74,10 +76,11 @@ def grow(axis: str, args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     base = WORKLOADS[args.base].scaled(batch=args.batch, prompt=args.prompt, new_tokens=args.new_tokens)
     workloads = {factor: AXES[axis](base, factor) for factor in args.factors}
     with ExitStack() as stack:
-        sized = {}
-        for factor, workload in workloads.items():
-            sized[factor] = Sized(workload, folder / f"{axis}-{factor}", args)
-            stack.callback(sized[factor].worker.close)
+        workers = [stack.enter_context(BenchWorker(args.threads)) for _ in workloads]
+        each = zip(workers, workloads.items(), strict=True)
+        sized = {factor: Sized(worker, workload, args.steps) for worker, (factor, workload) in each}
+        for factor, one in sized.items():
+            one.load(folder / f"{axis}-{factor}", Session(args.device, args.dtype, args.threads))
         turns = {str(factor): one.turn for factor, one in sized.items()}
         times = measure.alternate(turns, measure.pairs_of(args))
         memory = [one.memory() for one in sized.values()]

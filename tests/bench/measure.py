@@ -20,6 +20,8 @@ PAUSE_S = 0.02
 """Between two measurements: the threads of a pool spin for a while after their last work (10,000 rounds,
 below a millisecond, as the product sets it) and take a core from whoever is measured next."""
 
+LOAD_AT_START = os.getloadavg()
+
 Measure = Callable[[], float]
 """Does one piece of work and returns its seconds."""
 
@@ -96,13 +98,13 @@ def step_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, help="rows a step, instead of the size's")
     parser.add_argument("--prompt", type=int, help="tokens of a prompt, likewise")
     parser.add_argument("--new-tokens", type=int, help="tokens of a response, likewise")
-    parser.add_argument("--steps", type=int, help="of one measurement; 1 on the CPU, 4 on CUDA by default")
+    parser.add_argument("--steps", type=int, help="of one measurement; 1 on the CPU, 2 on CUDA by default")
 
 
 def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
     """The command line, with `steps` filled in: on CUDA one step prepares the next while the device works."""
     args = parser.parse_args()
-    args.steps = args.steps or (4 if args.device == "cuda" else 1)
+    args.steps = args.steps or (2 if args.device == "cuda" else 1)
     return args
 
 
@@ -126,13 +128,13 @@ def cores() -> int:
 
 
 def machine(device: str) -> dict[str, Any]:
-    """What the figures were measured on; `load` tells whether it had other work."""
+    """What the figures were measured on; `load`, at the start, tells whether it had other work."""
     return {
         "cpu": _cpu_name(),
         "cores": cores(),
         "platform": platform.platform(),
         "device": _device_name(device),
-        "load": os.getloadavg(),
+        "load": LOAD_AT_START,
     }
 
 

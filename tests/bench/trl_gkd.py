@@ -13,10 +13,12 @@ both give the rows' own responses the same objective. Without --trl-python an en
 
 import argparse
 import dataclasses
+import importlib.util
 import json
 import math
 import os
 import selectors
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -172,9 +174,14 @@ class Metered:
 
 
 def trl_python(given: str | None) -> str:
-    """A Python that has TRL; the one of an environment made from our lock files, unless one is given."""
+    """A Python that has TRL: the one given; else of an environment made from our lock files, or without Node
+    this one."""
     if given:
         return given
+    if shutil.which("node") is None:
+        if importlib.util.find_spec("trl") is None:
+            raise SystemExit("trl_gkd: no TRL here; name a Python that has it: --trl-python PYTHON")
+        return sys.executable
     environment = STATE / "trl"
     own = {name: value for name, value in os.environ.items() if name != "AMMD_PYTHON_ENV"}
     command = ["node", str(ROOT / "ts" / "bootstrap.mjs"), "setup", "--with", "trl"]

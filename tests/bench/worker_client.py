@@ -40,19 +40,16 @@ class BenchWorker:
         self._folder = Path(tempfile.mkdtemp(prefix="ammd-bench-"))
         self._log = (self._folder / "worker.log").open("w+")
         self._controller = Controller(ipc_endpoint(self._folder), WAIT_MS)
-        token = secrets.token_urlsafe(32)
+        self._token = secrets.token_urlsafe(32)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "py_worker", "--connect", self._controller.endpoint],
             cwd=ROOT,
-            env=thread_environment(threads) | {"AMMD_TOKEN": token, "AMMD_CONTROLLER_PID": str(os.getpid())},
+            env=thread_environment(threads)
+            | {"AMMD_TOKEN": self._token, "AMMD_CONTROLLER_PID": str(os.getpid())},
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
         )
-        self._await_message()
-        self._controller.welcome()
-        if self._controller.hello["token"] != token:
-            raise WorkerError("another worker has connected")
 
     def __enter__(self) -> "BenchWorker":
         return self
@@ -72,7 +69,8 @@ class BenchWorker:
         shutil.rmtree(self._folder)
 
     def load(self, method: str, workload: Workload, place: Place, session: Session) -> dict[str, Any]:
-        """Loads all that a method needs; returns what the worker said of the student."""
+        """Loads all that a method needs, once; returns what the worker said of the student."""
+        self._greet()
         requests = load_requests(method, workload, place, session)
         replies = self.run(requests)
         students = [
@@ -129,6 +127,13 @@ class BenchWorker:
     def _kernel(self) -> Path:
         """What Linux tells of the process."""
         return Path(f"/proc/{self.process.pid}")
+
+    def _greet(self) -> None:
+        """Importing torch takes seconds, in which other workers can start."""
+        self._await_message()
+        self._controller.welcome()
+        if self._controller.hello["token"] != self._token:
+            raise WorkerError("another worker has connected")
 
     def _send(self, requests: Iterable[Request]) -> list[tuple[str, int]]:
         return [(op, self._controller.request(op, args)) for op, args in requests]

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# What a machine with a GPU, and without Node or a network, can measure:
+#
+#     tests/bench/gpu.sh OUT WHEELS [names of benches and options, as of run.py]
+#
+# OUT gets one JSON file a bench and the whole output (bench.log). WHEELS is a folder of wheels that are put before the
+# machine's own packages for this call: pyzmq and msgspec if they are not there, and for trl_gkd trl with what it wants;
+# '' is none. DEVICE=cpu tries the same on the CPU.
+set -euo pipefail
+out=$1 wheels=$2
+shift 2
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+if [ -n "$wheels" ]; then
+  site=$(mktemp -d)
+  python3 -m pip install --quiet --no-index --no-deps --no-compile --target "$site" "$wheels"/*.whl
+  export PYTHONPATH="$site${PYTHONPATH:+:$PYTHONPATH}"
+fi
+cd "$(dirname "$0")/../.."
+export PYTHONUNBUFFERED=1
+python3 tests/bench/run.py --device "${DEVICE:-cuda}" --out "$out" "$@" 2>&1 | tee "$out/bench.log"

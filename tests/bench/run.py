@@ -1,0 +1,129 @@
+"""The benches: what each measures, and all or some of them in a row.
+
+    npm run bench                                        all that this machine can run
+    npm run bench -- --quick                             a few pairs of each, to see that they work
+    npm run bench -- trl_gkd --setting smollm2:bfloat16  one, with its own options (its file tells them)
+    python tests/bench/run.py --device cuda --out DIR    on a machine with a GPU and no Node
+
+Each runs in a process of its own, prints a table, and leaves one JSON file with machine, versions, settings,
+medians, quartiles and every pair. They want a quiet machine: the load at the start is in the file.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+ROOT = FOLDER.parents[1]
+OUT = ROOT / ".ammd" / "bench" / "results"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One of them.
+
+    Attributes:
+        file: in this folder; `.mjs` needs Node and takes none of the devices' options.
+        what: it measures.
+        cuda: its options on a GPU, where they are not those of the CPU.
+    """
+
+    file: str
+    what: str
+    cuda: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return Path(self.file).stem
+
+    @property
+    def needs_node(self) -> bool:
+        return self.file.endswith(".mjs")
+
+
+BENCHES = (
+    Bench("trl_gkd.py", "a step of on-policy GKD, here and in TRL's GKDTrainer"),
+    Bench("fused_losses.py", "memory and time of fused losses and plain ones"),
+    Bench("generation.py", "tokens a second of the engine and of model.generate"),
+    Bench("ammd_gkd.py", "a step of AMMD and one of GKD, same sources and tokens"),
+    Bench(
+        "growth.py",
+        "how time and memory grow as batch, length, vocabulary and model double",
+        ("--base", "smollm2", "--batch", "16", "--dtype", "bfloat16"),
+    ),
+    Bench("controller.mjs", "idle share of the device, requests in flight, bytes a step"),
+)
+
+
+def command(bench: Bench, args: argparse.Namespace, own: list[str]) -> list[str]:
+    """How it is started."""
+    common = ["--out", str(args.out / f"{bench.name}.json"), *(["--quick"] if args.quick else [])]
+    if bench.needs_node:
+        return ["node", str(FOLDER / bench.file), *common, *own]
+    common += ["--device", args.device]
+    for name in ("pairs", "threads"):
+        value = getattr(args, name)
+        common += [] if value is None else [f"--{name}", str(value)]
+    return [
+        sys.executable,
+        str(FOLDER / bench.file),
+        *common,
+        *(bench.cuda if args.device == "cuda" else ()),
+        *own,
+    ]
+
+
+def chosen(args: argparse.Namespace) -> list[Bench]:
+    """Those named, or all; without Node, those that need none."""
+    benches = [bench for bench in BENCHES if not args.bench or bench.name in args.bench]
+    if args.bench or shutil.which("node"):
+        return benches
+    return [bench for bench in benches if not bench.needs_node]
+
+
+def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The command line, and what is not ours: for the one bench that is named."""
+    names = [bench.name for bench in BENCHES]
+    lines = "\n".join(f"  {bench.name:14}{bench.what}" for bench in BENCHES)
+    parser = argparse.ArgumentParser(
+        prog="npm run bench --",
+        description=f"{__doc__}\n{lines}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("bench", nargs="*", help="names; all by default")
+    parser.add_argument("--quick", action="store_true", help="a few pairs of each")
+    parser.add_argument("--pairs", type=int, help="measurements of each side")
+    parser.add_argument("--threads", type=int, help="of tensor operations on the CPU; one a core by default")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder for the JSON files")
+    args, own = parser.parse_known_args(arguments)
+    unknown = [name for name in args.bench if name not in names]
+    if unknown:
+        parser.error(f"no bench {unknown[0]!r}; there are {', '.join(names)}")
+    if own and len(args.bench) != 1:
+        parser.error(f"{' '.join(own)}: only one bench can be given options of its own; name it first")
+    return args, own
+
+
+def main() -> int:
+    args, own = parse(sys.argv[1:])
+    args.out = args.out.resolve()
+    failed = []
+    for bench in chosen(args):
+        print(f"\n## {bench.name}: {bench.what}\n", flush=True)
+        start = time.monotonic()
+        status = subprocess.run(command(bench, args, own), cwd=ROOT).returncode
+        seconds = time.monotonic() - start
+        print(f"\n{'failed' if status else 'done'} after {seconds:.0f} s", flush=True)
+        failed += [bench.name] if status else []
+    print(f"\nresults: {args.out}" + (f"\nfailed: {', '.join(failed)}" if failed else ""))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

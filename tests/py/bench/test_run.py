@@ -1,0 +1,119 @@
+"""The entry, and each bench in the shortest form that goes through all of its parts."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bench import ammd_gkd, fused_losses, growth, run, trl_gkd
+from tests.bench.step_requests import Session
+from tests.bench.workload import Place, Workload
+
+THREADS = "--threads=1"
+
+
+def parsed(*arguments: str) -> tuple[Any, list[str]]:
+    return run.parse([*arguments])
+
+
+def test_all_benches_by_default_and_those_named() -> None:
+    assert run.chosen(parsed("growth", "ammd_gkd")[0]) == [
+        bench for bench in run.BENCHES if bench.name in ("ammd_gkd", "growth")
+    ]
+    assert run.chosen(parsed()[0])[:2] == list(run.BENCHES[:2])
+    with pytest.raises(SystemExit):
+        parsed("grow")
+
+
+def test_without_node_those_are_left_out_that_need_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run.shutil, "which", lambda _: None)
+    names = [bench.name for bench in run.chosen(parsed()[0])]
+    assert "controller" not in names and "growth" in names
+
+
+def test_options_reach_the_bench_they_are_for() -> None:
+    args, own = parsed("growth", "--axis", "batch", "--pairs", "4", "--threads", "2", "--out", "/o")
+    command = run.command(next(b for b in run.BENCHES if b.name == "growth"), args, own)
+    assert command[0] == sys.executable
+    assert command[2:] == [
+        *("--out", "/o/growth.json", "--device", "cpu", "--pairs", "4", "--threads", "2", "--axis", "batch")
+    ]
+    controller = next(bench for bench in run.BENCHES if bench.name == "controller")
+    assert run.command(controller, args, [])[0] == "node"
+    with pytest.raises(SystemExit):
+        parsed("--axis", "batch")
+
+
+def result_of(module: Any, monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> dict[str, Any]:
+    """The file of one bench."""
+    file = folder / "result.json"
+    monkeypatch.setattr(sys, "argv", ["bench", "--out", str(file), "--pairs", "1", THREADS, *arguments])
+    module.main()
+    content: dict[str, Any] = json.loads(file.read_text())
+    assert content["machine"]["cores"] >= 1 and content["settings"]["pairs"] == 1
+    return content
+
+
+def test_fused_losses(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes = ("--positions", "64", "--vocab", "128", "--hidden", "8")
+    results = result_of(fused_losses, monkeypatch, tmp_path, *sizes)["results"]
+    assert [result["loss"] for result in results] == ["jsd", "moment"]
+    assert all(result["peak_bytes"]["plain"] > 0 for result in results)
+    assert "| moment | 64" in capsys.readouterr().out
+
+
+def test_ammd_against_gkd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    options = ("--setting", "micro:float32", "--steps", "2")
+    [result] = result_of(ammd_gkd, monkeypatch, tmp_path, *options)["results"]
+    assert "step_critic" in result["seconds_by_phase"]["ammd"]
+    assert "step_critic" not in result["seconds_by_phase"]["gkd"]
+    assert len(result["pairs"]["ammd"]) == 1
+
+
+class SquareWorker:
+    """Takes a second for each row and token of a row, and a square of them in bytes."""
+
+    def __init__(self, threads: int) -> None:
+        assert threads == 1
+
+    def __enter__(self) -> "SquareWorker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def load(self, _method: str, workload: Workload, _place: Place, _session: Session) -> None:
+        self.size = workload.batch * workload.new_tokens
+
+    def restart_peak(self) -> int:
+        return 1000
+
+    def steps(self, steps: list[Any]) -> tuple[float, list[Any]]:
+        return float(self.size * len(steps)), []
+
+    def peak_bytes(self) -> int:
+        return 1000 + self.size**2
+
+
+def test_growth(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(growth, "BenchWorker", SquareWorker)
+    options = ("--base", "micro", "--axis", "batch", "vocabulary", "--factors", "1", "2", "4")
+    batch, vocabulary = result_of(growth, monkeypatch, tmp_path, *options)["results"]
+    assert batch["time_exponent"]["median"] == pytest.approx(1.0)
+    assert batch["memory_exponent"] == pytest.approx(2.0)
+    assert batch["flops_exponent"] == pytest.approx(1.0)
+    assert vocabulary["time_exponent"]["median"] == pytest.approx(0.0, abs=1e-9)
+    assert 0.0 < vocabulary["flops_exponent"] < 1.0
+
+
+@pytest.mark.skipif(importlib.util.find_spec("trl") is None, reason="npm run setup -- --with trl")
+def test_trl(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    options = ("--setting", "micro:float32", "--trl-python", sys.executable)
+    [result] = result_of(trl_gkd, monkeypatch, tmp_path, *options)["results"]
+    assert result["objective"]["ours"] == pytest.approx(result["objective"]["trl"], rel=1e-4)
+    assert result["trl"]["parameters"]["student"] == result["student"]["parameters"]
