@@ -107,6 +107,11 @@ class TokenBatch:
         return to_device(torch.from_numpy(np.concatenate(rows)), self.tokens.device)
 
     @property
+    def micro_batch_count(self) -> int:
+        """How many there are."""
+        return 1 if self.micro_rows is None else len(self.micro_rows)
+
+    @property
     def padded_tokens(self) -> int:
         """Tokens that go through a model: rows times the longest row of each micro-batch, unless packed."""
         if self.packed:

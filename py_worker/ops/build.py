@@ -9,6 +9,7 @@ import numpy.typing as npt
 from py_worker.data.batch import collate
 from py_worker.data.layout import lay_out
 from py_worker.losses.scored import ScoredBatch
+from py_worker.ops.halving import record_layout
 from py_worker.ops.specs import given, limits_of
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError
@@ -39,7 +40,8 @@ def run(session: Session, args: BuildArgs, context: OperationContext) -> BuildRe
     rows = [row for part in args.parts for row in _rows(session, part)]
     if not rows:
         raise ArgumentError("parts: no rows; a batch needs at least one")
-    lengths, limits = [len(row.prompt) + len(row.response) for row in rows], limits_of(args)
+    lengths = [len(row.prompt) + len(row.response) for row in rows]
+    limits = limits_of(args, session.halvings.micro_batch)
     for role in session.roles.values() if limits.packed else ():
         role.policy.require_packing()
     layout = lay_out(lengths, [row.part for row in rows], limits)
@@ -60,8 +62,7 @@ def run(session: Session, args: BuildArgs, context: OperationContext) -> BuildRe
     session.handles.require_room(args.out, size)
     context.commit()
     session.handles.add(args.out, scored, size)
-    if context.step is not None:
-        session.metrics.record_all(context.step, {"micro_batches": len(layout), "padding": batch.padding})
+    record_layout(session, context, batch)
     counts = scored.token_counts()
     counts.pop("all")
     return BuildResult(

@@ -13,6 +13,7 @@ from py_worker.losses.objectives import Chunk, Objective, find_objective
 from py_worker.losses.scored import ScoredBatch, score_batch
 from py_worker.models.errors import ModelError
 from py_worker.models.policy import Policy
+from py_worker.ops.halving import chunk_size
 from py_worker.ops.specs import argument_errors, given, limits_of
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError
@@ -32,7 +33,7 @@ def run(session: Session, args: MeasureArgs, context: OperationContext) -> Measu
     for measured in (policy, teacher) if given(args.packing) else ():
         if measured is not None:
             measured.require_packing()
-    chunk_size = session.configured().position_chunk or default_chunk_size(policy.vocab_size, policy.device)
+    positions = chunk_size(session) or default_chunk_size(policy.vocab_size, policy.device)
     values: dict[str, dict[int, float]] = {objective.name: {} for objective in objectives}
     counts: dict[int, int] = {}
     for batch in _batches(session, args):
@@ -40,7 +41,7 @@ def run(session: Session, args: MeasureArgs, context: OperationContext) -> Measu
         if not objectives:
             continue
         scored = score_batch(batch, teacher=teacher, student=policy, tick=context.check)
-        means = _row_means(scored, policy, teacher, objectives, chunk_size).tolist()
+        means = _row_means(scored, policy, teacher, objectives, positions).tolist()
         for objective, row_means in zip(objectives, means, strict=True):
             values[objective.name] |= dict(zip(batch.sample_ids, row_means, strict=True))
     order = range(len(args.rows))
@@ -67,7 +68,8 @@ def _batches(session: Session, args: MeasureArgs) -> Iterator[TokenBatch]:
         return
     dataset = session.rows_of(args.dataset, args.rows)
     rows = [dataset.row(row) for row in args.rows]
-    lengths, limits = [len(row.prompt) + len(row.response) for row in rows], limits_of(args)
+    lengths = [len(row.prompt) + len(row.response) for row in rows]
+    limits = limits_of(args, session.halvings.micro_batch)
     for places in lay_out(lengths, ["all"] * len(rows), limits):
         yield collate(
             rows=[[*rows[place].prompt, *rows[place].response] for place in places],

@@ -4,6 +4,7 @@ import dataclasses
 
 from py_worker.losses.scored import ScoredBatch, score_batch
 from py_worker.models.policy import Policy
+from py_worker.ops.halving import until_it_fits
 from py_worker.ops.specs import argument_errors
 from py_worker.server.completion import Late
 from py_worker.server.context import OperationContext
@@ -15,29 +16,33 @@ from py_worker.server.stopwatch import stopwatch_for
 
 def run(session: Session, args: ScoreArgs, context: OperationContext) -> Late:
     """Replaces the hidden states asked for; those of an earlier score that are not asked for stay."""
-    scored = session.handles.get(args.batch, ScoredBatch)
+    held = session.handles.get(args.batch, ScoredBatch)
     teacher = session.role("teacher").policy if args.teacher else None
     student = session.role("student").policy if args.student != "none" else None
-    size = _size(scored, teacher, student)
+    size = _size(held, teacher, student)
     session.handles.require_room(args.batch, size - session.handles.size_of(args.batch))
     watch = stopwatch_for(session.device)
-    with argument_errors():
+
+    def compute(scored: ScoredBatch, _: int | None) -> ScoredBatch:
         if teacher is not None:
             by_teacher = score_batch(scored.batch, teacher=teacher, tick=context.check)
             scored = dataclasses.replace(scored, teacher_hidden=by_teacher.teacher_hidden)
         watch.lap("teacher")
         if student is not None:
-            by_student = score_batch(
-                scored.batch,
-                student=student,
-                student_graph=args.student == "graph",
-                tick=context.check,
-            )
+            # Of a batch of one row there is one micro-batch, however often it is halved.
+            graph = args.student == "graph" and session.halvings.micro_batch == 0
+            by_student = score_batch(scored.batch, student=student, student_graph=graph, tick=context.check)
             scored = dataclasses.replace(scored, student_hidden=by_student.student_hidden)
         watch.lap("student")
+        return scored
+
+    del held  # A graph of an earlier score is freed where memory runs out.
+    with argument_errors():
+        fitted = until_it_fits(session, args.batch, context, compute, passes=True, chunks=False)
     context.commit()
-    session.handles.replace(args.batch, scored, size)
-    hidden = scored.student_hidden
+    session.handles.replace(args.batch, fitted.result, size)
+    fitted.adopt(session, args.batch, context)
+    hidden = fitted.result.student_hidden
     student_graph = student is not None and hidden is not None and hidden.requires_grad
 
     def finish() -> ScoreResult:

@@ -82,10 +82,13 @@ def sampling_of(sampling: wire.Sampling) -> Sampling:
     return Sampling(**msgspec.structs.asdict(sampling))
 
 
-def limits_of(args: wire.BuildArgs | wire.MeasureArgs) -> MicroBatchLimits:
-    """What a micro-batch may hold."""
+def limits_of(args: wire.BuildArgs | wire.MeasureArgs, halvings: int) -> MicroBatchLimits:
+    """What a micro-batch may hold, after memory ran out so often."""
     return MicroBatchLimits(
-        rows=given(args.micro_batch), tokens=given(args.micro_tokens), packed=bool(given(args.packing))
+        rows=given(args.micro_batch),
+        tokens=given(args.micro_tokens),
+        packed=bool(given(args.packing)),
+        halvings=halvings,
     )
 
 

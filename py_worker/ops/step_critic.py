@@ -4,6 +4,7 @@ from torch import Tensor
 
 from py_worker.losses.ascent import critic_backward
 from py_worker.losses.scored import ScoredBatch
+from py_worker.ops.halving import until_it_fits
 from py_worker.ops.specs import argument_errors
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError
@@ -14,21 +15,32 @@ from py_worker.server.session import Session, TrainedCritic
 
 def run(session: Session, args: StepCriticArgs, context: OperationContext) -> StepCriticResult:
     """All gradients first, then all updates: a failure before them leaves every critic as it was."""
-    scored = session.handles.get(args.batch, ScoredBatch)
+    batch = session.handles.get(args.batch, ScoredBatch).batch
     names = [update.critic for update in args.updates]
     if len(set(names)) != len(names):
         raise ArgumentError(f"updates: a critic is named twice in {', '.join(names)}; one step each")
     for update in args.updates:
-        require_part(scored, update.part, f"updates: critic {update.critic!r}")
+        require_part(batch, update.part, f"updates: critic {update.critic!r}")
     critics = {name: session.critic(name) for name in names}
+
+    def compute(scored: ScoredBatch, chunk_size: int | None) -> dict[str, dict[str, Tensor]]:
+        return _gradients(session, args, context, scored, critics, chunk_size)
+
+    def discard() -> None:
+        for trained in critics.values():
+            trained.optimizer.discard_gradients()
+
     try:
-        metrics = _gradients(session, args, context, scored, critics)
+        fitted = until_it_fits(
+            session, args.batch, context, compute, passes=False, chunks=True, discard=discard
+        )
         context.commit()
+        fitted.adopt(session, args.batch, context)
+        metrics = fitted.result
         for name, trained in critics.items():
             metrics[name] |= _update(trained, args)
     finally:
-        for trained in critics.values():
-            trained.optimizer.discard_gradients()
+        discard()
     _record(session, args, metrics)
     return StepCriticResult()
 
@@ -39,6 +51,7 @@ def _gradients(
     context: OperationContext,
     scored: ScoredBatch,
     critics: dict[str, TrainedCritic],
+    chunk_size: int | None,
 ) -> dict[str, dict[str, Tensor]]:
     student, teacher = session.role("student").policy, session.role("teacher").policy
     with argument_errors():
@@ -49,7 +62,7 @@ def _gradients(
                 update.part,
                 student=student,
                 teacher=teacher,
-                chunk_size=session.configured().position_chunk,
+                chunk_size=chunk_size,
                 diagnostics=args.diagnostics and args.turn == 0,
                 tick=context.check,
             )

@@ -5,9 +5,11 @@ import dataclasses
 
 from torch import Tensor
 
+from py_worker.data.batch import TokenBatch
 from py_worker.losses.driver import student_backward
 from py_worker.losses.scored import ScoredBatch
 from py_worker.models.lora import adapter_dropout, adapter_parameters
+from py_worker.ops.halving import until_it_fits
 from py_worker.ops.specs import argument_errors, given, term_of
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError
@@ -18,27 +20,39 @@ from py_worker.server.session import Session
 
 def run(session: Session, args: StepStudentArgs, context: OperationContext) -> StepStudentResult:
     """The update is the commit point; one that is not finite is skipped on the device."""
-    scored = session.handles.get(args.batch, ScoredBatch)
+    batch = session.handles.get(args.batch, ScoredBatch).batch
     student, optimizer = session.trained("student")
     for term in args.terms:
-        require_part(scored, term.part, f"terms: {term.name!r}")
+        require_part(batch, term.part, f"terms: {term.name!r}")
+
+    def compute(scored: ScoredBatch, chunk_size: int | None) -> dict[str, Tensor]:
+        return _gradient(session, args, context, scored, chunk_size)
+
+    discard = optimizer.discard_gradients
     try:
-        metrics = _gradient(session, args, context, scored)
+        fitted = until_it_fits(
+            session, args.batch, context, compute, passes=True, chunks=True, discard=discard
+        )
         context.commit()
+        fitted.adopt(session, args.batch, context)
         student.version += 1
-        metrics |= optimizer.step(lr=args.lr, clip_norm=args.clip_norm)
+        metrics = fitted.result | optimizer.step(lr=args.lr, clip_norm=args.clip_norm)
     finally:
-        optimizer.discard_gradients()
+        discard()
         # Before the update a graph may be half used up, and its values are still right: a repetition runs the
         # student again. From the update on they are those of older weights.
-        _keep_hidden(session, args.batch, scored, detached=not context.applied)
+        _keep_hidden(session, args.batch, detached=not context.applied)
     session.metrics.record_all(args.step, metrics)
-    session.metrics.record_all(args.step, _lengths(scored))
+    session.metrics.record_all(args.step, _lengths(batch))
     return StepStudentResult(policy_version=student.version)
 
 
 def _gradient(
-    session: Session, args: StepStudentArgs, context: OperationContext, scored: ScoredBatch
+    session: Session,
+    args: StepStudentArgs,
+    context: OperationContext,
+    scored: ScoredBatch,
+    chunk_size: int | None,
 ) -> dict[str, Tensor]:
     teacher, (student, optimizer) = session.roles.get("teacher"), session.trained("student")
     hidden = scored.student_hidden
@@ -51,7 +65,7 @@ def _gradient(
             teacher=None if teacher is None else teacher.policy,
             critics=critics,
             reuse_graph=hidden is not None and hidden.requires_grad,
-            chunk_size=session.configured().position_chunk,
+            chunk_size=chunk_size,
             form=session.configured().loss_form,
             diagnostics=args.diagnostics,
             loss_scale=None if optimizer.loss_scale is None else optimizer.loss_scale.value,
@@ -75,16 +89,16 @@ def _dropout(
     return adapter_dropout(module, seed)
 
 
-def _keep_hidden(session: Session, name: str, scored: ScoredBatch, *, detached: bool) -> None:
+def _keep_hidden(session: Session, name: str, *, detached: bool) -> None:
     """Keeps the student's hidden states without their graph, or lets them go."""
+    scored = session.handles.get(name, ScoredBatch)
     hidden = scored.student_hidden
     if hidden is not None:
         kept = dataclasses.replace(scored, student_hidden=hidden.detach() if detached else None)
         session.handles.replace(name, kept, scored_bytes(kept))
 
 
-def _lengths(scored: ScoredBatch) -> dict[str, float]:
+def _lengths(batch: TokenBatch) -> dict[str, float]:
     """`length_PART`: mean response tokens of a row."""
-    tokens = scored.token_counts()
-    parts = scored.batch.parts
+    tokens, parts = ScoredBatch(batch).token_counts(), batch.parts
     return {f"length_{part}": tokens[part] / parts.count(part) for part in sorted(set(parts))}

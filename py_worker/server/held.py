@@ -55,12 +55,12 @@ def scored_bytes(scored: ScoredBatch) -> int:
     return batch_bytes(scored.batch) + sum(hidden)
 
 
-def require_part(scored: ScoredBatch, part: str, what: str) -> None:
+def require_part(batch: TokenBatch, part: str, what: str) -> None:
     """Checks that a batch has rows of a part.
 
     Raises:
         ArgumentError: it has none, so that `what` would be a mean over nothing.
     """
-    if part != "all" and part not in scored.batch.parts:
-        parts = ", ".join(dict.fromkeys(scored.batch.parts))
+    if part != "all" and part not in batch.parts:
+        parts = ", ".join(dict.fromkeys(batch.parts))
         raise ArgumentError(f"{what} is over part {part!r}, and the batch has {parts}")

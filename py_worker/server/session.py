@@ -39,6 +39,19 @@ class Settings:
     loss_form: "LossForm" = "auto"
 
 
+@dataclass(frozen=True)
+class Halvings:
+    """How often running out of memory has halved what is computed at a time.
+
+    Attributes:
+        micro_batch: each micro-batch, by its rows.
+        position_chunk: positions whose logits exist at a time.
+    """
+
+    micro_batch: int = 0
+    position_chunk: int = 0
+
+
 @dataclass
 class Role:
     """A loaded policy.
@@ -83,6 +96,7 @@ class Session:
     """Settings, roles, critics, datasets, handles and metrics.
 
     Attributes:
+        halvings: apply to every batch from now on.
         staged: checkpoints that are being written or wait for their commit, by name.
         writer: the thread that writes them.
     """
@@ -93,6 +107,7 @@ class Session:
     datasets: "dict[str, TokenizedDataset]" = field(default_factory=dict)
     handles: HandleTable = field(default_factory=HandleTable)
     metrics: StepMetrics = field(default_factory=StepMetrics)
+    halvings: Halvings = Halvings()
     staged: "dict[str, Future[list[FileHash]]]" = field(default_factory=dict)
     writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "checkpoint"))
 
@@ -182,6 +197,7 @@ class Session:
         self.datasets.clear()
         self.handles.clear()
         self.metrics.clear()
+        self.halvings = Halvings()
         self.staged.clear()
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 The teacher is not in it: it does not change and is loaded from where it came from.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +16,7 @@ from py_worker.server.checkpoint_files import Snapshot
 from py_worker.server.errors import CheckpointError, OverBudgetError
 from py_worker.server.handles import KEPT_SCOPES, scope_of
 from py_worker.server.held import Rollout
-from py_worker.server.session import Session
+from py_worker.server.session import Halvings, Session
 
 if TYPE_CHECKING:
     from py_worker.models.optimizer import Optimizer
@@ -34,7 +35,10 @@ class _Trained:
 
 
 def take_snapshot(session: Session) -> Snapshot:
-    """Copies to host memory: student, critics and averages, optimizers, policy version, kept rollouts."""
+    """Copies to host memory: student, critics and averages, optimizers, policy version, kept rollouts.
+
+    With them goes how often memory ran out, so that a resumed run cuts its batches as this one does.
+    """
     tensors: dict[str, dict[str, Tensor]] = {"rollouts": {}}
     for name, trained in _trained(session).items():
         tensors[name] = _copies(trained.tensors)
@@ -50,6 +54,7 @@ def take_snapshot(session: Session) -> Snapshot:
         "format": FORMAT,
         "policy_version": 0 if student is None else student.version,
         "rollouts": versions,
+        "halvings": dataclasses.asdict(session.halvings),
     }
     return Snapshot(state, tensors)
 
@@ -80,6 +85,7 @@ def plan_restore(session: Session, snapshot: Snapshot) -> Callable[[], None]:
     }
     _require_room(session, rollouts)
     policy_version = snapshot.state["policy_version"]
+    halvings = Halvings(**snapshot.state["halvings"])
 
     def apply() -> None:
         for name, part in trained.items():
@@ -89,6 +95,7 @@ def plan_restore(session: Session, snapshot: Snapshot) -> Callable[[], None]:
             optimizer.load_state_tensors(tensors[name])
         if "student" in session.roles:
             session.roles["student"].version = policy_version
+        session.halvings = halvings
         session.metrics.clear()
         session.handles.clear()
         for handle, rollout in rollouts.items():

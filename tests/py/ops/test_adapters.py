@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from py_worker import ops
+from py_worker.losses.scored import ScoredBatch
 from tests.py.ops.local_worker import LocalWorker
 from tests.py.ops.read_back import no_read_back
 from tests.py.ops.scene import ADAMW, critic_spec, data_source, load_everything, load_teacher, model, run_step
+from tests.py.ops.small_memory import logits_of_more_than, small_memory, times
 from tests.py.ops.stepping import BATCH, prepare, same, student_step, weights
 
 LORA = {"rank": 4, "alpha": 8.0, "dropout": 0.0, "targets": [], "seed": 5}
@@ -315,3 +318,22 @@ def test_adapters_alone_are_refused_where_there_are_none(worker: LocalWorker, tm
     error = worker.error("export", role="student", dir=str(tmp_path), form="adapter")
     assert error["code"] == "unsupported" and "form merged" in error["message"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_dropout_after_running_out_of_memory_is_that_of_the_smaller_micro_batches(
+    empty: LocalWorker, other: LocalWorker
+) -> None:
+    """Masks follow from the seed and the layout; a failed attempt draws none of them."""
+    for worker, refusals in ((empty, 1), (other, 0)):
+        load_scene(worker, dropout=0.5, seed=6)
+        step_of(worker, dropout_seed=3)
+        worker.call("end_step", step=0)
+        prepare(worker)
+        if not refusals:
+            scored = worker.session.handles.get(BATCH, ScoredBatch)
+            halved = replace(scored, batch=scored.batch.halved())
+            worker.session.handles.replace(BATCH, halved, worker.session.handles.size_of(BATCH))
+        with small_memory(times(refusals, logits_of_more_than(0)), "step_student"):
+            worker.call("step_student", **student_step(dropout_seed=4))
+    assert empty.session.halvings.micro_batch == 1
+    assert same(adapters(empty), adapters(other))

@@ -104,7 +104,11 @@ def test_build_counts_what_it_collates(worker: LocalWorker) -> None:
     assert batch.sample_ids == (*rows_of_step(2), *generate_args(2, "")["sample_ids"])
 
 
-@pytest.mark.parametrize("limits", [{"micro_batch": 3}, {"micro_tokens": 100}, {"micro_tokens": 1}], ids=str)
+@pytest.mark.parametrize(
+    "limits",
+    [{"micro_batch": 3}, {"micro_tokens": 100}, {"micro_tokens": 1}],
+    ids=["rows", "tokens", "one_row"],
+)
 def test_build_lays_rows_out_in_micro_batches(worker: LocalWorker, limits: dict[str, int]) -> None:
     worker.call("generate", **generate_args(2, "step:2/rollout"))
     build = build_args(2, "step:2/batch", "step:2/rollout")
