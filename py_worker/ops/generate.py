@@ -1,15 +1,19 @@
 """Draws responses from a policy, or from a mixture of both, and keeps them under a handle."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from py_worker.models.policy import Policy
 from py_worker.ops.specs import given, sampling_of
 from py_worker.rollout.engine import Engine, Mixture, Sampling, select_engine
 from py_worker.rollout.fingerprint import store_key, weights_hash
 from py_worker.rollout.response_cache import ResponseCache
-from py_worker.rollout.rollouts import Rollouts, TokenArray
+from py_worker.rollout.rollouts import Rollouts, Tick, TokenArray
+from py_worker.server.background import BackgroundRollouts, CudaSideStream
+from py_worker.server.completion import Eventually
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError
 from py_worker.server.held import Rollout
@@ -20,46 +24,99 @@ FOLDER = "responses"
 """Of kept responses, within the cache folder."""
 
 
-def run(session: Session, args: GenerateArgs, context: OperationContext) -> GenerateResult:
-    """One response per row; the random numbers are keyed by seed, sample id and position."""
+def run(session: Session, args: GenerateArgs, context: OperationContext) -> GenerateResult | Eventually:
+    """One response per row; the random numbers are keyed by seed, sample id and position.
+
+    In the background on a GPU, with an engine that can work beside other operations; otherwise at once, which
+    gives the same responses: on a CPU two computations at a time on the same cores are slower.
+    """
     _check(args)
     session.handles.require_free(args.out)
     role, dataset = session.role(args.role), session.rows_of(args.dataset, args.rows)
-    prompts = [np.array(dataset.row(row).prompt) for row in args.rows]
-    engine, mixture = _source(session, args)
+    prompts = tuple(np.array(dataset.row(row).prompt) for row in args.rows)
     sampling = sampling_of(args.sampling)
-    drawn_tokens = 0
+    cache = _cache(session, sampling, args.seed, context) if given(args.cache) else None
+    background = _background(session, args)
+    engine, mixture = _source(session, args, role.policy if background is None else background.policy)
+    draw = _Draw(args, prompts, engine, mixture, sampling, cache, role.version, context.check)
+    if background is None:
+        rollout, result = draw()
+        session.handles.require_room(args.out, rollout.bytes)
+        context.commit()
+        session.handles.add(args.out, rollout, rollout.bytes)
+        return result
+    most = draw.most_bytes
+    session.handles.require_room(args.out, most)
+    drawing = background.start(role.version, context, draw)
+    session.handles.add_pending(args.out, drawing.rollout, most)
+    return Eventually(drawing.reply)
 
-    def draw(prompts: Sequence[TokenArray], sample_ids: Sequence[int]) -> Rollouts:
-        nonlocal drawn_tokens
-        new = engine.generate(mixture, prompts, sample_ids, sampling, args.seed, context.check)
-        drawn_tokens += new.token_count
-        return new
 
-    if given(args.cache):
-        cache = _cache(session, sampling, args.seed, context)
-        drawn, cached = cache.complete(prompts, args.sample_ids, draw)
-    else:
-        drawn, cached = draw(prompts, args.sample_ids), 0
-    rollout = Rollout(
-        sample_ids=tuple(args.sample_ids),
-        prompts=tuple(prompts),
-        tokens=tuple(drawn.tokens),
-        ended=tuple(drawn.ended),
-        log_probs=tuple(drawn.log_probs),
-        policy_version=role.version,
-    )
-    session.handles.require_room(args.out, rollout.bytes)
-    context.commit()
-    session.handles.add(args.out, rollout, rollout.bytes)
-    return GenerateResult(
-        rows=len(prompts),
-        tokens=drawn.token_count,
-        drawn_tokens=drawn_tokens,
-        ended=sum(drawn.ended),
-        cached=cached,
-        policy_version=role.version,
-    )
+@dataclass(frozen=True)
+class _Draw:
+    """All that a rollout follows from, and nothing of the session, which belongs to one thread."""
+
+    args: GenerateArgs
+    prompts: tuple[TokenArray, ...]
+    engine: Engine
+    mixture: Mixture
+    sampling: Sampling
+    cache: ResponseCache | None
+    version: int
+    check: Tick
+
+    @property
+    def most_bytes(self) -> int:
+        """Of the rollout, were every response as long as it may be."""
+        token = np.dtype(np.int32).itemsize + np.dtype(np.float32).itemsize
+        responses = len(self.prompts) * self.sampling.max_new_tokens * token
+        return sum(prompt.nbytes for prompt in self.prompts) + responses
+
+    def __call__(self) -> tuple[Rollout, GenerateResult]:
+        """The rollout, and what is told of it."""
+        drawn_tokens = 0
+
+        def draw(prompts: Sequence[TokenArray], sample_ids: Sequence[int]) -> Rollouts:
+            nonlocal drawn_tokens
+            new = self.engine.generate(
+                self.mixture, prompts, sample_ids, self.sampling, self.args.seed, self.check
+            )
+            drawn_tokens += new.token_count
+            return new
+
+        if self.cache is None:
+            drawn, cached = draw(self.prompts, self.args.sample_ids), 0
+        else:
+            drawn, cached = self.cache.complete(self.prompts, self.args.sample_ids, draw)
+        rollout = Rollout(
+            sample_ids=tuple(self.args.sample_ids),
+            prompts=self.prompts,
+            tokens=tuple(drawn.tokens),
+            ended=tuple(drawn.ended),
+            log_probs=tuple(drawn.log_probs),
+            policy_version=self.version,
+        )
+        return rollout, GenerateResult(
+            rows=len(rollout),
+            tokens=drawn.token_count,
+            drawn_tokens=drawn_tokens,
+            ended=sum(drawn.ended),
+            cached=cached,
+            policy_version=self.version,
+        )
+
+
+def _background(session: Session, args: GenerateArgs) -> BackgroundRollouts | None:
+    """Where to draw besides; None: at once."""
+    if not given(args.background):
+        return None
+    student = session.role("student").policy
+    engine, _ = _source(session, args, student)
+    if not engine.concurrent:
+        return None
+    if session.background is None and session.device.type == "cuda":  # pragma: no cover - needs a GPU
+        session.background = BackgroundRollouts(student, CudaSideStream(session.device))
+    return session.background
 
 
 def _check(args: GenerateArgs) -> None:
@@ -67,6 +124,10 @@ def _check(args: GenerateArgs) -> None:
         raise ArgumentError(f"sample_ids: {len(args.sample_ids)} of them for {len(args.rows)} rows; one each")
     if given(args.mixture) and args.role != "student":
         raise ArgumentError("mixture: only the student's responses can be mixed; leave it out, or set role")
+    if given(args.background) and args.role != "student":
+        raise ArgumentError(
+            "background: only the student's weights change while operations run; leave it out, or set role"
+        )
     if given(args.cache) and args.role != "teacher":
         raise ArgumentError(
             "cache: only the teacher's responses are kept, for the student changes with every step; leave it "
@@ -74,12 +135,12 @@ def _check(args: GenerateArgs) -> None:
         )
 
 
-def _source(session: Session, args: GenerateArgs) -> tuple[Engine, Mixture]:
-    """What the responses are drawn from, and an engine that serves all of it."""
-    role, share = session.role(args.role), given(args.mixture)
+def _source(session: Session, args: GenerateArgs, policy: Policy) -> tuple[Engine, Mixture]:
+    """What is drawn from (the role's policy, or a copy of it), and an engine that serves all of it."""
+    share = given(args.mixture)
     if not share:
-        return role.engine, Mixture.of(role.policy)
-    mixture = Mixture.blend(role.policy, session.role("teacher").policy, share)
+        return session.role(args.role).engine, Mixture.of(policy)
+    mixture = Mixture.blend(policy, session.role("teacher").policy, share)
     return select_engine(*mixture.policies).engine, mixture
 
 

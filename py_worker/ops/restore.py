@@ -15,5 +15,6 @@ def run(session: Session, args: RestoreArgs, context: OperationContext) -> Resto
     context.check()
     apply = plan_restore(session, snapshot)
     context.commit()
+    session.end_background()  # Another student may have the version of the one that its copy was made from.
     apply()
     return RestoreResult(policy_version=snapshot.state["policy_version"])

@@ -25,6 +25,11 @@ class Engine(Protocol):
         """The engine's name in the registry."""
         ...
 
+    @property
+    def concurrent(self) -> bool:
+        """Whether it may draw beside other operations: it changes nothing that they see."""
+        ...
+
     def refusal(self, policy: GenerationPolicy) -> str | None:
         """Why this engine cannot serve the policy ("its architecture is ..."), or None."""
         ...

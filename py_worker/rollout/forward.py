@@ -27,6 +27,8 @@ class ForwardEngine:
     """Generates with the model's forward pass, prompts padded on the left."""
 
     name = "forward"
+    concurrent = False
+    """It sets the module's generation settings, and masks of transformers are made with global functions."""
 
     def __init__(self, *, rows: int = 64) -> None:
         """

@@ -55,6 +55,7 @@ class NativeEngine:
     """Generates with the training weights; finished rows leave, waiting prompts take their slots."""
 
     name = "native"
+    concurrent = True
 
     def __init__(self, limits: Limits | None = None) -> None:
         """

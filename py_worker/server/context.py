@@ -10,14 +10,16 @@ from py_worker.server.errors import CancelledError, DeadlineError
 class Progress:
     """Counts what gets done (tokens, micro-batches, operations), so that standing still is visible outside.
 
-    Only the operation thread adds; reading an int needs no lock.
+    Reading an int needs no lock; threads that add do, or the count could fall.
     """
 
     def __init__(self) -> None:
         self.count = 0
+        self._lock = threading.Lock()
 
     def add(self) -> None:
-        self.count += 1
+        with self._lock:
+            self.count += 1
 
 
 class OperationContext:

@@ -1,5 +1,6 @@
 """Results that stay in the worker, under names that the controller chose."""
 
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar
 
@@ -17,8 +18,14 @@ Value = TypeVar("Value")
 
 @dataclass
 class _Entry:
+    """A value; or, pending, a future of one that another thread makes, with the most bytes it may hold."""
+
     value: Any
     bytes: int
+
+    @property
+    def has_failed(self) -> bool:
+        return isinstance(self.value, Future) and self.value.done() and self.value.exception() is not None
 
 
 def scope_of(name: str) -> Scope:
@@ -52,11 +59,12 @@ class HandleTable:
         self.budgets: dict[Scope, int] = dict.fromkeys(SCOPES, 0)
 
     def get(self, name: str, kind: type[Value]) -> Value:
-        """The value of a live handle.
+        """The value of a live handle; waits for one that is pending.
 
         Raises:
             UnknownHandleError: no such handle.
             ArgumentError: it holds something else.
+            Exception: what kept a pending one from being made; the handle is then free again.
         """
         value = self._entry(name).value
         if not isinstance(value, kind):
@@ -69,7 +77,7 @@ class HandleTable:
         Raises:
             HandleExistsError: the name is taken.
         """
-        if name in self._entries:
+        if name in self._alive():
             raise HandleExistsError(f"{name} exists already; free it first, or take another name")
 
     def require_room(self, name: str, extra: int) -> None:
@@ -97,6 +105,20 @@ class HandleTable:
         self.require_room(name, size)
         self._entries[name] = _Entry(value, size)
 
+    def add_pending(self, name: str, value: "Future[Any]", most: int) -> None:
+        """Gives a new name to a value that another thread makes; one that it cannot make was never there.
+
+        Args:
+            name: of the handle.
+            value: whoever takes it waits. It tells its size as `bytes`.
+            most: bytes that it holds at most.
+
+        Raises:
+            HandleExistsError: the name is taken.
+            OverBudgetError: the scope has no room.
+        """
+        self.add(name, value, most)
+
     def replace(self, name: str, value: object, size: int) -> None:
         """Gives an existing name to another value.
 
@@ -115,10 +137,10 @@ class HandleTable:
             UnknownHandleError: one of them is not.
         """
         for name in names:
-            self._entry(name)
+            self._require_alive(name)
 
     def drop(self, names: list[str]) -> None:
-        """Frees handles; those that are not alive are left alone."""
+        """Frees handles; those that are not alive are left alone, and a pending value is lost."""
         for name in names:
             self._entries.pop(name, None)
 
@@ -128,8 +150,8 @@ class HandleTable:
             del self._entries[name]
 
     def items(self, scope: Scope) -> dict[str, Any]:
-        """Names and values of a scope, in the order they were added."""
-        return {name: entry.value for name, entry in self._entries.items() if scope_of(name) == scope}
+        """Names and values of a scope, in the order they were added; waits for those that are pending."""
+        return {name: self._entry(name).value for name in list(self._alive()) if scope_of(name) == scope}
 
     def size_of(self, name: str) -> int:
         """Bytes of a live handle."""
@@ -144,11 +166,27 @@ class HandleTable:
         return [self._usage(scope) for scope in SCOPES]
 
     def _usage(self, scope: Scope) -> HandleUsage:
-        sizes = [entry.bytes for name, entry in self._entries.items() if scope_of(name) == scope]
+        sizes = [entry.bytes for name, entry in self._alive().items() if scope_of(name) == scope]
         return HandleUsage(scope=scope, count=len(sizes), bytes=sum(sizes))
 
     def _entry(self, name: str) -> _Entry:
-        if name not in self._entries:
+        self._require_alive(name)
+        entry = self._entries[name]
+        if isinstance(entry.value, Future):
+            try:
+                value = entry.value.result()
+            except BaseException:
+                del self._entries[name]
+                raise
+            entry = self._entries[name] = _Entry(value, value.bytes)
+        return entry
+
+    def _require_alive(self, name: str) -> None:
+        if name not in self._alive():
             live = ", ".join(list(self._entries)[:8]) or "none"
             raise UnknownHandleError(f"no handle {name}; alive: {live}")
-        return self._entries[name]
+
+    def _alive(self) -> dict[str, _Entry]:
+        for name in [name for name, entry in self._entries.items() if entry.has_failed]:
+            del self._entries[name]
+        return self._entries

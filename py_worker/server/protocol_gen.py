@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 PROTOCOL_VERSION: Final = 1
-PROTOCOL_HASH: Final = "58c92c2811bfb47bce92937f1bc98a3c8709c6bc32f855c6bceefa3269ecbd53"
+PROTOCOL_HASH: Final = "ad97e184373df6b1b6104c1be5ac8ef95c4ff19d4c376a37c988c2f1f424c67e"
 
 MAX_BODY_BYTES: Final = 8388608
 """Largest MessagePack body of one message, in bytes."""
@@ -537,6 +537,8 @@ class GenerateArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     """m: each token is drawn from m times the teacher's distribution plus 1 - m times the student's; absent is 0. For the student."""
     cache: bool | UnsetType = UNSET
     """Take responses that the same weights gave to the same prompts, sample ids, sampling and seed from the cache folder, and keep new ones there; absent is false. For the teacher."""
+    background: bool | UnsetType = UNSET
+    """Drawn from the weights as they are now while later operations run, which do not wait for it; one that needs the rollout does. The responses are the same. A worker may also draw at once. Absent is false. For the student."""
 
 class GenerateResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Result of generate."""

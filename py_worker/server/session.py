@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # These need transformers, which takes seconds to import.
     from py_worker.models.optimizer import Optimizer
     from py_worker.models.policy import Policy
     from py_worker.rollout.engine import Engine
+    from py_worker.server.background import BackgroundRollouts
 
 RoleName = Literal["teacher", "student"]
 
@@ -97,6 +98,7 @@ class Session:
 
     Attributes:
         halvings: apply to every batch from now on.
+        background: draws rollouts beside operations; None until the first of them.
         staged: checkpoints that are being written or wait for their commit, by name.
         writer: the thread that writes them.
     """
@@ -108,6 +110,7 @@ class Session:
     handles: HandleTable = field(default_factory=HandleTable)
     metrics: StepMetrics = field(default_factory=StepMetrics)
     halvings: Halvings = Halvings()
+    background: "BackgroundRollouts | None" = None
     staged: "dict[str, Future[list[FileHash]]]" = field(default_factory=dict)
     writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "checkpoint"))
 
@@ -190,8 +193,15 @@ class Session:
             raise ArgumentError(f"dataset {name!r} has {len(dataset)} rows; there is no row {beyond[0]}")
         return dataset
 
+    def end_background(self) -> None:
+        """Waits for rollouts that are being drawn, and lets the copy of the student go."""
+        if self.background is not None:
+            self.background.close()
+            self.background = None
+
     def reset(self) -> None:
         """Frees everything but the settings."""
+        self.end_background()
         self.roles.clear()
         self.critics.clear()
         self.datasets.clear()
@@ -201,5 +211,8 @@ class Session:
         self.staged.clear()
 
     def close(self) -> None:
-        """Waits for checkpoints that are being written."""
+        """Waits for checkpoints that are being written; a rollout that is being drawn is given up."""
+        if self.background is not None:
+            self.background.stop()
+        self.end_background()
         self.writer.shutdown(wait=True)

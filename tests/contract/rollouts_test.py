@@ -41,7 +41,9 @@ class TestBuild:
 class TestGenerate:
     def test_fields_that_are_off_change_nothing(self, worker: AnyWorker) -> None:
         plain = worker.result("generate", generate("buffer/a"))
-        off = worker.result("generate", {**generate("buffer/b"), "mixture": 0.0, "cache": False})
+        off = worker.result(
+            "generate", {**generate("buffer/b"), "mixture": 0.0, "cache": False, "background": False}
+        )
         assert off == plain
         assert plain["cached"] == 0
         worker.result("drop", drop("buffer/a", "buffer/b"))
@@ -54,11 +56,21 @@ class TestGenerate:
             ({"cache": True}, "cache"),
             ({"cache": True, "mixture": 0.5}, "cache"),
             ({"cache": 1}, "cache"),
+            ({"role": "teacher", "background": True}, "background"),
         ],
     )
-    def test_mixing_is_for_the_student_and_keeping_for_the_teacher(
+    def test_mixing_and_background_are_for_the_student_and_keeping_for_the_teacher(
         self, worker: AnyWorker, changes: Message, field: str
     ) -> None:
         error = worker.error(worker.request("generate", {**generate("buffer/a"), **changes}))
         assert (error["code"], error["applied"]) == ("invalid_argument", False)
         assert field in error["message"]
+
+    def test_an_operation_that_needs_a_rollout_of_the_background_has_it(self, worker: AnyWorker) -> None:
+        plain = worker.result("generate", generate("step:1/a", rows=3))
+        background = worker.request("generate", {**generate("buffer/b", rows=3), "background": True})
+        part = {"part": "on", "rollout": "buffer/b", "picks": [2, 0]}
+        worker.result("build", build(part))
+        assert worker.reply(background)["result"] == plain
+        worker.result("end_step", {"step": 1})
+        worker.result("drop", drop("buffer/b"))

@@ -1,3 +1,4 @@
+import { isDrawnAhead } from './ahead.js';
 import type { Findings, Path } from './findings.js';
 import { OBJECTIVES } from './objectives.js';
 import {
@@ -124,6 +125,7 @@ function staleReasons(term: TermConfig, method: MethodConfig): readonly string[]
   const reasons = [
     ['a mixture with the teacher', sources.some(([, { mixture }]) => constantValue(mixture) !== 0)],
     ['replay', sources.some(([, { replay }]) => replay !== null)],
+    ['drawing a step ahead', sources.some(([, source]) => isDrawnAhead(source, method.iteration))],
     [`an iteration of ${minibatches * epochs} steps`, minibatches * epochs > 1],
   ] as const;
   return reasons.flatMap(([reason, holds]) => (holds ? [reason] : []));

@@ -1,4 +1,6 @@
+import { isDrawnAhead } from './ahead.js';
 import type { Findings, Path } from './findings.js';
+import { stageSchedules } from './schedules.js';
 import { constantValue, type MethodConfig, type SourceConfig, type StageConfig } from './schema.js';
 import { partRows } from './shares.js';
 
@@ -55,10 +57,10 @@ function checkIteration(source: SourceConfig, method: MethodConfig, path: Path, 
       `an iteration of ${length} steps uses its own rollouts again already; replay needs minibatches: 1 and epochs: 1`,
     );
   }
-  if (source.max_staleness !== null && source.from === 'student' && source.replay === null && length === 1) {
+  if (isDrawnAhead(source, method.iteration) && source.max_staleness !== 1) {
     findings.warn(
       [...path, 'max_staleness'],
-      'no effect: without `replay`, and with an iteration of one step, responses are always new',
+      'no more effect than 1: responses are drawn one step ahead at most; give 1',
     );
   }
   if (source.max_staleness !== null && length - 1 > source.max_staleness) {
@@ -125,6 +127,23 @@ export function checkCache(stage: StageConfig, path: Path, findings: Findings): 
       findings.error(
         [...path, 'method', 'sources', part, 'cache'],
         `one response a prompt is kept, and \`rollout.${key}\` changes from step to step; give cache: false, or a constant`,
+      );
+    }
+  }
+}
+
+/** What a rollout follows from is decided a step before its use, so before the evaluation that may lie between. */
+export function checkAhead(stage: StageConfig, path: Path, findings: Findings): void {
+  const schedules = stageSchedules(stage);
+  for (const [part, source] of Object.entries(stage.method.sources)) {
+    if (!isDrawnAhead(source, stage.method.iteration)) continue;
+    const deciding = [`sources.${part}.probability`, `sources.${part}.mixture`];
+    for (const name of [...deciding, 'rollout.temperature', 'rollout.max_new_tokens']) {
+      const found = schedules.get(name);
+      if (found?.schedule.kind !== 'adaptive') continue;
+      findings.error(
+        [...path, ...found.path],
+        `moves after an evaluation, and the responses of part "${part}" are drawn a step ahead, before it; give a constant or a schedule by steps, or \`max_staleness: 0\``,
       );
     }
   }

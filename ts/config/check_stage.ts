@@ -3,7 +3,7 @@ import { checkLengths } from './check_lengths.js';
 import { checkMethod, teacherNeed } from './check_method.js';
 import { checkModel, checkPrecision } from './check_models.js';
 import { checkSchedules } from './check_schedules.js';
-import { checkBuffers, checkCache, checkMoves } from './check_sources.js';
+import { checkAhead, checkBuffers, checkCache, checkMoves } from './check_sources.js';
 import type { Findings, Path } from './findings.js';
 import type { RunConfig, StageConfig } from './schema.js';
 import { partRows } from './shares.js';
@@ -122,6 +122,7 @@ export function checkStage(
   checkBuffers(stage, path, findings);
   checkCache(stage, path, findings);
   checkMoves(stage, path, findings);
+  checkAhead(stage, path, findings);
   checkSampledFrom(stage, path, findings);
   checkSchedules(stage, path, findings);
   checkLengths(name, stage, config, earlier, findings);

@@ -28,7 +28,7 @@ function wireTerm({ critic, gamma, discount, gradient, returns, ...term }: Weigh
 }
 
 function rolloutRequests(plan: StepPlan): readonly OperationRequest[] {
-  return plan.rollouts.map(({ handle, sampleIds, part: _part, mixture, cache, ...rollout }) => ({
+  return plan.rollouts.map(({ handle, sampleIds, part: _part, mixture, cache, ahead, ...rollout }) => ({
     op: 'generate',
     args: {
       ...rollout,
@@ -36,6 +36,7 @@ function rolloutRequests(plan: StepPlan): readonly OperationRequest[] {
       sample_ids: sampleIds,
       ...(mixture > 0 ? { mixture } : {}),
       ...(cache ? { cache } : {}),
+      ...(ahead ? { background: true } : {}),
     },
   }));
 }
@@ -58,7 +59,8 @@ function criticRequests(plan: StepPlan): readonly OperationRequest[] {
 }
 
 /**
- * One step as it appears on the wire, in order: generate (per drawn part), build, score, K × step_critic,
+ * One step as it appears on the wire, in order: generate (per drawn part; in the background, from the weights before
+ * this step's update, what the next step needs), build, score, K × step_critic,
  * step_student, drop (rollouts used for the last time), end_step. Every request refers to results of earlier ones
  * by handle, so all can be sent at once.
  */

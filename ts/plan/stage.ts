@@ -1,4 +1,5 @@
 import { streamSeed } from '../common/random.js';
+import { isDrawnAhead } from '../config/ahead.js';
 import { stageSchedules } from '../config/schedules.js';
 import type { RunConfig, StageConfig } from '../config/schema.js';
 import { partRows } from '../config/shares.js';
@@ -24,6 +25,7 @@ function planParts(stage: StageConfig, root: number, seed: Seeds): readonly Part
       coinSeed: seed('coin', part),
       replay: replay === null ? null : { capacity: replay.capacity, seed: seed('replay', part) },
       maxStaleness: max_staleness,
+      ahead: isDrawnAhead(source, stage.method.iteration),
       cache,
     };
   });

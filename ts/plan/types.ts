@@ -54,6 +54,8 @@ export interface PartPlan {
   readonly replay: ReplayPlan | null;
   /** Most student steps between drawing a response and learning from it; null is no limit. */
   readonly maxStaleness: number | null;
+  /** A step's rows are drawn in the step before it, while the student trains. */
+  readonly ahead: boolean;
   /** One response a prompt, kept on disk. */
   readonly cache: boolean;
 }

@@ -1,6 +1,6 @@
 import type { Sampling } from '../config/schema.js';
 import type { PartPlan, SizedStagePlan } from '../plan/types.js';
-import { studentStepAt } from './clock.js';
+import { isDone, studentStepAt } from './clock.js';
 import { type IterationPlace, minibatchAt, partDraw, placeOf } from './iteration.js';
 import { read } from './read.js';
 import { isReplayed, pickRows, type ReplayPart, replayTurn } from './replay.js';
@@ -8,17 +8,23 @@ import { originOf } from './sources.js';
 import type { BatchPartPlan, RolloutPlan, StageState } from './types.js';
 
 /**
- * A rollout used in one step is freed with it; one used again lives in the buffer, also through a checkpoint.
+ * A rollout drawn and used in one step is freed with it; one used later lives in the buffer, also through a checkpoint.
+ * The step in its name is the one that it was drawn for.
  */
 function rolloutHandle(part: PartPlan, step: number, place: IterationPlace): string {
-  if (isReplayed(part)) return keptHandle(part, step);
+  if (isReplayed(part) || part.ahead) return keptHandle(part, step);
   if (place.length === 1) return `step:${step}/rollout.${part.part}`;
   return `buffer/${part.part}.${place.iteration}`;
 }
 
-const keptHandle = (part: ReplayPart, drawn: number) => `buffer/${part.part}.${drawn}`;
+const keptHandle = (part: PartPlan, step: number) => `buffer/${part.part}.${step}`;
 
-const generated = (plan: SizedStagePlan) =>
+interface Generated {
+  readonly part: PartPlan;
+  readonly role: RolloutPlan['role'];
+}
+
+const generated = (plan: SizedStagePlan): readonly Generated[] =>
   plan.parts.flatMap((part) => (part.from === 'dataset' ? [] : [{ part, role: part.from }]));
 
 /** Sampling of a step: what the plan says, with what changes from step to step in its place. */
@@ -36,17 +42,25 @@ function drawnMinibatches(plan: SizedStagePlan, state: StageState, part: PartPla
   );
 }
 
-/** Responses to draw at a step: all of the iteration's at its start, none later. One rollout of a part fills more slots. */
-export function rolloutsAt(plan: SizedStagePlan, state: StageState): readonly RolloutPlan[] {
+/**
+ * The rollout of a part that begins to be used at a state's step: an iteration's whole one at its start, none later.
+ * One rollout of all minibatches fills more slots.
+ */
+function rolloutFor(
+  plan: SizedStagePlan,
+  state: StageState,
+  { part, role }: Generated,
+  ahead: boolean,
+): readonly RolloutPlan[] {
   const place = placeOf(state.step, plan.iteration);
   if (place.within > 0) return [];
-  return generated(plan).flatMap(({ part, role }) => {
-    const draws = drawnMinibatches(plan, state, part).map((minibatch) =>
-      partDraw(plan, part, place.iteration, minibatch),
-    );
-    if (draws.length === 0) return [];
-    const rows = draws.flatMap((draw) => draw.rows);
-    const rollout: RolloutPlan = {
+  const draws = drawnMinibatches(plan, state, part).map((minibatch) =>
+    partDraw(plan, part, place.iteration, minibatch),
+  );
+  if (draws.length === 0) return [];
+  const rows = draws.flatMap((draw) => draw.rows);
+  return [
+    {
       handle: rolloutHandle(part, state.step, place),
       part: part.part,
       role,
@@ -58,9 +72,31 @@ export function rolloutsAt(plan: SizedStagePlan, state: StageState): readonly Ro
       seed: part.seed,
       mixture: role === 'student' ? read(plan, state, `sources.${part.part}.mixture`) : 0,
       cache: part.cache,
-    };
-    return [rollout];
-  });
+      ahead,
+    },
+  ];
+}
+
+/** The state that the next step begins with, before an evaluation: none moves what a rollout drawn ahead follows from. */
+function nextOf(plan: SizedStagePlan, state: StageState): StageState {
+  const step = state.step + 1;
+  return { ...state, step, studentStep: studentStepAt(plan, step) };
+}
+
+/**
+ * Responses to draw at a step. A part that is drawn ahead draws for the next step, and for its own only in the first:
+ * so what a step uses follows from its number, also after a resume. Those ahead come last, since they may take as long
+ * as the rest of the step.
+ */
+export function rolloutsAt(plan: SizedStagePlan, state: StageState): readonly RolloutPlan[] {
+  const all = generated(plan);
+  const next = nextOf(plan, state);
+  const now = all.filter(({ part }) => !part.ahead || state.step === 0);
+  const later = isDone(plan, next) ? [] : all.filter(({ part }) => part.ahead);
+  return [
+    ...now.flatMap((one) => rolloutFor(plan, state, one, false)),
+    ...later.flatMap((one) => rolloutFor(plan, next, one, true)),
+  ];
 }
 
 /** Which rows of the iteration's rollout a minibatch has; null where they are all. */
@@ -92,7 +128,8 @@ function generatedParts(plan: SizedStagePlan, state: StageState, part: PartPlan)
   if (origin === 'replayed' && isReplayed(part)) return replayedParts(plan, state, part);
   const handle = rolloutHandle(part, state.step, place);
   const picks = picksOf(part, drawnMinibatches(plan, state, part), minibatch);
-  const age = state.studentStep - studentStepAt(plan, state.step - place.within);
+  const drawnAt = part.ahead ? Math.max(0, state.step - 1) : state.step - place.within;
+  const age = state.studentStep - studentStepAt(plan, drawnAt);
   return [{ from: 'rollout', part: part.part, handle, picks, size: part.rows, age }];
 }
 
@@ -121,5 +158,8 @@ export function releasedAt(plan: SizedStagePlan, state: StageState): readonly st
   const dropped = plan.parts
     .filter(isReplayed)
     .flatMap((part) => replayTurn(plan, state, part).dropped.map((drawn) => keptHandle(part, drawn)));
-  return [...releasedOfIteration(plan, state), ...dropped];
+  const used = plan.parts
+    .filter((part) => part.ahead && originOf(plan, state, part, 0) === 'fresh')
+    .map((part) => keptHandle(part, state.step));
+  return [...releasedOfIteration(plan, state), ...used, ...dropped];
 }

@@ -27,9 +27,9 @@ export interface StageState {
   readonly replay: Readonly<Record<string, readonly number[]>>;
 }
 
-/** Responses to draw before the batch is built. */
+/** Responses to draw before the batch is built: for that batch, or ahead of the next one. */
 export interface RolloutPlan {
-  /** step:N/rollout.PART, or buffer/… when later steps use the rollout again. */
+  /** step:N/rollout.PART, or buffer/… when a later step uses the rollout. */
   readonly handle: string;
   readonly part: string;
   readonly role: 'student' | 'teacher';
@@ -43,9 +43,11 @@ export interface RolloutPlan {
   readonly mixture: number;
   /** Take responses from the cache, and keep new ones there. */
   readonly cache: boolean;
+  /** For the next step: drawn from the student before this step's update, and needed after it. */
+  readonly ahead: boolean;
 }
 
-/** How rows of a part came to be: drawn for this step or iteration, drawn earlier and kept, or the dataset's own. */
+/** How rows of a part came to be: drawn for this step or iteration, drawn for another and kept, or the dataset's own. */
 export type RowOrigin = 'fresh' | 'replayed' | 'dataset';
 
 /** Rows that enter the batch: of a dataset, or of a rollout drawn in this step or an earlier one. */

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 export const PROTOCOL_VERSION = 1;
-export const PROTOCOL_HASH = '58c92c2811bfb47bce92937f1bc98a3c8709c6bc32f855c6bceefa3269ecbd53';
+export const PROTOCOL_HASH = 'ad97e184373df6b1b6104c1be5ac8ef95c4ff19d4c376a37c988c2f1f424c67e';
 
 export const LIMITS = {
   /** Largest MessagePack body of one message, in bytes. */
@@ -590,6 +590,8 @@ export const OPERATIONS = {
   mixture: z.number().min(0).max(1).exactOptional(),
   /** Take responses that the same weights gave to the same prompts, sample ids, sampling and seed from the cache folder, and keep new ones there; absent is false. For the teacher. */
   cache: z.boolean().exactOptional(),
+  /** Drawn from the weights as they are now while later operations run, which do not wait for it; one that needs the rollout does. The responses are the same. A worker may also draw at once. Absent is false. For the student. */
+  background: z.boolean().exactOptional(),
 }),
     result: z.strictObject({
   /** Responses. */

@@ -37,7 +37,7 @@ describe('keys that mean nothing where responses come from are refused', () => {
 test.each([
   [
     on('{max_staleness: 4}'),
-    'on.max_staleness: no effect: without `replay`, and with an iteration of one step',
+    'on.max_staleness: no more effect than 1: responses are drawn one step ahead at most; give 1',
   ],
   [on('{probability: 0}'), 'on.probability: at 0 the student never draws; give more, or from: dataset'],
   [
@@ -47,6 +47,44 @@ test.each([
   [`${SOURCES}.off={from: teacher, probability: 0}`, 'off.probability: at 0 the teacher never draws'],
 ])('what has no effect is told: %s', (change, warning) => {
   expect(resolveRun(change).warnings).toEqual([expect.stringContaining(warning)]);
+});
+
+test.each([0, 1])('an age of %d step says when responses are drawn', (steps) => {
+  expect(resolveRun(on(`{max_staleness: ${steps}}`)).warnings).toEqual([]);
+});
+
+describe('what a rollout drawn ahead follows from', () => {
+  const moving = '{kind: adaptive, metric: cross_entropy, from: 0.5, to: 1, increment: 0.1, tolerance: 0}';
+  const validated = [
+    `${STAGE}.data.validation=check`,
+    `${STAGE}.evaluation={every: 2, measure: [cross_entropy]}`,
+  ];
+  const places = [
+    ['method.sources.on.probability', on(`{max_staleness: 1, probability: ${moving}}`)],
+    ['method.sources.on.mixture', on(`{max_staleness: 1, mixture: ${moving}}`)],
+    ['rollout.temperature', on('{max_staleness: 1}'), `${STAGE}.rollout.temperature=${moving}`],
+    [
+      'rollout.max_new_tokens',
+      on('{max_staleness: 1}'),
+      `${STAGE}.rollout.max_new_tokens=${moving.replace('0.5, to: 1, increment: 0.1', '4, to: 8, increment: 1')}`,
+    ],
+  ] as const;
+
+  test.each(places)('does not move with evaluations: %s', (place, ...changes) => {
+    expect(problemsOf(...validated, ...changes)).toEqual([
+      expect.stringContaining(
+        `${STAGE}.${place}: moves after an evaluation, and the responses of part "on" are drawn a step ahead`,
+      ),
+    ]);
+    const fresh = changes.map((change) => change.replace('max_staleness: 1', 'max_staleness: 0'));
+    expect(resolveRun(...validated, ...fresh).warnings).toEqual([]);
+  });
+
+  test('may change by steps', () => {
+    const linear = '{kind: linear, from: 0.2, to: 1}';
+    const source = on(`{max_staleness: 1, probability: ${linear}, mixture: ${linear}}`);
+    expect(resolveRun(source, `${STAGE}.rollout.temperature=${linear}`).warnings).toEqual([]);
+  });
 });
 
 test('an age that an iteration reaches means something', () => {

@@ -47,7 +47,7 @@ export const source = z.strictObject({
     .nullable()
     .default(null)
     .describe(
-      "Most student steps between the policy that drew a response and the one that learns from it; null is no limit; for the student's; C",
+      "Most student steps between the policy that drew a response and the one that learns from it; null is no limit. At 1, with neither `replay` nor a longer `iteration`, each step's responses are drawn one step ahead, while the student trains; at 0 and null when they are needed. For the student's; C",
     ),
   cache: z
     .boolean()
