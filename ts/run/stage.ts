@@ -4,6 +4,7 @@ import { showPath } from '../config/files.js';
 import type { RunConfig } from '../config/schema.js';
 import type { WorkerClient } from '../dispatch/client.js';
 import type { RunEvent } from '../metrics/events.js';
+import type { StepRow } from '../metrics/rows.js';
 import { withOrders, withRows } from '../plan/stage.js';
 import type { SizedStagePlan, StagePlan } from '../plan/types.js';
 import { observe } from '../schedule/adaptive.js';
@@ -19,6 +20,7 @@ import {
   writeCheckpoint,
 } from './checkpoints.js';
 import { RunError } from './errors.js';
+import { halvingNote } from './halving_note.js';
 import { restore, restoreNewest } from './restore.js';
 import { type RowOrders, rowOrders } from './row_order.js';
 import type { RunFolder, StageFolder } from './run_folder.js';
@@ -55,6 +57,8 @@ class StageRunner {
   readonly #journals: StageJournals;
   readonly #evaluation: EvaluationContext;
   #best: Best | null;
+  /** How far what is computed at a time has been halved, as the last row said. */
+  #pieces = '';
   #written: Promise<void> = Promise.resolve();
 
   constructor(
@@ -92,7 +96,7 @@ class StageRunner {
       policyVersion,
       now,
       signal,
-      onRow: (row) => this.#journals.append(row),
+      onRow: (row) => this.#onRow(row),
       atBarrier: (barrier) => this.#atBarrier(barrier),
     });
   }
@@ -118,6 +122,15 @@ class StageRunner {
 
   close(): void {
     this.#journals.close();
+  }
+
+  #onRow(row: StepRow): void {
+    this.#journals.append(row);
+    const pieces = `${row.metrics.micro_batch_halvings} ${row.metrics.position_chunk}`;
+    if (pieces === this.#pieces) return;
+    this.#pieces = pieces;
+    const message = halvingNote(this.#stage, row);
+    if (message !== null) this.#context.emit({ kind: 'note', message });
   }
 
   async #atBarrier({ plan, state, stopping }: Barrier): Promise<StageState> {

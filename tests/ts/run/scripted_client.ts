@@ -44,6 +44,8 @@ export class ScriptedClient implements WorkerClient {
   rows: Readonly<Record<string, number>>;
   /** Score of row `row` of a set, given the student's version. */
   score: (version: number, dataset: string, row: number) => number = (version) => version;
+  /** More metrics of the 0-based step. */
+  metrics: (step: number) => Readonly<Record<string, number>> = () => ({});
   /** Rows of each rollout that is held. */
   readonly rollouts = new Map<string, number>();
   /** What `measure` says; by default the scores. */
@@ -211,7 +213,8 @@ export class ScriptedClient implements WorkerClient {
     },
     end_step: ({ step }) => {
       for (const handle of this.rollouts.keys()) if (handle.startsWith('step:')) this.rollouts.delete(handle);
-      return { metrics: { loss: 1 / (step + 1), version: this.version }, handles: [] };
+      const metrics = { loss: 1 / (step + 1), version: this.version, ...this.metrics(step) };
+      return { metrics, handles: [] };
     },
     evaluate: ({ rows, dataset, metrics, texts }) => ({
       scores: Object.fromEntries(

@@ -65,6 +65,20 @@ describe('a stage from loading to its exported student', () => {
   });
 });
 
+describe('memory that ran out', () => {
+  test('is noted when micro-batches first are halved, and when they are again', async () => {
+    const scene = new StageScene();
+    const client = scene.client();
+    const halvings = [0, 1, 1, 2, 2, 2];
+    client.metrics = (step) => (halvings[step] ? { micro_batch_halvings: halvings[step] } : {});
+    expect(await scene.go(client)).toBeUndefined();
+    expect(scene.notes.slice(1)).toEqual([
+      expect.stringMatching(/^stage student, step 2: memory ran out.*training.micro_batch: 4$/),
+      expect.stringMatching(/^stage student, step 4: memory ran out.*training.micro_batch: 2$/),
+    ]);
+  });
+});
+
 describe('checkpoints', () => {
   test('at their interval and at the end, the newest kept', async () => {
     const scene = new StageScene('checkpoints={every: 2, keep: 2}');
