@@ -28,8 +28,9 @@ export interface PipelineOptions {
   readonly cancelGraceMs?: number;
 }
 
-/** Operations that later requests do not wait for: the worker writes a checkpoint's files beside them. */
-const OVERTAKEN: ReadonlySet<OperationName> = new Set(['commit_checkpoint']);
+/** Whether later requests do not wait for this one: a checkpoint's files and some rollouts are made beside them. */
+const isOvertaken = ({ op, args }: Request): boolean =>
+  op === 'commit_checkpoint' || ('background' in args && args.background === true);
 
 /** Sends the calls of one connection in order, many in flight, and settles each by its own reply. */
 export class Pipeline implements WorkerClient, Requester {
@@ -121,7 +122,7 @@ export class Pipeline implements WorkerClient, Requester {
   }
 
   running(): RunningRequest | undefined {
-    const first = [...this.#inFlight.values()].find(({ op }) => !OVERTAKEN.has(op));
+    const first = [...this.#inFlight.values()].find((request) => !isOvertaken(request));
     return first && describe(first);
   }
 

@@ -105,6 +105,7 @@ describe('responses that another distribution drew', () => {
   test.each([
     [`${STAGE}.method.sources.on.mixture=0.2`, 'a mixture with the teacher'],
     [`${STAGE}.method.sources.on.replay.fresh=0.5`, 'replay'],
+    [`${STAGE}.method.sources.on.max_staleness=1`, 'drawing a step ahead'],
     [`${STAGE}.method.iteration.epochs=2`, 'an iteration of 2 steps'],
     [`${STAGE}.rollout.sampling.temperature=0.7`, 'a temperature other than 1'],
     [`${STAGE}.rollout.temperature={kind: linear, from: 1, to: 0.5}`, 'a temperature other than 1'],

@@ -5,6 +5,23 @@ import { LIMITS } from '../../../ts/wire/protocol.gen.js';
 import type { FakeLink } from '../wire/fake_link.js';
 import { drop, errorOf, open } from './scripted_worker.js';
 
+const GENERATE = {
+  out: 'buffer/on.1',
+  role: 'student',
+  dataset: 'train',
+  rows: [0],
+  sample_ids: [0],
+  sampling: {
+    temperature: 1,
+    top_p: 1,
+    top_k: 0,
+    max_new_tokens: 4,
+    no_repeat_ngram_size: 0,
+    suppress_eos: false,
+  },
+  seed: 1,
+} as const;
+
 describe('requests', () => {
   test('are sent in order at once, with growing ids, and settle each by its own reply', async () => {
     const { link, client } = open();
@@ -168,11 +185,19 @@ describe('the end', () => {
     await client.idle();
   });
 
-  test('a checkpoint being written is not what ran', async () => {
+  test('neither a checkpoint being written nor a rollout in the background is what ran', async () => {
     const { link, client } = open();
     client.call('commit_checkpoint', { checkpoint: 'step-1' });
+    client.call('generate', { ...GENERATE, background: true });
     client.call('end_step', { step: 2 });
-    expect(link.connection.fail('worker_lost', 'gone').running).toEqual({ op: 'end_step', id: 2, step: 2 });
+    expect(link.connection.fail('worker_lost', 'gone').running).toEqual({ op: 'end_step', id: 3, step: 2 });
+  });
+
+  test('another rollout is', async () => {
+    const { link, client } = open();
+    client.call('generate', GENERATE);
+    client.call('end_step', { step: 2 });
+    expect(link.connection.fail('worker_lost', 'gone').running).toMatchObject({ op: 'generate', id: 1 });
   });
 
   test('a rejection that nobody awaits harms nobody', async () => {

@@ -37,6 +37,28 @@ describe('order on the wire', () => {
     ]);
   });
 
+  test('responses drawn ahead are the last to be drawn before the batch is built, in the background', () => {
+    const stage = ammd(
+      100,
+      'method.sources={off: {from: student}, on: {max_staleness: 1}}',
+      'training.steps=3',
+    );
+    const drawn = (step: number): readonly unknown[] =>
+      requestsAt(stage, step).flatMap<unknown>(({ op, args }) =>
+        op === 'generate' ? [[args.out, args.background]] : op === 'build' ? [op] : [],
+      );
+    expect(drawn(0)).toEqual([
+      ['step:0/rollout.off', undefined],
+      ['buffer/on.0', undefined],
+      ['buffer/on.1', true],
+      'build',
+    ]);
+    expect(drawn(1)).toEqual([['step:1/rollout.off', undefined], ['buffer/on.2', true], 'build']);
+    expect(drawn(2)).toEqual([['step:2/rollout.off', undefined], 'build']);
+    expect(opsOf(requestsAt(stage, 2)).slice(-3)).toEqual(['step_student', 'drop', 'end_step']);
+    expect(argsOf(requestsAt(stage, 2), 'drop')).toEqual({ handles: ['buffer/on.2'] });
+  });
+
   test('K turns are K requests, numbered from 0', () => {
     const requests = requestsAt(ammd(100, 'method.adversary.turns=3'), 0);
     const turns = requests.flatMap((request) => (request.op === 'step_critic' ? [request.args.turn] : []));

@@ -5,7 +5,7 @@ import { studentStepAt } from '../../../ts/schedule/clock.js';
 import { minibatchAt, partDraw, placeOf } from '../../../ts/schedule/iteration.js';
 import { partsAt, releasedAt, rolloutsAt } from '../../../ts/schedule/rollouts.js';
 import { INITIAL_STATE } from '../../../ts/schedule/state.js';
-import type { StageState } from '../../../ts/schedule/types.js';
+import type { RolloutPlan, StageState } from '../../../ts/schedule/types.js';
 import { ammd } from '../plan/plans.js';
 
 /** The state of a plan without replay and adaptive schedules follows from the step. */
@@ -163,5 +163,97 @@ describe('several minibatches and epochs an iteration', () => {
       }
     }
     expect([...kinds].sort()).toEqual(['dataset', 'rollout']);
+  });
+});
+
+describe('drawn one step ahead', () => {
+  interface Settings {
+    readonly probability: number;
+    readonly warmup: number;
+    readonly length: number;
+    readonly batch: number;
+  }
+
+  const settings: fc.Arbitrary<Settings> = fc.record({
+    probability: fc.constantFrom(0.3, 0.8, 1),
+    warmup: fc.nat(3),
+    length: fc.integer({ min: 1, max: 25 }),
+    batch: fc.integer({ min: 2, max: 9 }),
+  });
+
+  /** Everything that may change from step to step does. */
+  const planOf = ({ probability, warmup, length, batch }: Settings, staleness: number) =>
+    ammd(
+      30,
+      `training={steps: ${length}, batch_size: ${batch}}`,
+      `method.adversary.warmup_steps=${warmup}`,
+      `method.sources.on={max_staleness: ${staleness}, mixture: {kind: linear, from: 0, to: 0.5}}`,
+      `method.sources.on.probability={kind: linear, from: ${probability}, to: 0.9}`,
+      'rollout.temperature={kind: linear, from: 1, to: 0.5}',
+      'rollout.max_new_tokens={kind: linear, from: 4, to: 16}',
+    );
+
+  const bare = ({ handle: _handle, ahead: _ahead, ...rest }: RolloutPlan) => rest;
+
+  test('a step learns from the same responses to the same prompts as without, but for the weights', () => {
+    fc.assert(
+      fc.property(settings, (chosen) => {
+        const fresh = planOf(chosen, 0);
+        const plan = planOf(chosen, 1);
+        const held = new Map<string, RolloutPlan>();
+        for (const step of steps(plan)) {
+          for (const rollout of rolloutsAt(plan, at(plan, step))) held.set(rollout.handle, rollout);
+          const expected = rolloutsAt(fresh, at(fresh, step)).map(bare);
+          const used = partsAt(plan, at(plan, step)).flatMap((part) =>
+            part.from === 'rollout' ? [part.handle] : [],
+          );
+          expect(used.map((handle) => held.get(handle)).map((one) => one && bare(one))).toEqual(expected);
+          const dataset = (of: SizedStagePlan) =>
+            partsAt(of, at(of, step)).filter(({ from }) => from === 'dataset');
+          expect(dataset(plan)).toEqual(dataset(fresh));
+        }
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test('each rollout is drawn once, a step before its use, and freed after it', () => {
+    fc.assert(
+      fc.property(settings, (chosen) => {
+        const plan = planOf(chosen, 1);
+        const drawnAt = new Map<string, number>();
+        for (const step of steps(plan)) {
+          const state = at(plan, step);
+          for (const { handle, ahead } of rolloutsAt(plan, state)) {
+            expect(drawnAt.has(handle)).toBe(false);
+            expect(ahead).toBe(handle !== 'buffer/on.0');
+            drawnAt.set(handle, step);
+          }
+          const used = partsAt(plan, state).filter((part) => part.from === 'rollout');
+          for (const { handle, age } of used) {
+            const drawn = drawnAt.get(handle) ?? Number.NaN;
+            expect(step - drawn).toBe(step === 0 ? 0 : 1);
+            // In steps of the student, which rests while the critics warm up.
+            expect(age).toBe(step > chosen.warmup ? 1 : 0);
+          }
+          expect(releasedAt(plan, state)).toEqual(used.map(({ handle }) => handle));
+          for (const { handle } of used) drawnAt.delete(handle);
+        }
+        expect([...drawnAt.keys()]).toEqual([]);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test('is for one-step iterations of responses that are not replayed', () => {
+    const ahead = (...changes: readonly string[]) => drawnPart(ammd(30, ...changes)).ahead;
+    const source = 'method.sources.on={max_staleness: 1}';
+    expect([ahead(source), ahead(), ahead('method.sources.on={max_staleness: 0}')]).toEqual([
+      true,
+      false,
+      false,
+    ]);
+    expect(ahead(source, 'method.iteration.minibatches=2')).toBe(false);
+    expect(ahead('method.sources.on={max_staleness: 1, replay: {capacity: 4, fresh: 0.5}}')).toBe(false);
   });
 });
