@@ -44,7 +44,7 @@ const training = z
       .boolean()
       .default(false)
       .describe(
-        'Rows of a micro-batch go through the models end to end, as one sequence, and `micro_tokens` counts no padding; for CUDA, best with attention: flash_attention_2; C',
+        'Rows of a micro-batch go through the models end to end, as one sequence, and `micro_tokens` counts no padding; for CUDA, with attention: flash_attention_2 (experimental); C',
       ),
     lr: boundedSchedule(0, 1000).describe('Learning rate; number or schedule; R: cosine to 1e-7'),
     optimizer: optimizer.describe('AdamW of the student'),
