@@ -1,0 +1,278 @@
+"""A training step that is gone through for what it allocates, and leaves nothing behind.
+
+It runs the functions that a step runs, so that no second description of a step's memory can go stale. On fake
+tensors, which have shapes and no numbers, it takes seconds whatever the sizes, and cannot run out of memory.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from py_worker.data.batch import TokenBatch, collate
+from py_worker.losses.ascent import critic_backward
+from py_worker.losses.driver import default_chunk_size, student_backward
+from py_worker.losses.scored import ScoredBatch, score_batch
+from py_worker.losses.terms import Term
+from py_worker.models.allocations import AllocationCounter, Labels
+from py_worker.models.critic import Critic
+from py_worker.models.lora import adapter_dropout
+from py_worker.models.policy import Policy
+
+Item = Literal["gradients", "critic_gradients", "hidden_states", "logits", "activations"]
+Sizes = Mapping[str, int]
+"""Bytes by item."""
+
+
+class _Phases(Protocol):
+    def __call__(self, name: str) -> AbstractContextManager[None]: ...
+
+
+@dataclass(frozen=True)
+class Row:
+    """Lengths of one sequence in tokens, and the part it belongs to.
+
+    Attributes:
+        drawn: a policy drew the response, so that its log-probabilities are known.
+    """
+
+    part: str
+    prompt: int
+    response: int
+    drawn: bool = False
+
+    @property
+    def length(self) -> int:
+        return self.prompt + self.response
+
+
+MicroBatches = Sequence[Sequence[Row]]
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a step is made of.
+
+    Attributes:
+        student: the policy that is trained.
+        teacher: the one it learns from, or None.
+        terms: the student's objective.
+        constants: by the names that terms use, critics that it takes values from.
+        ascents: critics that are trained, and the part that each sees.
+        scored: which policies run before anything else; the student's graph may be kept.
+        diagnostics: as in a step whose diagnostics are due, which take most.
+        chunk_size: positions whose logits exist at a time; None is the losses' own table.
+        loss_scale: of float16, or None.
+        dropout: that of adapters is on.
+    """
+
+    student: Policy
+    teacher: Policy | None
+    terms: Sequence[Term]
+    constants: Mapping[str, Critic]
+    ascents: Sequence[tuple[Critic, str]]
+    score_teacher: bool
+    score_student: Literal["none", "values", "graph"]
+    diagnostics: bool
+    chunk_size: int | None
+    loss_scale: Tensor | None
+    dropout: bool
+
+    @property
+    def positions_at_once(self) -> int:
+        """Positions whose logits exist at a time."""
+        return self.chunk_size or default_chunk_size(self.student.vocab_size, self.student.device)
+
+    @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        """All that has weights."""
+        policies = [policy.module for policy in (self.student, self.teacher) if policy is not None]
+        return (*policies, *self.constants.values(), *(critic for critic, _ in self.ascents))
+
+    def run(self, batch: TokenBatch, phase: _Phases) -> None:
+        """Scores, then every critic's gradient, then the student's. Afterwards no gradient is left."""
+        try:
+            with phase("scoring"):
+                scored = self._scored(batch)
+            with phase("critics"):
+                for critic, part in self.ascents:
+                    self._ascend(critic, part, scored)
+            _discard_gradients(critic for critic, _ in self.ascents)
+            with phase("student"):
+                self._descend(scored)
+        finally:
+            _discard_gradients(self.modules)
+
+    def _scored(self, batch: TokenBatch) -> ScoredBatch:
+        teacher = self.teacher if self.score_teacher else None
+        student = None if self.score_student == "none" else self.student
+        return score_batch(
+            batch, teacher=teacher, student=student, student_graph=self.score_student == "graph"
+        )
+
+    def _ascend(self, critic: Critic, part: str, scored: ScoredBatch) -> None:
+        if self.teacher is None:
+            raise ValueError("a critic's step needs a teacher")
+        critic_backward(
+            critic,
+            scored,
+            part,
+            student=self.student,
+            teacher=self.teacher,
+            chunk_size=self.chunk_size,
+            diagnostics=self.diagnostics,
+        )
+
+    def _descend(self, scored: ScoredBatch) -> None:
+        hidden = scored.student_hidden
+        with adapter_dropout(self.student.module, 0) if self.dropout else nullcontext():
+            student_backward(
+                self.student,
+                scored,
+                self.terms,
+                teacher=self.teacher,
+                critics=self.constants,
+                reuse_graph=hidden is not None and hidden.requires_grad,
+                chunk_size=self.chunk_size,
+                diagnostics=self.diagnostics,
+                loss_scale=self.loss_scale,
+            )
+
+
+def _discard_gradients(modules: Iterable[nn.Module]) -> None:
+    for module in modules:
+        for parameter in module.parameters():
+            parameter.grad = None
+
+
+def rehearse(
+    step: Rehearsal, micro_batches: MicroBatches, *, packed: bool = False, fake: bool = True
+) -> dict[str, Sizes]:
+    """Bytes that are allocated beyond what is there before, at the peak of each phase, by item.
+
+    Args:
+        step: what is done.
+        micro_batches: the largest first.
+        packed: rows are laid end to end.
+        fake: on fake tensors; otherwise in earnest, for models whose operations depend on numbers.
+    """
+    peaks: dict[str, Sizes] = {}
+    batch = _batch(step, micro_batches, packed)
+    left_out = _hidden_left_out(step, micro_batches, batch)
+    tensors: AbstractContextManager[Sequence[Tensor]]
+    tensors = fake_tensors(step.modules) if fake else nullcontext(())
+    with tensors as known, AllocationCounter(_labels(step, batch), known) as counter:
+
+        @contextmanager
+        def phase(name: str) -> Iterator[None]:
+            with counter.phase():
+                yield
+            hidden = counter.peak["hidden_states"] + left_out[name]
+            peaks[name] = {**counter.peak, "hidden_states": hidden}
+
+        step.run(batch, phase)
+    return peaks
+
+
+def go_through(step: Rehearsal, micro_batches: MicroBatches, *, packed: bool = False) -> None:
+    """The same in earnest, for whoever measures it from outside."""
+    step.run(_batch(step, micro_batches, packed), lambda _: nullcontext())
+
+
+def _batch(step: Rehearsal, micro_batches: MicroBatches, packed: bool) -> TokenBatch:
+    """A batch that takes a step through all that its micro-batches take most memory for.
+
+    That is the first two: the gradients of the second are added to those that are there by then. They are as
+    wide as they are, with a chunk of logits of each part and a little; more would add only hidden states.
+    """
+    chosen = [_shortened(rows, step.positions_at_once + 1) for rows in micro_batches[:2]]
+    rows = [row for micro in chosen for row in micro]
+    pad_id = step.student.pad_id
+    return collate(
+        rows=[[pad_id] * row.length for row in rows],
+        prompt_lengths=[row.prompt for row in rows],
+        parts=[row.part for row in rows],
+        sample_ids=range(len(rows)),
+        pad_id=pad_id,
+        device=step.student.device,
+        log_probs=[np.zeros(row.response, dtype=np.float32) if row.drawn else None for row in rows],
+        micro_rows=[len(micro) for micro in chosen],
+        packed=packed,
+    )
+
+
+def _shortened(rows: Sequence[Row], positions: int) -> list[Row]:
+    """The same lengths with at most so many response positions in each part."""
+    left: Counter[str] = Counter()
+    shortened = []
+    for row in rows:
+        response = min(row.response, positions - left[row.part])
+        left[row.part] += response
+        shortened.append(Row(row.part, row.length - response, response, row.drawn))
+    return shortened
+
+
+def _hidden_left_out(step: Rehearsal, micro_batches: MicroBatches, batch: TokenBatch) -> dict[str, int]:
+    """Bytes of hidden states, by phase, at the positions that the batch does without."""
+    counts = ScoredBatch(batch).micro_batches()
+    gone = [sum(row.response for row in rows) for rows in micro_batches]
+    all_gone = sum(gone) - sum(batch.positions().counts)
+    first_gone = gone[0] - sum(counts[0].batch.positions().counts)
+    width = {p: p.hidden_size * p.dtype.itemsize for p in (step.student, step.teacher) if p is not None}
+    scored = width[step.teacher] if step.teacher is not None and step.score_teacher else 0
+    kept = scored + (0 if step.score_student == "none" else width[step.student])
+    # The states of a micro-batch and their gradient; with the graph the states are those that were scored.
+    own = width[step.student] * (1 if step.score_student == "graph" else 2)
+    return {
+        "scoring": kept * all_gone,
+        "critics": kept * all_gone,
+        "student": kept * all_gone + own * first_gone,
+    }
+
+
+@contextmanager
+def fake_tensors(modules: Iterable[nn.Module]) -> Iterator[Sequence[Tensor]]:
+    """Within, operations have no numbers; gives the stand-ins of all weights.
+
+    Weights themselves are not touched, nor is any random state.
+    """
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    tensors = [t for module in modules for t in (*module.parameters(), *module.buffers())]
+    stand_ins = [mode.from_tensor(tensor) for tensor in tensors]
+    # There is no fake of pinned memory, and a batch's indices are pinned on their way to a GPU.
+    pin_memory = Tensor.pin_memory
+    setattr(Tensor, "pin_memory", lambda tensor: tensor)  # noqa: B010 (mypy knows no other way)
+    try:
+        with mode:
+            yield stand_ins
+    finally:
+        setattr(Tensor, "pin_memory", pin_memory)  # noqa: B010
+
+
+def _labels(step: Rehearsal, batch: TokenBatch) -> Labels:
+    """What a tensor is for, from its shape alone: gradients have the shapes of weights, logits end in V."""
+    trained = {tuple(p.shape) for p in step.student.module.parameters() if p.requires_grad}
+    critics = {tuple(p.shape) for critic, _ in step.ascents for p in critic.parameters()}
+    micro_batches = ScoredBatch(batch).micro_batches()
+    positions = {sum(one.batch.positions().counts) for one in micro_batches}
+    positions.add(sum(batch.positions().counts))
+    widths = {policy.hidden_size for policy in (step.student, step.teacher) if policy is not None}
+
+    def label(tensor: Tensor) -> Item:
+        shape = tuple(tensor.shape)
+        if shape in trained:
+            return "gradients"
+        if shape in critics:
+            return "critic_gradients"
+        if len(shape) > 1 and shape[-1] == step.student.vocab_size:
+            return "logits"
+        if len(shape) == 2 and shape[0] in positions and shape[1] in widths:
+            return "hidden_states"
+        return "activations"
+
+    return label

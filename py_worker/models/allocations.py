@@ -1,0 +1,80 @@
+"""What tensor operations allocate, counted exactly: on any device, and on fake tensors too."""
+
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+Labels = Callable[[Tensor], str]
+"""What a new tensor is for."""
+
+
+class AllocationCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Follows every storage that operations make, from its first sight to its end.
+
+    Storages that are there before, and views of them, do not count. What a kernel takes within itself and
+    gives back is not seen.
+
+    Attributes:
+        live: bytes alive now, by label.
+        peak: `live` when its sum was largest, within the present phase.
+
+    Args:
+        label: called once for each new storage.
+        known: tensors that are there before, in a form that operations may return views of.
+    """
+
+    def __init__(self, label: Labels, known: Iterable[Tensor] = ()) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.live: Counter[str] = Counter()
+        self.peak: Counter[str] = Counter()
+        self._label = label
+        self._largest = self._total = 0
+        self._seen: dict[int, weakref.ref[Any]] = {}
+        for tensor in known:
+            self._follow(tensor, None)
+
+    @contextmanager
+    def phase(self) -> Iterator[None]:
+        """Within, and after it until the next, `peak` is that of this phase alone."""
+        self.peak, self._largest = Counter(self.live), self._total
+        yield
+
+    def __torch_dispatch__(
+        self, func: Any, _types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        for given in tree_leaves((args, kwargs)):
+            if isinstance(given, Tensor):
+                self._follow(given, None)
+        result = func(*args, **(kwargs or {}))
+        for made in tree_leaves(result):
+            if isinstance(made, Tensor):
+                self._follow(made, self._label)
+        if self._total > self._largest:
+            self._largest, self.peak = self._total, Counter(self.live)
+        return result
+
+    def _follow(self, tensor: Tensor, label: Labels | None) -> None:
+        """Without a label the storage was there before and costs nothing."""
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        if key in self._seen:
+            return
+        name, size = ("", 0) if label is None else (label(tensor), storage.nbytes())
+
+        def gone(_: object) -> None:
+            self._seen.pop(key, None)
+            self._add(name, -size)
+
+        self._seen[key] = weakref.ref(storage, gone)
+        self._add(name, size)
+
+    def _add(self, name: str, size: int) -> None:
+        if size:
+            self.live[name] += size
+            self._total += size
