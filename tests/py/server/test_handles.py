@@ -1,5 +1,7 @@
 """Names, scopes and budgets of what stays in the worker."""
 
+from concurrent.futures import Future
+
 import pytest
 from msgspec import Struct
 
@@ -95,3 +97,79 @@ def test_dropping() -> None:
 )
 def test_the_step_of_an_operation_is_read_off_its_arguments(args: Struct, step: int | None) -> None:
     assert step_of_args(args) == step
+
+
+class Text(str):
+    """A value that tells its size."""
+
+    @property
+    def bytes(self) -> int:
+        return len(self)
+
+
+class Waited(Future[Text]):
+    """Is there, or has failed, once somebody waits for it."""
+
+    def __init__(self, outcome: str | Exception) -> None:
+        super().__init__()
+        self._outcome = outcome
+
+    def result(self, timeout: float | None = None) -> Text:
+        if isinstance(self._outcome, Exception):
+            self.set_exception(self._outcome)
+        else:
+            self.set_result(Text(self._outcome))
+        return super().result(timeout)
+
+
+def test_a_pending_value_is_waited_for_and_counts_as_the_most_it_may_be() -> None:
+    table = HandleTable()
+    table.add_pending("buffer/a", Waited("hello"), 100)
+    with pytest.raises(HandleExistsError):
+        table.require_free("buffer/a")
+    table.require_alive(["buffer/a"])
+    assert counts(table)["buffer"] == (1, 100)
+    table.budgets["buffer"] = 120
+    with pytest.raises(OverBudgetError, match="21 bytes, and 100 of the 120"):
+        table.add_pending("buffer/b", Future(), 21)
+    assert table.get("buffer/a", Text) == "hello"
+    assert counts(table)["buffer"] == (1, 5)
+
+
+def test_a_scope_is_listed_when_all_of_it_is_there() -> None:
+    table = HandleTable()
+    table.add_pending("buffer/a", Waited("later"), 100)
+    table.add("buffer/b", Text("now"), 3)
+    assert table.items("buffer") == {"buffer/a": "later", "buffer/b": "now"}
+
+
+def test_a_pending_value_can_be_dropped_unmade() -> None:
+    table = HandleTable()
+    value: Future[Text] = Future()
+    table.add_pending("buffer/a", value, 100)
+    table.drop(["buffer/a"])
+    assert counts(table)["buffer"] == (0, 0)
+    value.set_result(Text("late"))
+    table.require_free("buffer/a")
+
+
+def test_a_value_that_could_not_be_made_was_never_there() -> None:
+    table = HandleTable()
+    value: Future[Text] = Future()
+    table.add_pending("buffer/a", value, 100)
+    value.set_exception(MemoryError("full"))
+    assert counts(table)["buffer"] == (0, 0)
+    with pytest.raises(UnknownHandleError):
+        table.require_alive(["buffer/a"])
+    with pytest.raises(UnknownHandleError):
+        table.get("buffer/a", Text)
+    table.add("buffer/a", Text("next"), 4)
+    assert counts(table)["buffer"] == (1, 4)
+
+
+def test_whoever_waits_for_a_value_that_fails_learns_why() -> None:
+    table = HandleTable()
+    table.add_pending("buffer/a", Waited(MemoryError("full")), 100)
+    with pytest.raises(MemoryError, match="full"):
+        table.get("buffer/a", Text)
+    table.require_free("buffer/a")
