@@ -1,0 +1,76 @@
+"""Memory of this process and of its machine, as the operating system counts it."""
+
+import contextlib
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import Final
+
+_PROC, _CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
+_KIB: Final = 1024
+
+
+def resident_bytes() -> int:
+    """Of this process; where there is no /proc, the peak is the closest figure without a further package."""
+    statm = _PROC / "self/statm"
+    if not statm.exists():
+        return peak_resident_bytes()
+    return int(statm.read_text().split()[1]) * resource.getpagesize()
+
+
+def peak_resident_bytes() -> int:
+    """Largest so far, or since `forget_peak`. The kernel counts in KiB on Linux and in bytes on macOS."""
+    status = _PROC / "self/status"
+    if status.exists():
+        return _fields(status)["VmHWM"]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * _KIB
+
+
+def forget_peak() -> None:
+    """Begins the peak anew, where the system can."""
+    with contextlib.suppress(OSError):
+        (_PROC / "self/clear_refs").write_text("5")
+
+
+def available_bytes() -> int:
+    """What processes may still take without swapping: of the machine, or less by the container's limit."""
+    meminfo = _PROC / "meminfo"
+    if meminfo.exists():
+        machine = _fields(meminfo)["MemAvailable"]
+    else:
+        machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limits = (_left(folder) for folder in _own_groups())
+    return min([machine, *(left for left in limits if left is not None)])
+
+
+def _fields(file: Path) -> dict[str, int]:
+    """`NAME:   N kB` lines, in bytes."""
+    lines = (line.split() for line in file.read_text().splitlines())
+    return {words[0].rstrip(":"): int(words[1]) * _KIB for words in lines if words[-1] == "kB"}
+
+
+def _own_groups() -> list[Path]:
+    """Folders that may have this process's limit: its control group, and the root that a container sees."""
+    groups = _PROC / "self/cgroup"
+    folders = [_CGROUPS, _CGROUPS / "memory"]
+    for line in groups.read_text().splitlines() if groups.exists() else ():
+        _, controllers, path = line.split(":", 2)
+        if controllers in ("", "memory"):
+            folders.append(_CGROUPS / controllers / path.lstrip("/"))
+    return folders
+
+
+def _left(group: Path) -> int | None:
+    """Limit minus usage, files that can be let go aside; None without a limit. Both versions of cgroups."""
+    for limit, usage in (
+        ("memory.max", "memory.current"),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ):
+        with contextlib.suppress(OSError, ValueError):  # "max" is no number: no limit
+            most, used = (int((group / name).read_text()) for name in (limit, usage))
+            stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+            cached = int(stat.get("total_inactive_file", stat.get("inactive_file", 0)))
+            return max(0, most - used + cached)
+    return None
