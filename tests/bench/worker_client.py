@@ -7,18 +7,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+
+import zmq
 
 from tests.bench.step_requests import Request, Session, load_requests
 from tests.bench.workload import Place, Workload
 from tests.py.server.controller import Controller, ipc_endpoint
 
 ROOT = Path(__file__).resolve().parents[2]
-WAIT_MS = 600_000
-"""Longest operation that is waited for."""
-POLL_MS = 1000
+PING_MS = 5000
+"""A worker that hears nothing for a minute takes its controller for dead."""
 STEPS_AHEAD = 2
 """Optimizer steps in flight, as the controller has."""
 
@@ -27,6 +28,30 @@ Reply = dict[str, Any]
 
 class WorkerError(Exception):
     """The worker refused a request, or ended."""
+
+
+class PatientController(Controller):
+    """Waits for as long as the worker lives, and lets it hear that it does.
+
+    Args:
+        check: raises when the worker has ended.
+    """
+
+    def __init__(self, endpoint: str, check: Callable[[], None]) -> None:
+        super().__init__(endpoint)
+        self._check = check
+
+    def receive(self, timeout_ms: int = PING_MS) -> tuple[dict[str, Any], list[bytes]]:
+        """The next message of the worker, any kind."""
+        while self.silent(timeout_ms):
+            self._check()
+            if self.hello:
+                self.nudge()
+        return super().receive()
+
+    def nudge(self) -> None:
+        """A ping whose pong nobody waits for."""
+        self.send({"kind": "ping", "nonce": 0})
 
 
 class BenchWorker:
@@ -39,7 +64,7 @@ class BenchWorker:
     def __init__(self, threads: int) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="ammd-bench-"))
         self._log = (self._folder / "worker.log").open("w+")
-        self._controller = Controller(ipc_endpoint(self._folder), WAIT_MS)
+        self._controller = PatientController(ipc_endpoint(self._folder), self._check)
         self._token = secrets.token_urlsafe(32)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "py_worker", "--connect", self._controller.endpoint],
@@ -59,11 +84,12 @@ class BenchWorker:
 
     def close(self) -> None:
         """Lets the running operation finish and ends the process."""
-        self._controller.bye()
         try:
+            self._controller.bye()
             self.process.wait(30)
-        except subprocess.TimeoutExpired:
+        except (zmq.ZMQError, subprocess.TimeoutExpired):
             self.process.kill()
+            self.process.wait()
         self._controller.close()
         self._log.close()
         shutil.rmtree(self._folder)
@@ -100,8 +126,9 @@ class BenchWorker:
         return time.perf_counter() - start, replies
 
     def ping(self) -> None:
-        """A worker that hears nothing for a minute takes its controller for dead."""
-        self._controller.ping()
+        """For when nothing is asked of it for long."""
+        self._check()
+        self._controller.nudge()
 
     def restart_peak(self) -> int:
         """Bytes in use now; where the system can, a process's peak is counted anew from here."""
@@ -130,7 +157,6 @@ class BenchWorker:
 
     def _greet(self) -> None:
         """Importing torch takes seconds, in which other workers can start."""
-        self._await_message()
         self._controller.welcome()
         if self._controller.hello["token"] != self._token:
             raise WorkerError("another worker has connected")
@@ -139,18 +165,16 @@ class BenchWorker:
         return [(op, self._controller.request(op, args)) for op, args in requests]
 
     def _reply(self, op: str, number: int) -> Reply:
-        self._await_message()
         reply = self._controller.reply(number)
         if "error" in reply:
             error = reply["error"]
             raise WorkerError(f"{op}: {error['message']}\n{error.get('detail', '')}")
         return reply
 
-    def _await_message(self) -> None:
-        while self._controller.silent(POLL_MS):
-            if self.process.poll() is not None:
-                self._log.seek(0)
-                raise WorkerError(f"the worker ended with {self.process.returncode}:\n{self._log.read()}")
+    def _check(self) -> None:
+        if self.process.poll() is not None:
+            self._log.seek(0)
+            raise WorkerError(f"the worker ended with {self.process.returncode}:\n{self._log.read()}")
 
 
 def phases(requests: Iterable[Request], replies: Iterable[Reply]) -> dict[str, float]:

@@ -31,16 +31,10 @@ class RequestError(Exception):
 
 
 class Controller:
-    """Binds an endpoint, sends requests without waiting, and collects replies by id.
+    """Binds an endpoint, sends requests without waiting, and collects replies by id."""
 
-    Args:
-        endpoint: where the worker connects.
-        wait_ms: longest silence of a worker that owes a message.
-    """
-
-    def __init__(self, endpoint: str, wait_ms: int = WAIT_MS) -> None:
+    def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
-        self._wait_ms = wait_ms
         self._context = zmq.Context()
         self._router = self._context.socket(zmq.ROUTER)
         self._router.setsockopt(zmq.LINGER, 0)
@@ -56,10 +50,9 @@ class Controller:
     def close(self) -> None:
         self._context.destroy(linger=0)
 
-    def receive(self, timeout_ms: int | None = None) -> tuple[dict[str, Any], list[bytes]]:
+    def receive(self, timeout_ms: int = WAIT_MS) -> tuple[dict[str, Any], list[bytes]]:
         """The next message of the worker, any kind."""
-        wait_ms = self._wait_ms if timeout_ms is None else timeout_ms
-        assert self._router.poll(wait_ms), "the worker says nothing"
+        assert self._router.poll(timeout_ms), "the worker says nothing"
         self._identity, body, *frames = self._router.recv_multipart()
         message = msgspec.msgpack.decode(body)
         self.log.append(message)
