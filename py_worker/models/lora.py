@@ -174,7 +174,8 @@ def adapter_config(module: Any) -> Any:
 def adapter_dropout(module: Any, seed: int) -> Iterator[None]:
     """Within, the adapters' dropout is on and draws from `seed`; the device's generator is put back after.
 
-    Backward must happen within too: recomputed activations draw again.
+    Backward must happen within too: recomputed activations draw again. Masks are drawn as passes come, so
+    they follow from the seed and from how the step is cut into micro-batches.
     """
     generator = _generator(module.device)
     before = generator.get_state()

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,19 +19,32 @@ if TYPE_CHECKING:
 _REMEDY = "set training.packing to false"
 
 
+_UNTOLD = object()
+_told: ContextVar[Any] = ContextVar("sequences of the forward pass that runs in this thread", default=_UNTOLD)
+
+
 @contextlib.contextmanager
 def sequences(of_position: Tensor | None) -> Iterator[None]:
     """Says which sequence each position of `[B, T]` belongs to; None: each row is one.
 
     Without a mask transformers finds that out from where position ids restart, and reads it back from the
-    device: a wait of the host in each forward pass for what is known here.
+    device: a wait of the host in each forward pass for what is known here. A thread tells only its own
+    passes, since rollouts may be drawn beside a step.
     """
-    look = masking_utils.find_packed_sequence_indices
-    masking_utils.find_packed_sequence_indices = lambda _positions: of_position
+    token = _told.set(of_position)
     try:
         yield
     finally:
-        masking_utils.find_packed_sequence_indices = look
+        _told.reset(token)
+
+
+def _find(position_ids: Tensor) -> Tensor | None:
+    told: Tensor | None = _told.get()
+    return _find_in_positions(position_ids) if told is _UNTOLD else told
+
+
+_find_in_positions = masking_utils.find_packed_sequence_indices
+masking_utils.find_packed_sequence_indices = _find
 
 
 def packed_inputs(rows: PackedRows, attention: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Packed rows against padded ones, in float64: hidden states, gradients, and who is refused."""
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ from py_worker.losses.driver import student_backward
 from py_worker.losses.scored import score_batch
 from py_worker.losses.terms import Term
 from py_worker.models.errors import ModelError, UnsupportedModelError
-from py_worker.models.packing import check_packing, packed_inputs
+from py_worker.models.packing import check_packing, packed_inputs, sequences
 from py_worker.models.policy import Policy
 from tests.py.ops.read_back import no_read_back
 from tests.py.tiny_models import PAD, cut, tiny_batch, tiny_policy, tiny_tokenizer
@@ -129,6 +130,20 @@ def test_packed_rows_do_not_wait_for_the_device() -> None:
     policy, batch = policy_of("llama", "sdpa"), packed(tiny_batch())
     with no_read_back():
         policy.response_hidden(batch)
+
+
+def test_another_thread_s_pass_is_left_alone() -> None:
+    """Rollouts are drawn beside a step: what one thread packs is not another's."""
+    policy, batch = policy_of("llama", "sdpa"), tiny_batch()
+    rows = pack(batch)
+    alone = policy.forward_hidden(batch.tokens)
+    library = policy.body(**packed_inputs(rows, "sdpa"), use_cache=False).last_hidden_state[0]
+    torch.testing.assert_close(library, policy.forward_packed(rows))
+    with sequences(rows.row), ThreadPoolExecutor(1) as threads:
+        found = threads.submit(
+            lambda: policy.body(input_ids=batch.tokens, use_cache=False).last_hidden_state
+        ).result()
+    torch.testing.assert_close(found, alone)
 
 
 def test_flash_attention_is_told_where_rows_begin() -> None:
