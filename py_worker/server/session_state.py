@@ -85,7 +85,7 @@ def plan_restore(session: Session, snapshot: Snapshot) -> Callable[[], None]:
     }
     _require_room(session, rollouts)
     policy_version = snapshot.state["policy_version"]
-    halvings = Halvings(**snapshot.state["halvings"])
+    halvings = Halvings(**snapshot.state.get("halvings", {}))  # Older checkpoints, to be exported, have none.
 
     def apply() -> None:
         for name, part in trained.items():
