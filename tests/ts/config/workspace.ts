@@ -22,7 +22,7 @@ export function workspace(files: Readonly<Record<string, string>>): string {
   return folder;
 }
 
-/** A small valid run; tests change it by overrides. */
+/** A small valid run; tests change it by overrides. Its AMMD keeps its numbers when a search finds better ones. */
 export const RUN = `name: demo
 data:
   train: {source: "builtin:microtasks", limit: 100}
@@ -39,7 +39,12 @@ stages:
   student:
     student: tiny
     teacher: {stage: teacher}
-    method: ammd
+    method:
+      extends: ammd
+      sources: {off: {share: 0.5}, on: {share: 0.5, mixture: 0}}
+      on_policy_weight: 0.5
+      terms: {anchor: {weight: 0.1}}
+      adversary: {lr_ratio: 1}
 `;
 
 export function resolveText(text: string, overrides: readonly string[] = []) {
