@@ -81,6 +81,10 @@ class TokenizedDataset:
         start, middle, end = _bounds(self._token_ends, 2 * index, 2)
         return TokenizedRow(self._tokens[start:middle], self._tokens[middle:end], bool(self._has_eos[index]))
 
+    def lengths(self) -> NDArray[np.int64]:
+        """[rows, 2], tokens of each row's prompt and of its response."""
+        return np.diff(self._token_ends, prepend=0).reshape(-1, 2)
+
     def references(self, index: int) -> tuple[str, ...]:
         """All references of a row, as text; none where the source has none.
 

@@ -12,14 +12,13 @@ from typing import Literal, Protocol
 
 import numpy as np
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from py_worker.data.batch import TokenBatch, collate
 from py_worker.losses.ascent import critic_backward
-from py_worker.losses.driver import default_chunk_size, student_backward
+from py_worker.losses.driver import LossForm, default_chunk_size, student_backward
 from py_worker.losses.scored import ScoredBatch, score_batch
 from py_worker.losses.terms import Term
-from py_worker.models.allocations import AllocationCounter, Labels
+from py_worker.models.allocations import AllocationCounter, Labels, fake_tensors
 from py_worker.models.critic import Critic
 from py_worker.models.lora import adapter_dropout
 from py_worker.models.policy import Policy
@@ -64,9 +63,11 @@ class Rehearsal:
         terms: the student's objective.
         constants: by the names that terms use, critics that it takes values from.
         ascents: critics that are trained, and the part that each sees.
-        scored: which policies run before anything else; the student's graph may be kept.
+        score_teacher: it runs over the batch before anything else.
+        score_student: so does the student; with its graph, kept for its step where there is one micro-batch.
         diagnostics: as in a step whose diagnostics are due, which take most.
         chunk_size: positions whose logits exist at a time; None is the losses' own table.
+        form: how the student's losses are computed. What is compiled is not compiled here: it takes no more.
         loss_scale: of float16, or None.
         dropout: that of adapters is on.
     """
@@ -80,6 +81,7 @@ class Rehearsal:
     score_student: Literal["none", "values", "graph"]
     diagnostics: bool
     chunk_size: int | None
+    form: LossForm
     loss_scale: Tensor | None
     dropout: bool
 
@@ -139,6 +141,7 @@ class Rehearsal:
                 critics=self.constants,
                 reuse_graph=hidden is not None and hidden.requires_grad,
                 chunk_size=self.chunk_size,
+                form="fused" if self.form == "compiled" else self.form,
                 diagnostics=self.diagnostics,
                 loss_scale=self.loss_scale,
             )
@@ -164,8 +167,8 @@ def rehearse(
     peaks: dict[str, Sizes] = {}
     batch = _batch(step, micro_batches, packed)
     left_out = _hidden_left_out(step, micro_batches, batch)
-    tensors: AbstractContextManager[Sequence[Tensor]]
-    tensors = fake_tensors(step.modules) if fake else nullcontext(())
+    weights = [t for module in step.modules for t in (*module.parameters(), *module.buffers())]
+    tensors = fake_tensors(weights) if fake else nullcontext(())
     with tensors as known, AllocationCounter(_labels(step, batch), known) as counter:
 
         @contextmanager
@@ -217,41 +220,26 @@ def _shortened(rows: Sequence[Row], positions: int) -> list[Row]:
     return shortened
 
 
+def kept_hidden_bytes(step: Rehearsal, positions: int) -> int:
+    """Hidden states of the scored policies at so many positions."""
+    teacher = step.teacher if step.score_teacher else None
+    student = None if step.score_student == "none" else step.student
+    return positions * sum(_state_bytes(policy) for policy in (teacher, student) if policy is not None)
+
+
+def _state_bytes(policy: Policy) -> int:
+    return policy.hidden_size * policy.dtype.itemsize
+
+
 def _hidden_left_out(step: Rehearsal, micro_batches: MicroBatches, batch: TokenBatch) -> dict[str, int]:
     """Bytes of hidden states, by phase, at the positions that the batch does without."""
-    counts = ScoredBatch(batch).micro_batches()
-    gone = [sum(row.response for row in rows) for rows in micro_batches]
-    all_gone = sum(gone) - sum(batch.positions().counts)
-    first_gone = gone[0] - sum(counts[0].batch.positions().counts)
-    width = {p: p.hidden_size * p.dtype.itemsize for p in (step.student, step.teacher) if p is not None}
-    scored = width[step.teacher] if step.teacher is not None and step.score_teacher else 0
-    kept = scored + (0 if step.score_student == "none" else width[step.student])
+    first, *others = ScoredBatch(batch).micro_batches()
+    here = [sum(micro.batch.positions().counts) for micro in (first, *others)]
+    all_of = [sum(row.response for row in rows) for rows in micro_batches]
+    kept = kept_hidden_bytes(step, sum(all_of) - sum(here))
     # The states of a micro-batch and their gradient; with the graph the states are those that were scored.
-    own = width[step.student] * (1 if step.score_student == "graph" else 2)
-    return {
-        "scoring": kept * all_gone,
-        "critics": kept * all_gone,
-        "student": kept * all_gone + own * first_gone,
-    }
-
-
-@contextmanager
-def fake_tensors(modules: Iterable[nn.Module]) -> Iterator[Sequence[Tensor]]:
-    """Within, operations have no numbers; gives the stand-ins of all weights.
-
-    Weights themselves are not touched, nor is any random state.
-    """
-    mode = FakeTensorMode(allow_non_fake_inputs=True)
-    tensors = [t for module in modules for t in (*module.parameters(), *module.buffers())]
-    stand_ins = [mode.from_tensor(tensor) for tensor in tensors]
-    # There is no fake of pinned memory, and a batch's indices are pinned on their way to a GPU.
-    pin_memory = Tensor.pin_memory
-    setattr(Tensor, "pin_memory", lambda tensor: tensor)  # noqa: B010 (mypy knows no other way)
-    try:
-        with mode:
-            yield stand_ins
-    finally:
-        setattr(Tensor, "pin_memory", pin_memory)  # noqa: B010
+    own = _state_bytes(step.student) * (1 if step.score_student == "graph" else 2) * (all_of[0] - here[0])
+    return {"scoring": kept, "critics": kept, "student": kept + own}
 
 
 def _labels(step: Rehearsal, batch: TokenBatch) -> Labels:

@@ -102,7 +102,7 @@ def score_batch(
     def run(policy: Policy | None, graph: bool) -> Tensor | None:
         if policy is None:
             return None
-        with torch.set_grad_enabled(graph):
+        with policy.resident(), torch.set_grad_enabled(graph):
             return torch.cat([hidden(policy, micro) for micro in micro_batches])
 
     return ScoredBatch(batch, run(teacher, False), run(student, student_graph and len(micro_batches) == 1))

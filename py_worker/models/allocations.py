@@ -2,16 +2,43 @@
 
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 Labels = Callable[[Tensor], str]
 """What a new tensor is for."""
+
+
+def held_bytes(tensors: Iterable[Tensor], device: torch.device, but: Iterable[Tensor] = ()) -> int:
+    """Of the storages that tensors have on a device, each counted once, and those of `but` not at all."""
+    other = {tensor.untyped_storage()._cdata for tensor in but}
+    storages = (tensor.untyped_storage() for tensor in tensors if tensor.device == device)
+    return sum({s._cdata: s.nbytes() for s in storages if s._cdata not in other}.values())
+
+
+@contextmanager
+def fake_tensors(tensors: Iterable[Tensor]) -> Iterator[Sequence[Tensor]]:
+    """Within, operations have shapes and no numbers; gives the stand-ins of these tensors.
+
+    What is there is not touched, nor is any random state.
+    """
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    stand_ins = [mode.from_tensor(tensor) for tensor in tensors]
+    # There is no fake of pinned memory, and a batch's indices are pinned on their way to a GPU.
+    pin_memory = Tensor.pin_memory
+    setattr(Tensor, "pin_memory", lambda tensor: tensor)  # noqa: B010 (mypy knows no other way)
+    try:
+        with mode:
+            yield stand_ins
+    finally:
+        setattr(Tensor, "pin_memory", pin_memory)  # noqa: B010
 
 
 class AllocationCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]

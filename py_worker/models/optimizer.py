@@ -65,6 +65,12 @@ class Optimizer:
         """Numbers that it moves."""
         return sum(parameter.numel() for parameter in self.parameters.values())
 
+    @property
+    def temporary_bytes(self) -> int:
+        """That an update takes besides: optimistic, the weights before it, their change and a difference."""
+        weights = sum(parameter.nbytes for parameter in self.parameters.values())
+        return 3 * weights if self._optimistic else 0
+
     def step(self, *, lr: float, clip_norm: float = 0.0) -> dict[str, Tensor]:
         """One update from the accumulated gradients, which are then dropped, also where it fails.
 

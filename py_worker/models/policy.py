@@ -19,6 +19,7 @@ from py_worker.models.errors import ModelError, UnsupportedModelError
 from py_worker.models.head import OutputHead
 from py_worker.models.lora import adapter_parameters, merged_state
 from py_worker.models.packing import check_packing, packed_inputs, sequences
+from py_worker.models.placement import HostWeights, Move, copier_to, pinned
 from py_worker.models.vocabulary import token_count
 
 
@@ -64,6 +65,7 @@ class Policy:
         self.body: Any = module.base_model
         self.compute_dtype = compute_dtype
         self._packs = False
+        self._host: HostWeights | None = None
         self.eos_ids = _eos_ids(module, tokenizer, name)
         pad_id = tokenizer.pad_token_id
         self.pad_id: int = self.eos_ids[0] if pad_id is None else pad_id
@@ -107,6 +109,25 @@ class Policy:
     def freeze(self) -> None:
         """No gradients: a teacher."""
         self.module.requires_grad_(False)
+
+    def offload(self, to_host: Move = pinned, to_device: Move | None = None) -> None:
+        """Keeps the weights of a frozen policy in host memory, and on the device while it is `resident`.
+
+        Its own passes and generation see to that. The head stays on the device, with the embedding where they
+        are tied: losses and critics read its weight a chunk at a time, outside of any pass.
+        """
+        keep = [t for t in (self.head.weight, self.head.bias) if t is not None]
+        to_device = copier_to(self.device) if to_device is None else to_device
+        self._host = HostWeights(self.module, keep, to_host=to_host, to_device=to_device)
+
+    @property
+    def is_offloaded(self) -> bool:
+        """Whether its weights come to the device only while it is `resident`."""
+        return self._host is not None
+
+    def resident(self) -> contextlib.AbstractContextManager[None]:
+        """Within, all weights are on the device; around several passes it spares copying them each time."""
+        return contextlib.nullcontext() if self._host is None else self._host.resident()
 
     def checkpoint_activations(self) -> None:
         """Recomputes each layer's activations in backward.
@@ -155,7 +176,7 @@ class Policy:
             ModelError: `T` is over the model's longest sequence.
         """
         self._require_length(tokens.shape[1])
-        with self._autocast(), sequences(None):
+        with self.resident(), self._autocast(), sequences(None):
             hidden: Tensor = self.body(input_ids=tokens, use_cache=False).last_hidden_state
         return hidden
 
@@ -167,7 +188,7 @@ class Policy:
         """
         self._require_length(rows.longest)
         inputs = packed_inputs(rows, self.module.config.get_text_config()._attn_implementation)
-        with self._autocast(), sequences(rows.row):
+        with self.resident(), self._autocast(), sequences(rows.row):
             hidden: Tensor = self.body(**inputs, use_cache=False).last_hidden_state
         return hidden[0]
 

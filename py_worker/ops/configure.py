@@ -5,6 +5,7 @@ import torch
 from py_worker.ops.specs import given
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError
+from py_worker.server.host_memory import resident_bytes
 from py_worker.server.protocol_gen import ConfigureArgs, ConfigureResult
 from py_worker.server.session import Session, Settings
 
@@ -19,6 +20,8 @@ def run(session: Session, args: ConfigureArgs, context: OperationContext) -> Con
     context.commit()
     if args.threads > 0:
         torch.set_num_threads(args.threads)
+    if session.settings is None:
+        session.resident_at_start = resident_bytes()
     session.settings = Settings(
         device, args.cache_dir, args.position_chunk or None, given(args.loss_form) or "auto"
     )

@@ -21,6 +21,7 @@ def run(session: Session, args: LoadRoleArgs, context: OperationContext) -> Load
     settings = session.configured()
     _check_order(session, args)
     _check_precision(args)
+    _check_offload(args)
     teacher = session.roles.get("teacher")
     limit = None if teacher is None else teacher.policy.head.vocab_size
     try:
@@ -29,13 +30,14 @@ def run(session: Session, args: LoadRoleArgs, context: OperationContext) -> Load
         )
         selection = select_engine(policy)
         role = Role(policy, selection.engine, _prepare(policy, args))
+        offload_note = _offload(policy) if given(args.offload) else None
         context.commit()
     except Exception:
         if teacher is not None and limit is not None:
             teacher.policy.head.vocab_size = limit  # Loading a student cuts it to the shared vocabulary.
         raise
     session.roles[args.role] = role
-    notes = [selection.note, None if teacher is None else _end_note(policy, teacher.policy)]
+    notes = [selection.note, offload_note, None if teacher is None else _end_note(policy, teacher.policy)]
     return _describe(role, [note for note in notes if note is not None])
 
 
@@ -65,6 +67,21 @@ def _check_precision(args: LoadRoleArgs) -> None:
             f"model.dtype: {args.model.dtype} weights cannot be trained; use dtype: float32 with "
             "compute_dtype: bfloat16"
         )
+
+
+def _check_offload(args: LoadRoleArgs) -> None:
+    if given(args.offload) and given(args.optimizer) is not None:
+        raise ArgumentError(
+            "offload: weights that are trained stay on the device, with their gradients; leave it out"
+        )
+
+
+def _offload(policy: Policy) -> str | None:
+    """Moves the weights to host memory; what there is to say about it."""
+    if policy.device.type == "cpu":
+        return "Offloading has no effect on the device cpu: its memory is the host's."
+    policy.offload()  # pragma: no cover - needs a GPU
+    return None  # pragma: no cover
 
 
 def _prepare(policy: Policy, args: LoadRoleArgs) -> Optimizer | None:

@@ -82,7 +82,9 @@ def sampling_of(sampling: wire.Sampling) -> Sampling:
     return Sampling(**msgspec.structs.asdict(sampling))
 
 
-def limits_of(args: wire.BuildArgs | wire.MeasureArgs, halvings: int) -> MicroBatchLimits:
+def limits_of(
+    args: wire.BuildArgs | wire.MeasureArgs | wire.PredictMemoryArgs, halvings: int
+) -> MicroBatchLimits:
     """What a micro-batch may hold, after memory ran out so often."""
     return MicroBatchLimits(
         rows=given(args.micro_batch),

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 PROTOCOL_VERSION: Final = 1
-PROTOCOL_HASH: Final = "ad97e184373df6b1b6104c1be5ac8ef95c4ff19d4c376a37c988c2f1f424c67e"
+PROTOCOL_HASH: Final = "a76ab05c33236aa5a238898d758212239f59692157a2403d0fe56dfeaa82315f"
 
 MAX_BODY_BYTES: Final = 8388608
 """Largest MessagePack body of one message, in bytes."""
@@ -291,6 +291,44 @@ class Check(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     detail: Annotated[str, Meta(max_length=4096)]
     """A sentence for people."""
 
+class PlannedPart(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Rows that a batch will have, before they are known."""
+
+    part: Annotated[str, Meta(max_length=32)]
+    """Part name."""
+    dataset: Annotated[str, Meta(max_length=128)]
+    """Registered dataset of the prompts."""
+    rows: Annotated[int, Meta(ge=1, le=65536)]
+    """How many."""
+    max_new_tokens: Annotated[int, Meta(ge=1, le=1048576)] | UnsetType = UNSET
+    """Longest response that a policy draws; absent: the dataset's own responses."""
+
+class PlannedRollout(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Responses that will be drawn."""
+
+    name: Annotated[str, Meta(max_length=128)]
+    """Name of its phase."""
+    role: Literal["teacher", "student"]
+    """Policy."""
+    dataset: Annotated[str, Meta(max_length=128)]
+    """Prompts."""
+    rows: Annotated[int, Meta(ge=1, le=65536)]
+    """Of one request."""
+    sampling: Sampling
+    """How."""
+    mixture: bool | UnsetType = UNSET
+    """The teacher takes part; absent is false."""
+    background: bool | UnsetType = UNSET
+    """Drawn while other operations run; absent is false."""
+
+class MemoryPhase(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """What is held at the peak of one phase of training."""
+
+    name: Annotated[str, Meta(max_length=128)]
+    """scoring, critics, student, update, or the name of a planned rollout."""
+    items: Annotated[dict[str, Annotated[int, Meta(ge=0)]], Meta(max_length=64)]
+    """Bytes by what they are for; their sum is the peak."""
+
 class ErrorInfo(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Why a request failed."""
 
@@ -447,6 +485,8 @@ class LoadRoleArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     """Recompute activations in backward."""
     lora: Lora | UnsetType = UNSET
     """Train adapters instead of the weights."""
+    offload: bool | UnsetType = UNSET
+    """Keep the weights in host memory, and on the device only while the role itself runs; its output head stays there. For a role that is not trained. Absent is false."""
 
 class LoadRoleResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Result of load_role."""
@@ -816,6 +856,50 @@ class PreflightResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
     checks: Annotated[list[Check], Meta(max_length=64)]
     """Outcome."""
 
+class PredictMemoryArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Predicts the peak memory of the device in training as it is planned, on what is loaded, for the longest rows that the datasets have. Nothing that a later operation sees is changed."""
+
+    parts: Annotated[list[PlannedPart], Meta(max_length=64)]
+    """Of a batch."""
+    micro_batch: Annotated[int, Meta(ge=1, le=65536)] | UnsetType = UNSET
+    """As for build."""
+    micro_tokens: Annotated[int, Meta(ge=1, le=9007199254740991)] | UnsetType = UNSET
+    """As for build."""
+    packing: bool | UnsetType = UNSET
+    """As for build."""
+    teacher: bool
+    """As for score."""
+    student: Literal["none", "values", "graph"]
+    """As for score."""
+    updates: Annotated[list[CriticUpdate], Meta(max_length=16)]
+    """As for step_critic."""
+    terms: Annotated[list[Term], Meta(max_length=32)]
+    """As for step_student."""
+    diagnostics: bool
+    """Some steps record them."""
+    dropout: bool | UnsetType = UNSET
+    """Adapters have dropout in the student's step; absent is false."""
+    rollouts: Annotated[list[PlannedRollout], Meta(max_length=256)]
+    """For batches and for evaluations."""
+    kept_rows: Annotated[int, Meta(ge=0, le=9007199254740991)] | UnsetType = UNSET
+    """Responses that are kept for later steps; absent is 0."""
+    checkpoints: bool
+    """Written while training goes on."""
+    rehearse: bool
+    """Go through a step and each rollout on tensors without numbers, which takes seconds, and through a small step in earnest, whose gradients are thrown away. Otherwise activations, logits and what libraries take are left out, and the prediction is a lower bound."""
+
+class PredictMemoryResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Result of predict_memory."""
+
+    phases: Annotated[list[MemoryPhase], Meta(max_length=512)]
+    """In the order of a step."""
+    peak_bytes: Annotated[int, Meta(ge=0)]
+    """Of the phase with the largest sum; on a CPU above what the process had before models were loaded."""
+    available_bytes: Annotated[int, Meta(ge=0)]
+    """What the worker may have, with what it holds already."""
+    missing: Annotated[str, Meta(max_length=4096)] | UnsetType = UNSET
+    """Why the prediction is a lower bound, although it was to be rehearsed."""
+
 class ReportMemoryArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Memory and live handles."""
 
@@ -866,5 +950,6 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "restore": Operation(True, RestoreArgs, RestoreResult),
     "export": Operation(False, ExportArgs, ExportResult),
     "preflight": Operation(False, PreflightArgs, PreflightResult),
+    "predict_memory": Operation(False, PredictMemoryArgs, PredictMemoryResult),
     "report_memory": Operation(False, ReportMemoryArgs, ReportMemoryResult),
 }

@@ -97,6 +97,7 @@ class Session:
     """Settings, roles, critics, datasets, handles and metrics.
 
     Attributes:
+        resident_at_start: bytes of the process before anything is loaded.
         halvings: apply to every batch from now on.
         background: draws rollouts beside operations; None until the first of them.
         staged: checkpoints that are being written or wait for their commit, by name.
@@ -104,6 +105,7 @@ class Session:
     """
 
     settings: Settings | None = None
+    resident_at_start: int = 0
     roles: dict[RoleName, Role] = field(default_factory=dict)
     critics: dict[str, TrainedCritic] = field(default_factory=dict)
     datasets: "dict[str, TokenizedDataset]" = field(default_factory=dict)

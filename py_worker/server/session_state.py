@@ -59,6 +59,15 @@ def take_snapshot(session: Session) -> Snapshot:
     return Snapshot(state, tensors)
 
 
+def snapshot_bytes(session: Session) -> int:
+    """Of what `take_snapshot` copies, kept rollouts aside."""
+    size = 0
+    for trained in _trained(session).values():
+        own = [] if trained.optimizer is None else trained.optimizer.state_tensors().values()
+        size += sum(tensor.nbytes for tensor in (*trained.tensors.values(), *own))
+    return size
+
+
 def plan_restore(session: Session, snapshot: Snapshot) -> Callable[[], None]:
     """Checks a snapshot against what is loaded, changing nothing.
 

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 export const PROTOCOL_VERSION = 1;
-export const PROTOCOL_HASH = 'ad97e184373df6b1b6104c1be5ac8ef95c4ff19d4c376a37c988c2f1f424c67e';
+export const PROTOCOL_HASH = 'a76ab05c33236aa5a238898d758212239f59692157a2403d0fe56dfeaa82315f';
 
 export const LIMITS = {
   /** Largest MessagePack body of one message, in bytes. */
@@ -312,6 +312,47 @@ export const checkSchema = z.strictObject({
 });
 export type Check = z.infer<typeof checkSchema>;
 
+/** Rows that a batch will have, before they are known. */
+export const plannedPartSchema = z.strictObject({
+  /** Part name. */
+  part: z.string().max(32),
+  /** Registered dataset of the prompts. */
+  dataset: z.string().max(128),
+  /** How many. */
+  rows: z.int().min(1).max(65536),
+  /** Longest response that a policy draws; absent: the dataset's own responses. */
+  max_new_tokens: z.int().min(1).max(1048576).exactOptional(),
+});
+export type PlannedPart = z.infer<typeof plannedPartSchema>;
+
+/** Responses that will be drawn. */
+export const plannedRolloutSchema = z.strictObject({
+  /** Name of its phase. */
+  name: z.string().max(128),
+  /** Policy. */
+  role: z.enum(["teacher","student"]),
+  /** Prompts. */
+  dataset: z.string().max(128),
+  /** Of one request. */
+  rows: z.int().min(1).max(65536),
+  /** How. */
+  sampling: samplingSchema,
+  /** The teacher takes part; absent is false. */
+  mixture: z.boolean().exactOptional(),
+  /** Drawn while other operations run; absent is false. */
+  background: z.boolean().exactOptional(),
+});
+export type PlannedRollout = z.infer<typeof plannedRolloutSchema>;
+
+/** What is held at the peak of one phase of training. */
+export const memoryPhaseSchema = z.strictObject({
+  /** scoring, critics, student, update, or the name of a planned rollout. */
+  name: z.string().max(128),
+  /** Bytes by what they are for; their sum is the peak. */
+  items: mapSchema(z.int().min(0), 64),
+});
+export type MemoryPhase = z.infer<typeof memoryPhaseSchema>;
+
 /** Why a request failed. */
 export const errorInfoSchema = z.strictObject({
   /** Stable code. */
@@ -500,6 +541,8 @@ export const OPERATIONS = {
   gradient_checkpointing: z.boolean(),
   /** Train adapters instead of the weights. */
   lora: loraSchema.exactOptional(),
+  /** Keep the weights in host memory, and on the device only while the role itself runs; its output head stays there. For a role that is not trained. Absent is false. */
+  offload: z.boolean().exactOptional(),
 }),
     result: z.strictObject({
   /** Count. */
@@ -870,6 +913,50 @@ export const OPERATIONS = {
     result: z.strictObject({
   /** Outcome. */
   checks: z.array(checkSchema).max(64),
+}),
+  },
+  /** Predicts the peak memory of the device in training as it is planned, on what is loaded, for the longest rows that the datasets have. Nothing that a later operation sees is changed. */
+  predict_memory: {
+    mutating: false,
+    args: z.strictObject({
+  /** Of a batch. */
+  parts: z.array(plannedPartSchema).max(64),
+  /** As for build. */
+  micro_batch: z.int().min(1).max(65536).exactOptional(),
+  /** As for build. */
+  micro_tokens: z.int().min(1).max(9007199254740991).exactOptional(),
+  /** As for build. */
+  packing: z.boolean().exactOptional(),
+  /** As for score. */
+  teacher: z.boolean(),
+  /** As for score. */
+  student: z.enum(["none","values","graph"]),
+  /** As for step_critic. */
+  updates: z.array(criticUpdateSchema).max(16),
+  /** As for step_student. */
+  terms: z.array(termSchema).max(32),
+  /** Some steps record them. */
+  diagnostics: z.boolean(),
+  /** Adapters have dropout in the student's step; absent is false. */
+  dropout: z.boolean().exactOptional(),
+  /** For batches and for evaluations. */
+  rollouts: z.array(plannedRolloutSchema).max(256),
+  /** Responses that are kept for later steps; absent is 0. */
+  kept_rows: z.int().min(0).max(9007199254740991).exactOptional(),
+  /** Written while training goes on. */
+  checkpoints: z.boolean(),
+  /** Go through a step and each rollout on tensors without numbers, which takes seconds, and through a small step in earnest, whose gradients are thrown away. Otherwise activations, logits and what libraries take are left out, and the prediction is a lower bound. */
+  rehearse: z.boolean(),
+}),
+    result: z.strictObject({
+  /** In the order of a step. */
+  phases: z.array(memoryPhaseSchema).max(512),
+  /** Of the phase with the largest sum; on a CPU above what the process had before models were loaded. */
+  peak_bytes: z.int().min(0),
+  /** What the worker may have, with what it holds already. */
+  available_bytes: z.int().min(0),
+  /** Why the prediction is a lower bound, although it was to be rehearsed. */
+  missing: z.string().max(4096).exactOptional(),
 }),
   },
   /** Memory and live handles. */

@@ -48,6 +48,8 @@ def test_references_groups_and_counts(tmp_path: Path) -> None:
     assert (dataset.cut_prompts, dataset.cut_responses) == (1, 1)
     assert dataset.prompt_tokens == sum(len(dataset.row(i).prompt) for i in range(5))
     assert dataset.response_tokens == sum(len(dataset.row(i).response) for i in range(5))
+    rows = [dataset.row(i) for i in range(5)]
+    assert dataset.lengths().tolist() == [[len(row.prompt), len(row.response)] for row in rows]
 
 
 @pytest.mark.parametrize("index", [-1, 5])

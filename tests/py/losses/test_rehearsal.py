@@ -69,6 +69,7 @@ def rehearsal(student: Policy, of: Policy | None, terms=KD, **changes) -> Rehear
         "score_student": "none",
         "diagnostics": True,
         "chunk_size": 70,
+        "form": "auto",
         "loss_scale": None,
         "dropout": False,
     }

@@ -247,3 +247,19 @@ def test_the_device_is_fixed_while_models_are_loaded(worker: LocalWorker, monkey
     error = worker.error("configure", **{**worker.settings, "device": "cuda:0"})
     assert "reset" in error["message"]
     worker.call("configure", **{**worker.settings, "position_chunk": 3})
+
+
+def test_offloading_on_a_cpu_is_told_to_do_nothing(empty):
+    empty.call("configure", **empty.settings)
+    result = empty.call(
+        "load_role", role="teacher", model=model(1), gradient_checkpointing=False, offload=True
+    )
+    assert any("Offloading has no effect" in note for note in result["notes"])
+    assert not empty.session.roles["teacher"].policy.is_offloaded
+
+
+def test_what_is_trained_is_not_offloaded(empty):
+    empty.call("configure", **empty.settings)
+    student = {"role": "student", "model": model(1), "optimizer": ADAMW, "gradient_checkpointing": False}
+    error = empty.error("load_role", **student, offload=True)
+    assert error["code"] == "invalid_argument" and "offload" in error["message"]

@@ -55,6 +55,12 @@ export class ScriptedClient implements WorkerClient {
     ),
     tokens: rows.map(() => 2),
   });
+  /** What `predict_memory` says; by default there is plenty. */
+  memory: OperationResult<'predict_memory'> = {
+    phases: [{ name: 'student', items: { student: 300, activations: 700 } }],
+    peak_bytes: 1000,
+    available_bytes: 4000,
+  };
   /** Batches of several micro-batches. */
   readonly #cut = new Set<string>();
   readonly #hooks = new Map<string, () => void | Promise<void>>();
@@ -269,6 +275,7 @@ export class ScriptedClient implements WorkerClient {
     preflight: ({ rows }) => ({
       checks: [{ name: 'labels', ok: true, value: sizes(rows), limit: 4, detail: 'labels are tokens' }],
     }),
+    predict_memory: () => this.memory,
     report_memory: () => {
       throw new Error('the run loop never asks for memory');
     },

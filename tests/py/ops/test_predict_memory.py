@@ -1,0 +1,186 @@
+"""The prediction of a session's memory, against what the session holds and the allocator's events."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from py_worker.losses import rehearsal
+from py_worker.ops import predict_memory
+from py_worker.server import host_memory
+from py_worker.server.session_state import take_snapshot
+from tests.py.ops.local_worker import LocalWorker
+from tests.py.ops.scene import (
+    ADAMW,
+    AMMD_TERMS,
+    critic_spec,
+    data_source,
+    load_everything,
+    load_teacher,
+    model,
+    run_step,
+)
+
+UPDATES = [{"critic": "off", "part": "off"}, {"critic": "on", "part": "on"}]
+
+
+def planned(**changes: Any) -> dict[str, Any]:
+    return {
+        "parts": [
+            {"part": "off", "dataset": "train", "rows": 4},
+            {"part": "on", "dataset": "train", "rows": 4, "max_new_tokens": 9},
+        ],
+        "micro_batch": 4,
+        "teacher": True,
+        "student": "values",
+        "updates": UPDATES,
+        "terms": AMMD_TERMS,
+        "diagnostics": True,
+        "rollouts": [],
+        "checkpoints": False,
+        "rehearse": True,
+        **changes,
+    }
+
+
+def predict(worker: LocalWorker, **changes: Any) -> tuple[dict[str, dict[str, int]], dict[str, Any]]:
+    result = worker.call("predict_memory", **planned(**changes))
+    return {phase["name"]: phase["items"] for phase in result["phases"]}, result
+
+
+def nbytes(tensors: Any) -> int:
+    return sum(tensor.nbytes for tensor in tensors)
+
+
+def test_weights_are_those_that_are_loaded(worker):
+    phases, result = predict(worker, rehearse=False)
+    session = worker.session
+    roles = session.roles
+    assert list(phases) == ["scoring", "critics", "student", "update"]
+    items = phases["student"]
+    for name in ("teacher", "student"):
+        module = roles[name].policy.module
+        assert items[name] == nbytes(module.parameters()) + nbytes(module.buffers())
+    trained = nbytes(roles["student"].policy.module.parameters())
+    assert items["gradients"] == trained
+    assert items["optimizer"] == pytest.approx(2 * trained, rel=0.01)
+    # The table of the bilinear head is the teacher's own.
+    own = sum(nbytes(critic.critic.parameters()) for critic in session.critics.values())
+    assert items["critics"] == pytest.approx(3 * own, rel=0.05)
+    assert result["peak_bytes"] == max(sum(phase.values()) for phase in phases.values())
+    assert "missing" not in result
+
+
+def test_without_a_rehearsal_it_is_a_lower_bound(worker):
+    bound, rehearsed = predict(worker, rehearse=False)[1], predict(worker)[1]
+    assert bound["peak_bytes"] < rehearsed["peak_bytes"]
+
+
+def test_the_longest_rows_count(worker):
+    dataset = worker.session.datasets["train"]
+    lengths = sorted(map(sum, dataset.lengths()), reverse=True)
+    widths = []
+    forward = type(worker.session.roles["student"].policy).forward_hidden
+
+    def watched(policy, tokens):
+        widths.append(tuple(tokens.shape))
+        return forward(policy, tokens)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(worker.session.roles["student"].policy), "forward_hidden", watched)
+        predict(
+            worker,
+            parts=[{"part": "off", "dataset": "train", "rows": 6}],
+            updates=UPDATES[:1],
+            terms=AMMD_TERMS[:1],
+        )
+    assert max(widths, key=lambda shape: shape[1]) == (4, lengths[0])
+
+
+def test_scoring_with_the_graph_holds_the_activations_of_all_rows(worker):
+    whole = predict(worker, student="graph", micro_batch=8)[0]
+    cut = predict(worker)[0]
+    assert whole["critics"]["activations"] > 10 * cut["critics"]["activations"]
+    assert cut["student"]["activations"] < 0.7 * whole["student"]["activations"]
+
+
+def test_what_libraries_take_is_measured(worker, monkeypatch):
+    monkeypatch.setattr(host_memory, "peak_resident_bytes", lambda: worker.session.resident_at_start + 10**8)
+    phases = predict(worker)[0]
+    small = {phases[name]["overhead"] for name in phases}
+    assert len(small) == 1 and 9e7 < small.pop() < 1e8
+
+
+def test_what_cannot_fit_is_not_tried_in_earnest(worker, monkeypatch):
+    monkeypatch.setattr(host_memory, "available_bytes", lambda: 0)
+    monkeypatch.setattr(host_memory, "resident_bytes", lambda: worker.session.resident_at_start)
+    monkeypatch.setattr(predict_memory, "go_through", lambda *_, **__: pytest.fail("it was tried"))
+    phases, result = predict(worker)
+    assert result["available_bytes"] == 0 < result["peak_bytes"]
+    assert all("overhead" not in items for items in phases.values())
+
+
+def test_kept_rows_and_a_checkpoint_lie_in_the_same_memory_on_a_cpu(worker):
+    phases = predict(worker, kept_rows=100, checkpoints=True, rehearse=False)[0]
+    longest = max(max(map(sum, worker.session.datasets["train"].lengths())), 0)
+    items = phases["student"]
+    assert items["rollouts"] >= 100 * longest * 8
+    worker.session.handles.clear()
+    written = sum(map(nbytes, (group.values() for group in take_snapshot(worker.session).tensors.values())))
+    assert items["checkpoint"] == written
+
+
+def test_an_optimistic_update_takes_more(empty):
+    empty.call("configure", **empty.settings)
+    load_teacher(empty)
+    optimizer = {**ADAMW, "optimistic": True}
+    empty.call("load_role", role="student", model=model(2), optimizer=optimizer, gradient_checkpointing=False)
+    empty.call("register_data", dataset="train", source=data_source())
+    phases = predict(empty, updates=[], terms=[AMMD_TERMS[2]], rehearse=False)[0]
+    assert phases["update"]["update"] == 3 * phases["update"]["gradients"]
+
+
+def test_nothing_changes(worker):
+    twin = LocalWorker(worker.settings["cache_dir"])
+    load_everything(twin)
+    random = torch.get_rng_state()
+    predict(worker)
+    assert torch.equal(torch.get_rng_state(), random)
+    assert worker.session.roles["student"].version == 0
+    assert run_step(worker, 0) == run_step(twin, 0)
+    twin.close()
+
+
+def test_a_step_that_needs_numbers_is_said_to_be_missing(worker, monkeypatch):
+    def stubborn(*_: object, **__: object) -> None:
+        torch.zeros(3).nonzero().tolist()
+
+    monkeypatch.setattr(rehearsal, "student_backward", stubborn)
+    phases, result = predict(worker)
+    assert "without numbers" in result["missing"]
+    assert "activations" not in phases["student"]
+
+
+@pytest.mark.parametrize(
+    "changes, code, message",
+    [
+        ({"parts": []}, "invalid_argument", "no rows"),
+        ({"parts": [{"part": "off", "dataset": "none", "rows": 2}]}, "not_loaded", "none"),
+        ({"terms": [{**AMMD_TERMS[0], "critic": "third"}]}, "not_loaded", "third"),
+        ({"terms": [{**AMMD_TERMS[0], "objective": "sorcery"}]}, "invalid_argument", "sorcery"),
+    ],
+)
+def test_bad_plans_are_refused(worker, changes, code, message):
+    error = worker.error("predict_memory", **planned(**changes))
+    assert error["code"] == code and message in error["message"]
+
+
+def test_critics_see_the_students_own_features_too(empty):
+    empty.call("configure", **empty.settings)
+    load_teacher(empty)
+    empty.call("load_role", role="student", model=model(2), optimizer=ADAMW, gradient_checkpointing=True)
+    empty.call("register_data", dataset="train", source=data_source())
+    spec = critic_spec(features="student", target_decay=0.5)
+    empty.call("load_critic", critic="off", spec=spec, optimizer=ADAMW)
+    phases, result = predict(empty, updates=UPDATES[:1], terms=[AMMD_TERMS[0]])
+    assert phases["critics"]["logits"] > 0 and "missing" not in result
