@@ -137,11 +137,13 @@ def _known(session: Session, args: PredictMemoryArgs, planned: _Planned) -> dict
     """What follows from sizes alone: a lower bound."""
     _, optimizer = session.trained("student")
     rows = [row for micro in planned.micro_batches for row in micro]
-    always = dict(weight_bytes(session))
+    always, checkpoint = dict(weight_bytes(session)), {}
+    # A GPU's memory has neither kept responses nor the copy that a checkpoint is written from.
     if session.device.type == "cpu":
         always["rollouts"] = kept_bytes(given(args.kept_rows) or 0, max(row.length for row in rows))
+        checkpoint = {"checkpoint": snapshot_bytes(session)}
         if args.checkpoints:
-            always["checkpoint"] = snapshot_bytes(session)
+            always |= checkpoint
     step = {
         "gradients": sum(parameter.nbytes for parameter in optimizer.parameters.values()),
         "hidden_states": kept_hidden_bytes(planned.step, sum(row.response for row in rows)),
@@ -151,6 +153,7 @@ def _known(session: Session, args: PredictMemoryArgs, planned: _Planned) -> dict
         "critics": always,
         "student": {**always, **step},
         "update": {**always, **step, "update": optimizer.temporary_bytes},
+        "checkpoint": {**always, **checkpoint},
     }
 
 

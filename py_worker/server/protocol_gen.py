@@ -325,7 +325,7 @@ class MemoryPhase(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True)
     """What is held at the peak of one phase of training."""
 
     name: Annotated[str, Meta(max_length=128)]
-    """scoring, critics, student, update, or the name of a planned rollout."""
+    """scoring, critics, student, update, checkpoint, or the name of a planned rollout."""
     items: Annotated[dict[str, Annotated[int, Meta(ge=0)]], Meta(max_length=64)]
     """Bytes by what they are for; their sum is the peak."""
 

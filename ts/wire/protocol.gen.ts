@@ -346,7 +346,7 @@ export type PlannedRollout = z.infer<typeof plannedRolloutSchema>;
 
 /** What is held at the peak of one phase of training. */
 export const memoryPhaseSchema = z.strictObject({
-  /** scoring, critics, student, update, or the name of a planned rollout. */
+  /** scoring, critics, student, update, checkpoint, or the name of a planned rollout. */
   name: z.string().max(128),
   /** Bytes by what they are for; their sum is the peak. */
   items: mapSchema(z.int().min(0), 64),

@@ -56,7 +56,7 @@ def test_weights_are_those_that_are_loaded(worker):
     phases, result = predict(worker, rehearse=False)
     session = worker.session
     roles = session.roles
-    assert list(phases) == ["scoring", "critics", "student", "update"]
+    assert list(phases) == ["scoring", "critics", "student", "update", "checkpoint"]
     items = phases["student"]
     for name in ("teacher", "student"):
         module = roles[name].policy.module
@@ -128,6 +128,8 @@ def test_kept_rows_and_a_checkpoint_lie_in_the_same_memory_on_a_cpu(worker):
     worker.session.handles.clear()
     written = sum(map(nbytes, (group.values() for group in take_snapshot(worker.session).tensors.values())))
     assert items["checkpoint"] == written
+    phases = predict(worker, rehearse=False)[0]
+    assert "checkpoint" not in phases["student"] and phases["checkpoint"]["checkpoint"] == written
 
 
 def test_an_optimistic_update_takes_more(empty):
