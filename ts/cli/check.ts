@@ -6,6 +6,7 @@ import { preflight, type StagePreflight } from '../run/preflight.js';
 import { RunFolder } from '../run/run_folder.js';
 import { CONFIG, type ConfigArguments, configOptions, resolveArguments } from './config_options.js';
 import { CliError } from './errors.js';
+import { memoryHint, memoryLines } from './memory_lines.js';
 import { plotStage, type StageCurves, stageCurves } from './plot.js';
 import { withScratchWorker } from './scratch_worker.js';
 
@@ -19,7 +20,7 @@ interface CheckArguments extends ConfigArguments {
 const runPreflight = (resolved: ResolvedConfig): Promise<readonly StagePreflight[]> =>
   withScratchWorker(resolved.config.worker, async ({ client, identity }, scratch) => {
     requirePackages(resolved.config, identity.packages);
-    return preflight(client, resolved.config, planRun(resolved), new RunFolder(scratch));
+    return preflight(client, resolved.config, planRun(resolved), new RunFolder(scratch), identity.device);
   });
 
 /** YAML that `ammd train` takes, with what else there is to say as comments; these alone where curves follow. */
@@ -30,8 +31,9 @@ function printHead({ config, hash, warnings }: ResolvedConfig, plot: boolean): v
 }
 
 function printPreflight(outcomes: readonly StagePreflight[]): void {
-  for (const { stage, checks, skipped } of outcomes) {
+  for (const { stage, checks, memory, skipped } of outcomes) {
     if (skipped !== null) console.log(`stage ${stage}: not tried: ${skipped}`);
+    for (const line of memory === null ? [] : memoryLines(memory)) console.log(`stage ${stage}: ${line}`);
     for (const check of checks) {
       const figure = check.value === undefined ? '' : ` ${check.value.toPrecision(3)}`;
       const limit = check.limit === undefined ? '' : ` (at most ${check.limit})`;
@@ -66,6 +68,12 @@ function printPlots(resolved: ResolvedConfig, outcomes: readonly StagePreflight[
   for (const stage of curves(resolved, outcomes, width)) console.log(`${plotStage(stage, colour)}\n`);
 }
 
+const failures = (outcomes: readonly StagePreflight[]): readonly string[] =>
+  outcomes.flatMap(({ stage, checks, memory }) => [
+    ...(memory === null || memory.fits ? [] : [`memory (stage ${stage})`]),
+    ...checks.filter(({ ok }) => !ok).map(({ name }) => `${name} (stage ${stage})`),
+  ]);
+
 async function check(args: CheckArguments): Promise<void> {
   const { config, 'dry-run': dryRun, plot, json, ...options } = args;
   const resolved = resolveArguments(config, options);
@@ -79,12 +87,12 @@ async function check(args: CheckArguments): Promise<void> {
     printPreflight(outcomes);
     if (plot) printPlots(resolved, outcomes);
   }
-  const failed = outcomes.flatMap(({ stage, checks }) =>
-    checks.filter(({ ok }) => !ok).map(({ name }) => `${name} (stage ${stage})`),
-  );
+  const failed = failures(outcomes);
   if (failed.length > 0)
     throw new CliError('check_failed', `the preflight found a problem: ${failed.join(', ')}`, {
-      hint: 'a model or its tokenizer does not behave as its class says; see the figures above',
+      hint:
+        memoryHint(outcomes) ??
+        'a model or its tokenizer does not behave as its class says; see the figures above',
     });
 }
 

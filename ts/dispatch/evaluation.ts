@@ -2,7 +2,7 @@ import type { OperationArgs, OperationResult } from '../wire/protocol.gen.js';
 import type { CallOptions, WorkerClient } from './client.js';
 
 /** Rows of one request: small enough that a cancel or a progress line waits for a second or so, not minutes. */
-const ROWS_PER_REQUEST = 128;
+export const ROWS_PER_REQUEST = 128;
 
 function shardsOf(rows: readonly number[]): readonly (readonly number[])[] {
   const count = Math.ceil(rows.length / ROWS_PER_REQUEST);

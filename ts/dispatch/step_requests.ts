@@ -18,7 +18,7 @@ function wirePart(part: BatchPartPlan): WirePart {
 }
 
 /** What is off by default is not sent. */
-function wireTerm({ critic, gamma, discount, gradient, returns, ...term }: WeightedTerm): WireTerm {
+export function wireTerm({ critic, gamma, discount, gradient, returns, ...term }: WeightedTerm): WireTerm {
   return {
     ...term,
     ...(critic === null ? {} : { critic }),

@@ -1,8 +1,9 @@
 import type { RunConfig } from '../config/schema.js';
 import type { WorkerClient } from '../dispatch/client.js';
 import { withRows } from '../plan/stage.js';
-import type { ModelPlan, RunPlan, StagePlan } from '../plan/types.js';
+import type { ModelPlan, RunPlan, SizedStagePlan, StagePlan } from '../plan/types.js';
 import type { OperationResult } from '../wire/protocol.gen.js';
+import { forecastMemory, type MemoryForecast } from './memory_forecast.js';
 import type { RunFolder } from './run_folder.js';
 import { type LoadedStage, loadStage } from './stage_setup.js';
 
@@ -11,6 +12,8 @@ export type Check = OperationResult<'preflight'>['checks'][number];
 export interface StagePreflight {
   readonly stage: string;
   readonly checks: readonly Check[];
+  /** Peak memory; null when the stage could not be tried. */
+  readonly memory: MemoryForecast | null;
   /** Steps of the student that the data make; null when that could not be seen. */
   readonly steps: number | null;
   /** Why the stage could not be tried before the run; null when it was. */
@@ -36,35 +39,42 @@ function beforeRun(plan: RunPlan, stage: StagePlan): StagePlan | null {
   return { ...stage, student, teacher };
 }
 
-function stepsOf(stage: StagePlan, { datasets }: LoadedStage): number | null {
+/** The stage with the rows of its datasets; null when one that batches draw from has none. */
+function sizedStage(stage: StagePlan, { datasets }: LoadedStage): SizedStagePlan | null {
   const rows = Object.fromEntries(Object.entries(datasets).map(([name, data]) => [name, data.rows]));
   const empty = Object.keys(stage.orderSeeds).some((name) => (rows[name] ?? 0) === 0);
-  return empty ? null : withRows(stage, rows).studentSteps;
+  return empty ? null : withRows(stage, rows);
 }
 
 /**
- * Loads every stage as it would start and checks the identities that must hold: a policy scored against itself has no
- * divergence, masks count the labels, losses are finite. Models of earlier stages stand in untrained.
+ * Loads every stage as it would start, predicts its memory, and checks the identities that must hold: a policy scored
+ * against itself has no divergence, masks count the labels, losses are finite. Models of earlier stages stand in
+ * untrained.
  */
 export async function preflight(
   client: WorkerClient,
   config: RunConfig,
   plan: RunPlan,
   run: RunFolder,
+  device: string,
 ): Promise<readonly StagePreflight[]> {
   const outcomes: StagePreflight[] = [];
   for (const planned of plan.stages) {
     const stage = beforeRun(plan, planned);
     if (stage === null) {
       const skipped = 'it starts from some layers of a model that only an earlier stage makes';
-      outcomes.push({ stage: planned.name, checks: [], steps: null, skipped });
+      outcomes.push({ stage: planned.name, checks: [], memory: null, steps: null, skipped });
       continue;
     }
     const loaded = await loadStage(client, stage, config, run);
+    const sized = sizedStage(stage, loaded);
+    const about = { worker: config.worker, device };
+    const memory = sized === null ? null : await forecastMemory(client, sized, about);
     const available = loaded.datasets[stage.data.train]?.rows ?? 0;
     const rows = Array.from({ length: Math.min(ROWS, available) }, (_, row) => row);
     const { result } = await client.call('preflight', { dataset: stage.data.train, rows });
-    outcomes.push({ stage: stage.name, checks: result.checks, steps: stepsOf(stage, loaded), skipped: null });
+    const steps = sized?.studentSteps ?? null;
+    outcomes.push({ stage: stage.name, checks: result.checks, memory, steps, skipped: null });
   }
   return outcomes;
 }

@@ -21,6 +21,7 @@ import {
 } from './checkpoints.js';
 import { RunError } from './errors.js';
 import { halvingNote } from './halving_note.js';
+import { memoryWarning } from './memory_forecast.js';
 import { restore, restoreNewest } from './restore.js';
 import { type RowOrders, rowOrders } from './row_order.js';
 import type { RunFolder, StageFolder } from './run_folder.js';
@@ -239,6 +240,8 @@ export async function runStage(context: StageContext, plan: StagePlan): Promise<
   const loaded = await loadStage(client, plan, context.config, context.run);
   const rows = Object.fromEntries(Object.entries(loaded.datasets).map(([name, data]) => [name, data.rows]));
   const sized = withRows(plan, rows);
+  const warning = await memoryWarning(client, sized);
+  if (warning !== null) emit({ kind: 'note', message: warning });
   for (const message of notesOn(loaded)) emit({ kind: 'note', message: `stage ${plan.name}: ${message}` });
   context.onLoaded(loaded);
   emit(loading(plan.name, 1));

@@ -45,15 +45,20 @@ export async function configureWorker(
   client: WorkerClient,
   worker: RunConfig['worker'],
 ): Promise<OperationResult<'configure'>> {
-  const { transport: _transport, cache_dir, ...settings } = worker;
+  const { transport: _transport, offload_teacher: _offload, cache_dir, ...settings } = worker;
   const cache = path.resolve(cache_dir ?? path.join('.ammd', 'cache'));
   return (await client.call('configure', { ...settings, cache_dir: cache })).result;
 }
 
-function loadTeacher(client: WorkerClient, stage: StagePlan, run: RunFolder) {
+function loadTeacher(client: WorkerClient, stage: StagePlan, { worker }: RunConfig, run: RunFolder) {
   if (stage.teacher === null) return null;
   const model = wireModel(stage.teacher, run);
-  return client.call('load_role', { role: 'teacher', model, gradient_checkpointing: false });
+  return client.call('load_role', {
+    role: 'teacher',
+    model,
+    gradient_checkpointing: false,
+    ...(worker.offload_teacher ? { offload: true } : {}),
+  });
 }
 
 /** The student's adapters, where the stage trains them instead of the weights. */
@@ -116,7 +121,7 @@ export async function loadStage(
 ): Promise<LoadedStage> {
   const [, teacher, student, datasets, critics] = await Promise.all([
     client.call('reset', {}),
-    loadTeacher(client, stage, run),
+    loadTeacher(client, stage, config, run),
     loadStudent(client, stage, run),
     Promise.all(registerDatasets(client, stage.datasets, config.data)),
     Promise.all(loadCritics(client, stage)),

@@ -44,6 +44,15 @@ describe('a stage from loading to its exported student', () => {
     });
   });
 
+  test('memory that cannot suffice is told before anything else, and the run goes on', async () => {
+    const scene = new StageScene('training.steps=1');
+    const client = scene.client();
+    client.memory = { ...client.memory, peak_bytes: 5 * 2 ** 30 };
+    expect(await scene.go(client)).toBeUndefined();
+    expect(scene.notes[0]).toMatch(/^stage student: needs more than 5.00 GiB/);
+    expect(scene.steps).toEqual([1]);
+  });
+
   test('the run folder hears of what was loaded before the first step', async () => {
     const scene = new StageScene();
     const client = scene.client();

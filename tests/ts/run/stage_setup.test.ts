@@ -33,6 +33,7 @@ describe('the worker’s settings', () => {
     expect(first?.cache_dir).toBe(path.resolve('.ammd/cache'));
     expect(second).toMatchObject({ cache_dir: '/cache', threads: 3, device: 'auto' });
     expect(second).not.toHaveProperty('transport');
+    expect(second).not.toHaveProperty('offload_teacher');
   });
 });
 
@@ -47,6 +48,13 @@ describe('loading a stage', () => {
       source: { source: 'builtin:microtasks', limit: 100 },
     });
     expect(client.argsOf('register_data')[1]?.source).not.toHaveProperty('limit');
+  });
+
+  test('a teacher is offloaded where the worker is told to, and nobody else', async () => {
+    const offloads = async (...overrides: readonly string[]) =>
+      (await load(1, ...overrides)).client.argsOf('load_role').map(({ offload }) => offload);
+    expect(await offloads()).toEqual([undefined, undefined]);
+    expect(await offloads('worker.offload_teacher=true')).toEqual([true, undefined]);
   });
 
   test('attention and adapters are sent where they are set', async () => {
@@ -111,7 +119,7 @@ describe('preflight', () => {
   const outcomes = async (...overrides: readonly string[]) => {
     const { config, plan } = planned(...overrides);
     const client = new ScriptedClient({ train: 100, check: 3 });
-    return { client, stages: await preflight(client, config, plan, RUN) };
+    return { client, stages: await preflight(client, config, plan, RUN, 'cpu') };
   };
 
   test('every stage is tried as it would start, earlier stages’ models untrained', async () => {
@@ -137,8 +145,17 @@ describe('preflight', () => {
     const stages = (await outcomes('stages.student.training={steps: null, epochs: 2}')).stages;
     expect(stages.map(({ steps }) => steps)).toEqual([20, 25]);
     const { config, plan } = planned();
-    const none = await preflight(new ScriptedClient({ train: 0 }), config, plan, RUN);
+    const none = await preflight(new ScriptedClient({ train: 0 }), config, plan, RUN, 'cpu');
     expect(none.map(({ steps }) => steps)).toEqual([null, null]);
+    expect(none.map(({ memory }) => memory)).toEqual([null, null]);
+  });
+
+  test('the memory of every stage is predicted', async () => {
+    const { client, stages } = await outcomes();
+    expect(stages.map(({ memory }) => memory)).toEqual([
+      { ...client.memory, fits: true, remedies: [] },
+      { ...client.memory, fits: true, remedies: [] },
+    ]);
   });
 
   test('layers of a pretrained model can be had before the run', async () => {

@@ -39,6 +39,12 @@ const worker = z
       .describe(
         "How the student's losses are computed: by autograd (plain), by formula (fused), or that compiled (experimental); auto takes the worker's table; C",
       ),
+    offload_teacher: z
+      .boolean()
+      .default(false)
+      .describe(
+        "Keep the teacher's weights in host memory, and on the GPU only while it runs; its head stays there; C",
+      ),
     transport: z
       .enum(['ipc', 'tcp'])
       .default('ipc')

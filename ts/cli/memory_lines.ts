@@ -1,0 +1,48 @@
+import {
+  inGib,
+  type MemoryForecast,
+  type MemoryPhase,
+  peakPhase,
+  phaseBytes,
+} from '../run/memory_forecast.js';
+import type { StagePreflight } from '../run/preflight.js';
+
+/** Items below this share of a phase are left out. */
+const SMALLEST_SHARE = 0.005;
+
+const words = (name: string) => name.replaceAll('_', ' ');
+
+function itemised({ items }: MemoryPhase, total: number): string {
+  return Object.entries(items)
+    .filter(([, bytes]) => bytes > SMALLEST_SHARE * total)
+    .sort(([, one], [, other]) => other - one)
+    .map(([name, bytes]) => `${words(name)} ${inGib(bytes)}`)
+    .join(', ');
+}
+
+/** What a stage will take, as lines for people: the phase that takes most with its items, and the other phases. */
+export function memoryLines(forecast: MemoryForecast): readonly string[] {
+  const { phases, peak_bytes, available_bytes, fits, missing, remedies } = forecast;
+  const peak = peakPhase(forecast);
+  if (peak === undefined) return [];
+  const others = phases
+    .filter((phase) => phase !== peak)
+    .map((phase) => `${words(phase.name)} ${inGib(phaseBytes(phase))}`);
+  const bound = missing === undefined ? '' : ', at least';
+  return [
+    `${fits ? 'ok  ' : 'FAIL'} memory: ${inGib(peak_bytes)}${bound} of ${inGib(available_bytes)} available, in ${words(peak.name)}`,
+    `     ${itemised(peak, peak_bytes)}`,
+    ...(others.length === 0 ? [] : [`     other phases: ${others.join(', ')}`]),
+    ...(missing === undefined ? [] : [`     activations and logits are not in it: ${missing}`]),
+    ...(fits || remedies.length === 0 ? [] : [`     to change first: ${remedies.join('; ')}`]),
+  ];
+}
+
+/** What to do about the first stage that does not fit; undefined where all do. */
+export function memoryHint(outcomes: readonly StagePreflight[]): string | undefined {
+  const found = outcomes.find(({ memory }) => memory !== null && !memory.fits);
+  if (found?.memory == null) return undefined;
+  const { peak_bytes, available_bytes, remedies } = found.memory;
+  const change = remedies.length === 0 ? 'take a machine with more' : `change ${remedies.join('; ')}`;
+  return `stage ${found.stage} takes ${inGib(peak_bytes)} and ${inGib(available_bytes)} are available: ${change}`;
+}
