@@ -112,7 +112,9 @@ def _background(session: Session, args: GenerateArgs) -> BackgroundRollouts | No
         return None
     student = session.role("student").policy
     engine, _ = _source(session, args, student)
-    if not engine.concurrent:
+    drawn_from = [student, session.role("teacher").policy] if given(args.mixture) else [student]
+    # Weights that come to the device for one thread's work may not be there yet, or still, for the other's.
+    if not engine.concurrent or any(policy.is_offloaded for policy in drawn_from):
         return None
     if session.background is None and session.device.type == "cuda":  # pragma: no cover - needs a GPU
         session.background = BackgroundRollouts(student, CudaSideStream(session.device))

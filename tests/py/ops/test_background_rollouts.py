@@ -270,6 +270,16 @@ def test_an_engine_that_cannot_work_beside_others_draws_at_once(worker: LocalWor
     assert worker.session.handles.size_of(AHEAD) > 0
 
 
+def test_weights_that_come_and_go_are_drawn_from_at_once(worker: LocalWorker, gate: Gate) -> None:
+    worker.session.role("teacher").policy.offload(torch.clone, torch.clone)
+    assert worker.call("generate", **background_args(1, AHEAD, mixture=0.3))["rows"] == 4
+    assert gate.log == []
+    alone = worker.request("generate", **background_args(1, "buffer/alone"))
+    gate.open()
+    assert worker.reply(alone)[0]["result"]["rows"] == 4
+    assert gate.log == ["follow", "begin", "end"]
+
+
 def test_a_cpu_draws_at_once(worker: LocalWorker) -> None:
     plain = worker.call("generate", **generate_args(1, "buffer/plain"))
     assert worker.call("generate", **background_args(1, AHEAD)) == plain
