@@ -12,7 +12,7 @@ const seconds = z.number().nonnegative();
 /** Where the wall-clock time of one step went, in seconds; `wire` and `idle` are not worker computation. */
 const stepSecondsSchema = z
   .strictObject({
-    generate: seconds.describe('Drawing rollouts.'),
+    generate: seconds.describe('Drawing rollouts; of those in the background, waiting for them.'),
     build: seconds.describe('Collating and padding.'),
     teacher: seconds.describe("The teacher's forward pass."),
     prepass: seconds.describe("The student's forward pass without graph, for critics."),
