@@ -17,7 +17,7 @@ from transformers.pytorch_utils import Conv1D
 from py_worker.models.lora import effective_weight, is_adapted
 from py_worker.rollout.decoder import Attention
 from py_worker.rollout.kv_cache import CacheShape
-from py_worker.rollout.weights import Linear, pays_to_copy
+from py_worker.rollout.weights import Linear, arranged, pays_to_copy
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Gpt2Decoder:
 
     def _linear(self, weight: Tensor, bias: Tensor) -> Linear:
         """Of a Conv1D's matrix, which is [in, out] already."""
-        return Linear.of(weight, bias, self.dtype, copy=self._copy)
+        return arranged(weight, bias, self.dtype, copy=self._copy)
 
     def _fused(self, attention: Any) -> Linear:
         """[in, H] queries | keys | values to [in, heads · 3 · D], each head's query, key and value together.

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from py_worker.models.lora import effective_weight
-from py_worker.rollout.weights import Linear
+from py_worker.rollout.weights import Linear, arranged
 
 
 def rope_pairs(head_dim: int, device: torch.device) -> Tensor:
@@ -112,7 +112,7 @@ class Arrangement:
         return self._linear(effective_weight(layer), layer.bias)
 
     def _linear(self, weight: Tensor, bias: Tensor | None) -> Linear:
-        return Linear.of(weight.t(), bias, self.dtype, copy=self.copy)
+        return arranged(weight.t(), bias, self.dtype, copy=self.copy)
 
     def _fused(self, attention: Any) -> Linear:
         """Queries, key and value of each key head in one matrix, RoPE pairs adjacent."""

@@ -16,6 +16,7 @@ from py_worker.rollout.rollouts import GenerationPolicy, Rollouts, Tick, TokenAr
 from py_worker.rollout.sampling import Context, Sampling
 from py_worker.rollout.slots import Admission, Moves, SlotScheduler
 from py_worker.rollout.step_runner import StepForm, make_runner
+from py_worker.rollout.weights import arranged, pays_to_copy
 
 # Rows of the per-slot integers: the token to feed, how many precede it, where the next one goes, and 1 (0 in
 # a slot that is computed though nobody sits in it).
@@ -90,15 +91,21 @@ class NativeEngine:
 
 
 class _Model:
-    """One policy of the mixture at work, with its own keys and values."""
+    """One policy of the mixture at work: a snapshot of its weights, and its own keys and values."""
 
-    def __init__(self, policy: GenerationPolicy, decoder: Decoder, cache: KeyValueCache) -> None:
-        self._policy, self._decoder, self.cache = policy, decoder, cache
+    def __init__(
+        self, policy: GenerationPolicy, decoder: Decoder, cache: KeyValueCache, max_new_tokens: int
+    ) -> None:
+        self._decoder, self.cache = decoder, cache
+        head = policy.head
+        copy = pays_to_copy([head.rows], max_new_tokens)
+        self._project = arranged(head.rows.t(), None, decoder.dtype, copy=copy)
+        self._finish = head.finish
 
     def prefill(self, first: int, tokens: Tensor, lengths: Tensor) -> Tensor:
         """Takes prompts [k, P] of `lengths` [k] into the slots from `first`; logits [k, V] behind each."""
         rows, width = tokens.shape
-        cache, decoder = self.cache, self._decoder
+        cache = self.cache
         cache.admit(first, lengths)
 
         def attention(layer: int, qkv: Tensor) -> Tensor:
@@ -106,12 +113,15 @@ class _Model:
 
         positions = torch.arange(width, device=tokens.device).repeat(rows)
         last = torch.arange(rows, device=tokens.device) * width + lengths - 1
-        return self._policy.logits(decoder.hidden(tokens.view(-1), positions, attention, keep=last))
+        return self._logits(self._decoder.hidden(tokens.view(-1), positions, attention, keep=last))
 
     def decode(self, tokens: Tensor, lengths: Tensor, width: int) -> Tensor:
         """Takes one token [B] per row after `lengths` [B] others; logits [B, V]. See `begin_step`."""
         self.cache.begin_step(lengths, width)
-        return self._policy.logits(self._decoder.hidden(tokens, lengths, self.cache.attend))
+        return self._logits(self._decoder.hidden(tokens, lengths, self.cache.attend))
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        return self._finish(self._project(hidden))
 
 
 class _Generation:
@@ -137,10 +147,9 @@ class _Generation:
         ]
         row_bytes = sum(decoder.cache_shape(1, capacity).bytes(decoder.dtype) for decoder in decoders)
         slots = max(1, min(limits.slots, len(prompts), limits.cache_bytes // row_bytes))
-        self._models = [
-            _Model(policy, decoder, make_cache(decoder.cache_shape(slots, capacity), decoder.dtype, device))
-            for policy, decoder in zip(mixture.policies, decoders, strict=True)
-        ]
+        caches = [make_cache(d.cache_shape(slots, capacity), d.dtype, device) for d in decoders]
+        each = zip(mixture.policies, decoders, caches, strict=True)
+        self._models = [_Model(policy, decoder, cache, count) for policy, decoder, cache in each]
         self._scheduler = SlotScheduler(
             lengths, max_new_tokens=count, slots=slots, prefill_tokens=limits.prefill_tokens
         )

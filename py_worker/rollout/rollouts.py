@@ -16,6 +16,19 @@ TokenArray = npt.NDArray[np.int32]
 Tick = Callable[[], None]
 
 
+class GenerationHead(Protocol):
+    """From last hidden states to logits: `finish(hidden @ rows.T)`."""
+
+    @property
+    def rows(self) -> Tensor:
+        """[V, H], cut to the policy's `vocab_size`."""
+        ...
+
+    def finish(self, projected: Tensor) -> Tensor:
+        """Projections [..., V] to logits in float32 or wider: scale, bias and cap."""
+        ...
+
+
 class GenerationPolicy(Protocol):
     """The part of a policy that generation needs."""
 
@@ -38,9 +51,8 @@ class GenerationPolicy(Protocol):
         """Dtype of matrix products (autocast) where it differs from the weights'."""
         ...
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """[B, H] last hidden states to [B, V] logits, float32 or wider, cut to `vocab_size`."""
-        ...
+    @property
+    def head(self) -> "GenerationHead": ...
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench import ammd_gkd, fused_losses, growth, run, trl_gkd
+from tests.bench import ammd_gkd, fused_losses, generation, growth, run, trl_gkd
 from tests.bench.step_requests import Session
 from tests.bench.workload import Place, Workload
 
@@ -73,6 +73,17 @@ def test_ammd_against_gkd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     assert "step_critic" in result["seconds_by_phase"]["ammd"]
     assert "step_critic" not in result["seconds_by_phase"]["gkd"]
     assert len(result["pairs"]["ammd"]) == 1
+
+
+def test_generation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    options = ("--model", "micro", "--steps", "fixed", "--prompt", "5", "--new-tokens", "7", "--clock", "cpu")
+    suppressed, drawn = result_of(generation, monkeypatch, tmp_path, *options)["results"]
+    # One block (hidden 32, MLP 64), three norms, the head; 2 rows of 9 tokens on average.
+    weights = 4 * 32 * 32 + 3 * 32 * 64 + 3 * 32 + 64 * 32
+    assert suppressed["step_bytes"] == 4 * (weights + 2 * 32 * 9 * 2)
+    assert suppressed["rows_per_token"]["median"] == 6 / 7
+    assert suppressed["decode_over_floor"]["median"] > 0.0 and "decode_over_floor" not in drawn
+    assert all(len(values) == 1 for values in drawn["pairs"].values())
 
 
 class SquareWorker:

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 from transformers import GPT2Config, LlamaConfig
 
+from py_worker.models.head import OutputHead
 from py_worker.rollout import native
 from py_worker.rollout.engine import Engine, Rollouts
 from py_worker.rollout.mixture import Mixture
@@ -35,11 +34,10 @@ class ModulePolicy:
     vocab_size: int = VOCAB
     compute_dtype: torch.dtype | None = None
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        head = self.module.get_output_embeddings()
-        with torch.autocast("cpu", self.compute_dtype, enabled=self.compute_dtype is not None):
-            logits = F.linear(hidden, head.weight, head.bias)[..., : self.vocab_size]
-        return logits.to(torch.promote_types(logits.dtype, torch.float32))
+    @property
+    def head(self) -> OutputHead:
+        layer = self.module.get_output_embeddings()
+        return OutputHead(layer.weight, layer.bias, self.vocab_size)
 
 
 def seeded(make: Callable[[], Any], dtype: torch.dtype = torch.float64) -> Any:
