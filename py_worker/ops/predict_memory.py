@@ -43,11 +43,11 @@ class _Planned:
     micro_batches: MicroBatches
     packed: bool
 
-    def rehearsed(self) -> dict[str, Items]:
+    def rehearsed(self, *, fake: bool = True) -> dict[str, Items]:
         """By phase, beyond what is there before. An offloaded teacher's weights count as there."""
         teacher = self.step.teacher
         with contextlib.nullcontext() if teacher is None else teacher.resident():
-            return rehearse(self.step, self.micro_batches, packed=self.packed)
+            return rehearse(self.step, self.micro_batches, packed=self.packed, fake=fake)
 
     def small(self) -> "_Planned":
         """The same with one short row of each part."""
@@ -70,7 +70,7 @@ def run(session: Session, args: PredictMemoryArgs, context: OperationContext) ->
         context.check()
         try:
             with argument_errors():
-                phases = _with(phases, planned.rehearsed())
+                phases = _with(phases, _rehearsed(session, planned))
         except ArgumentError:
             raise
         except Exception as error:
@@ -86,6 +86,18 @@ def run(session: Session, args: PredictMemoryArgs, context: OperationContext) ->
         available_bytes=available,
         missing=UNSET if missing is None else missing[:4096],
     )
+
+
+def _rehearsed(session: Session, planned: _Planned) -> Mapping[str, Items]:
+    """On a GPU in earnest where it is not possible otherwise: its allocator refuses what does not fit."""
+    try:
+        return planned.rehearsed()
+    except ValueError:
+        raise
+    except Exception:
+        if session.device.type != "cuda":
+            raise
+        return planned.rehearsed(fake=False)  # pragma: no cover - needs a GPU
 
 
 def _with(phases: Mapping[str, Items], more: Mapping[str, Items]) -> dict[str, Items]:
@@ -148,9 +160,11 @@ def _known(session: Session, args: PredictMemoryArgs, planned: _Planned) -> dict
         "gradients": sum(parameter.nbytes for parameter in optimizer.parameters.values()),
         "hidden_states": kept_hidden_bytes(planned.step, sum(row.response for row in rows)),
     }
+    rehearsal = planned.step
+    scored = rehearsal.score_teacher or rehearsal.score_student != "none"
     return {
-        "scoring": {**always, **_teacher_at_work(session)},
-        "critics": always,
+        **({"scoring": {**always, **_teacher_at_work(session)}} if scored else {}),
+        **({"critics": always} if rehearsal.ascents else {}),
         "student": {**always, **step},
         "update": {**always, **step, "update": optimizer.temporary_bytes},
         "checkpoint": {**always, **checkpoint},

@@ -1,5 +1,5 @@
 import {
-  inGib,
+  inWords,
   type MemoryForecast,
   type MemoryPhase,
   peakPhase,
@@ -12,11 +12,20 @@ const SMALLEST_SHARE = 0.005;
 
 const words = (name: string) => name.replaceAll('_', ' ');
 
+/** Phases that have no name of their own in a configuration. */
+const PHASES: Readonly<Record<string, string>> = {
+  critics: "the critics' turn",
+  student: "the student's step",
+  update: 'the update',
+  checkpoint: 'a checkpoint',
+};
+const inPhase = ({ name }: MemoryPhase) => PHASES[name] ?? name;
+
 function itemised({ items }: MemoryPhase, total: number): string {
   return Object.entries(items)
     .filter(([, bytes]) => bytes > SMALLEST_SHARE * total)
     .sort(([, one], [, other]) => other - one)
-    .map(([name, bytes]) => `${words(name)} ${inGib(bytes)}`)
+    .map(([name, bytes]) => `${words(name)} ${inWords(bytes)}`)
     .join(', ');
 }
 
@@ -27,10 +36,10 @@ export function memoryLines(forecast: MemoryForecast): readonly string[] {
   if (peak === undefined) return [];
   const others = phases
     .filter((phase) => phase !== peak)
-    .map((phase) => `${words(phase.name)} ${inGib(phaseBytes(phase))}`);
+    .map((phase) => `${inPhase(phase)} ${inWords(phaseBytes(phase))}`);
   const bound = missing === undefined ? '' : ', at least';
   return [
-    `${fits ? 'ok  ' : 'FAIL'} memory: ${inGib(peak_bytes)}${bound} of ${inGib(available_bytes)} available, in ${words(peak.name)}`,
+    `${fits ? 'ok  ' : 'FAIL'} memory: ${inWords(peak_bytes)}${bound} of ${inWords(available_bytes)} available, in ${inPhase(peak)}`,
     `     ${itemised(peak, peak_bytes)}`,
     ...(others.length === 0 ? [] : [`     other phases: ${others.join(', ')}`]),
     ...(missing === undefined ? [] : [`     activations and logits are not in it: ${missing}`]),
@@ -44,5 +53,5 @@ export function memoryHint(outcomes: readonly StagePreflight[]): string | undefi
   if (found?.memory == null) return undefined;
   const { peak_bytes, available_bytes, remedies } = found.memory;
   const change = remedies.length === 0 ? 'take a machine with more' : `change ${remedies.join('; ')}`;
-  return `stage ${found.stage} takes ${inGib(peak_bytes)} and ${inGib(available_bytes)} are available: ${change}`;
+  return `stage ${found.stage} takes ${inWords(peak_bytes)} and ${inWords(available_bytes)} are available: ${change}`;
 }

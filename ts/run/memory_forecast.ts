@@ -24,8 +24,9 @@ export function peakPhase({ phases }: Pick<Predicted, 'phases'>): MemoryPhase | 
 }
 
 /** Bytes for people. */
-export function inGib(bytes: number): string {
+export function inWords(bytes: number): string {
   const gib = bytes / 2 ** 30;
+  if (gib < 1) return `${Math.round(gib * 1024)} MiB`;
   return `${gib < 10 ? gib.toFixed(2) : gib.toFixed(1)} GiB`;
 }
 
@@ -51,7 +52,7 @@ export async function memoryWarning(client: WorkerClient, stage: SizedStagePlan)
   const { peak_bytes, available_bytes } = result;
   if (peak_bytes <= available_bytes) return null;
   return (
-    `stage ${stage.name}: needs more than ${inGib(peak_bytes)} of memory, and ${inGib(available_bytes)} are available; ` +
+    `stage ${stage.name}: needs more than ${inWords(peak_bytes)} of memory, and ${inWords(available_bytes)} are available; ` +
     '`ammd check` tells what to change'
   );
 }

@@ -71,6 +71,12 @@ def test_weights_are_those_that_are_loaded(worker):
     assert "missing" not in result
 
 
+def test_phases_that_do_not_happen_are_left_out(worker):
+    terms = [{**AMMD_TERMS[2], "objective": "cross_entropy"}]
+    phases = predict(worker, teacher=False, student="none", updates=[], terms=terms)[0]
+    assert list(phases) == ["student", "update", "checkpoint"]
+
+
 def test_without_a_rehearsal_it_is_a_lower_bound(worker):
     bound, rehearsed = predict(worker, rehearse=False)[1], predict(worker)[1]
     assert bound["peak_bytes"] < rehearsed["peak_bytes"]

@@ -31,7 +31,7 @@ const outcome = (stage: string, memory: MemoryForecast | null) => ({
 describe('memory in words', () => {
   test('the phase that takes most by items, the largest first, and the others in all', () => {
     expect(memoryLines(FITS)).toEqual([
-      'ok   memory: 3.00 GiB of 4.00 GiB available, in student',
+      "ok   memory: 3.00 GiB of 4.00 GiB available, in the student's step",
       '     activations 2.00 GiB, teacher 1.00 GiB',
       '     other phases: scoring 1.50 GiB',
     ]);

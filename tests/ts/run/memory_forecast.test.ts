@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import {
   forecastMemory,
-  inGib,
+  inWords,
   memoryWarning,
   peakPhase,
   phaseBytes,
@@ -52,6 +52,10 @@ describe('the memory of a stage', () => {
     expect(memory.phases.map(phaseBytes)).toEqual([2 * GIB, 3 * GIB]);
     expect(peakPhase(memory)?.name).toBe('student');
     expect(peakPhase({ phases: [] })).toBeUndefined();
-    expect([inGib(1.234 * GIB), inGib(123.4 * GIB)]).toEqual(['1.23 GiB', '123.4 GiB']);
+    expect([0.25, 1.234, 123.4].map((gib) => inWords(gib * GIB))).toEqual([
+      '256 MiB',
+      '1.23 GiB',
+      '123.4 GiB',
+    ]);
   });
 });
