@@ -59,10 +59,11 @@ class ForwardEngine:
         shape = (len(prompts), sampling.max_new_tokens)
         tokens, log_probs = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.float32)
         decoded_rows = 0
-        device = mixture.policies[0].module.device
         # Neighbours of similar length share a group, so that little is padding.
         order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
         with ExitStack() as stack:
+            stack.enter_context(mixture.resident())
+            device = mixture.policies[0].module.device
             for policy in mixture.policies:
                 stack.enter_context(_plain_generation(policy.module))
             for start in range(0, len(order), self._rows):

@@ -1,6 +1,7 @@
 """What tokens are drawn from: one policy's distribution, or the weighted mean of several."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -59,6 +60,14 @@ class Mixture:
         parts = [(policy, weight) for policy, weight in ((student, 1.0 - share), (teacher, share)) if weight]
         policies, weights = zip(*parts, strict=True)
         return Mixture(policies, weights, student.vocab_size, student.eos_ids, student.pad_id)
+
+    @contextmanager
+    def resident(self) -> Iterator[None]:
+        """Within, the weights of all policies are on their device."""
+        with ExitStack() as stack:
+            for policy in self.policies:
+                stack.enter_context(policy.resident())
+            yield
 
     def draw(
         self,

@@ -82,9 +82,9 @@ class NativeEngine:
         check_request(mixture.policies, prompts, sample_ids, sampling)
         if not prompts:
             return Rollouts([], [], [], 0)
-        device = mixture.policies[0].module.device
-        limits = self._limits or LIMITS.get(device.type, LIMITS_ELSEWHERE)
-        with torch.inference_mode():
+        with mixture.resident(), torch.inference_mode():
+            device = mixture.policies[0].module.device
+            limits = self._limits or LIMITS.get(device.type, LIMITS_ELSEWHERE)
             # One response more than there are: see `_Generation`.
             drawn = uniforms(seed, [*sample_ids, 0], sampling.max_new_tokens, device)
             return _Generation(mixture, prompts, sampling, drawn, limits).run(tick)

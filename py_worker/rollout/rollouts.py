@@ -1,6 +1,7 @@
 """What goes into generation and what comes out of it; shared by every engine."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -52,7 +53,11 @@ class GenerationPolicy(Protocol):
         ...
 
     @property
-    def head(self) -> "GenerationHead": ...
+    def head(self) -> GenerationHead: ...
+
+    def resident(self) -> AbstractContextManager[None]:
+        """Within, all weights are on the device; some policies keep them elsewhere in between."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -97,6 +98,9 @@ class RandomPolicy:
     @cached_property
     def head(self) -> OutputHead:
         return OutputHead.of(self.module, self.vocab_size, "bench")
+
+    def resident(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 class Case:

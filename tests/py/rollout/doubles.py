@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,6 +39,9 @@ class ModulePolicy:
     def head(self) -> OutputHead:
         layer = self.module.get_output_embeddings()
         return OutputHead(layer.weight, layer.bias, self.vocab_size)
+
+    def resident(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 def seeded(make: Callable[[], Any], dtype: torch.dtype = torch.float64) -> Any:

@@ -1,5 +1,8 @@
 """Teacher-mixed sampling with both engines, against plain forward passes in float64."""
 
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -185,6 +188,35 @@ def test_the_narrower_of_both_models_limits_the_prompts(
     generate(ForwardEngine(), llama, long, Sampling(max_new_tokens=6))
     with pytest.raises(RolloutError, match="65 positions and the model has 64"):
         generate(ForwardEngine(), Mixture.blend(llama, gpt2, 0.5), long, Sampling(max_new_tokens=6))
+
+
+class Away(ModulePolicy):
+    """Keeps nothing but NaN where its weights are not at work."""
+
+    @contextmanager
+    def resident(self) -> Iterator[None]:
+        with torch.no_grad():
+            for parameter in self.module.parameters():
+                parameter.data = self.kept[parameter]
+            yield
+            self.leave()
+
+    def leave(self) -> None:
+        self.kept = {parameter: parameter.data for parameter in self.module.parameters()}
+        for parameter, weights in self.kept.items():
+            parameter.data = torch.full_like(weights, float("nan"))
+
+
+@pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
+def test_weights_that_are_kept_elsewhere_come_for_the_generation(
+    engine: Engine, llama: ModulePolicy, teacher: ModulePolicy, prompts: list[np.ndarray]
+) -> None:
+    expected = generate(engine, Mixture.blend(llama, teacher, 0.4), prompts, SAMPLED)
+    away = Away(copy.deepcopy(teacher.module))
+    away.leave()
+    found = generate(engine, Mixture.blend(llama, away, 0.4), prompts, SAMPLED)
+    assert as_lists(found.tokens) == as_lists(expected.tokens)
+    assert all(parameter.isnan().all() for parameter in away.module.parameters())
 
 
 def test_mixtures_that_are_refused(llama: ModulePolicy, teacher: ModulePolicy) -> None:
