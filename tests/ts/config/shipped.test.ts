@@ -57,14 +57,19 @@ test.each(shippedConfigs('methods'))('method %s is whole', (name) => {
   expect(Object.keys(method.critics).sort()).toEqual(used.sort());
 });
 
-test('the run of all methods has a stage for each, with no setting of its own but what AMMD needs', () => {
+test('the run of all methods has a stage for each, with no setting of its own but its learning rate and what AMMD needs', () => {
   const { config } = resolveConfig('methods', [], CLONE);
   const { teacher: _teacher, start: _start, ...stages } = config.stages;
   const trained = Object.entries(stages);
   expect(trained.map(([name]) => name).sort()).toEqual(shippedConfigs('methods').toSorted());
   expect(trained.map(([name, stage]) => stage.method.name === name)).not.toContain(false);
   const shared = ({ training, rollout, data, student }: (typeof stages)[string]) =>
-    JSON.stringify({ training, rollout, data, student });
+    JSON.stringify({
+      training: { ...training, lr: { ...training.lr, from: 'tuned' } },
+      rollout,
+      data,
+      student,
+    });
   expect(new Set(trained.map(([, stage]) => shared(stage))).size).toBe(1);
 });
 
