@@ -156,6 +156,9 @@ class _Generation:
         self._runner = make_runner(limits.steps, self._step, slots, capacity)
         self._decoded_rows = self._steps_unseen = 0
         self._eos = torch.tensor(mixture.eos_ids, dtype=torch.int64, device=device)
+        # A table: one look-up, however many ids there are.
+        self._is_eos = torch.zeros(mixture.vocab_size, dtype=torch.bool, device=device)
+        self._is_eos[self._eos[self._eos < mixture.vocab_size]] = True
         # Uniforms, drawn tokens and log-probabilities share one flat index: request * max_new_tokens + step.
         # What empty slots draw goes behind the last, for ever to the same place.
         self._uniforms = drawn.view(-1)
@@ -230,8 +233,7 @@ class _Generation:
         self._tokens.index_copy_(0, output, tokens)
         self._log_probs.index_copy_(0, output, log_probs)
         state[_TOKEN] = tokens
-        for eos in self._mixture.eos_ids:
-            self._ended[slots] |= tokens == eos
+        self._ended[slots] |= self._is_eos.index_select(0, tokens)
         if self._history is not None:
             self._history[slots].scatter_(1, state[_LENGTH, :, None], tokens[:, None])
 

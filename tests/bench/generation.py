@@ -119,7 +119,7 @@ class Case:
             torch.manual_seed(0)
             module = MODELS[name].make().to(self.device, getattr(torch, args.dtype)).eval()
         vocab = module.config.vocab_size
-        self.policy = RandomPolicy(module, tuple(range(max(1, vocab // EOS_SHARE))))
+        self.policy = RandomPolicy(module, tuple(range(1 if suppress_eos else vocab // EOS_SHARE)))
         shape = (self.batch, self.prompt)
         self._prompts = np.random.default_rng(0).integers(0, vocab, shape).astype(np.int32)
         limits = native.LIMITS.get(args.device, native.LIMITS_ELSEWHERE)

@@ -157,7 +157,7 @@ def test_new_weights_are_seen_and_left_alone(prompts: list[np.ndarray]) -> None:
 
 
 def test_the_vocabulary_can_be_narrower_than_the_head(prompts: list[np.ndarray]) -> None:
-    policy = replace(fresh(), vocab_size=VOCAB - 9)
+    policy = replace(fresh(), vocab_size=VOCAB - 9, eos_ids=(2, VOCAB - 1))
     for engine in (NativeEngine(), ForwardEngine()):
         rollouts = generate(engine, policy, prompts, SAMPLED)
         assert max(row.max() for row in rollouts.tokens) < VOCAB - 9
