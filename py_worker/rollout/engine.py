@@ -11,6 +11,7 @@ from py_worker.rollout.mixture import Mixture
 from py_worker.rollout.native import NativeEngine
 from py_worker.rollout.rollouts import GenerationPolicy, Rollouts, Tick, TokenArray
 from py_worker.rollout.sampling import Sampling
+from py_worker.rollout.vllm_engine import VllmEngine
 
 __all__ = ["AUTO", "ENGINES", "Engine", "Mixture", "Rollouts", "Sampling", "Selection", "select_engine"]
 
@@ -46,7 +47,8 @@ class Engine(Protocol):
         """Draws one response per prompt.
 
         The random number of a token is a function of seed, sample id and position in the response alone, so a
-        response does not depend on the other prompts, nor (up to rounding) on the engine.
+        response does not depend on the other prompts, nor (up to rounding, and but for vLLM, which has
+        generators of its own) on the engine.
 
         Args:
             mixture: what to draw from; dropout is off meanwhile.
@@ -61,11 +63,26 @@ class Engine(Protocol):
         """
         ...
 
+    def rehearse(
+        self, mixture: Mixture, prompts: Sequence[TokenArray], sampling: Sampling, tick: Tick
+    ) -> None:
+        """Does once each thing that `generate` takes most memory for, also on tensors without numbers.
 
-# In the order in which "auto" tries them.
+        Args:
+            mixture: what would be drawn from.
+            prompts: see `generate`; their ids do not matter.
+            sampling: settings.
+            tick: called when weights and buffers are laid out, before a model runs.
+        """
+        ...
+
+
 ENGINES: Mapping[str, Callable[[], Engine]] = MappingProxyType(
-    {"native": NativeEngine, "forward": ForwardEngine}
+    {"native": NativeEngine, "forward": ForwardEngine, "vllm": VllmEngine}
 )
+
+# What "auto" tries, in this order; an experimental engine is taken only by name.
+_AUTOMATIC = ("native", "forward")
 
 
 @dataclass(frozen=True)
@@ -89,7 +106,7 @@ def select_engine(*policies: GenerationPolicy, name: str = AUTO) -> Selection:
         UnsupportedModelError: the engine asked for by name, or every engine, refuses a model.
     """
     if name == AUTO:
-        candidates = {key: make() for key, make in ENGINES.items()}
+        candidates = {key: ENGINES[key]() for key in _AUTOMATIC}
     elif name in ENGINES:
         candidates = {name: ENGINES[name]()}
     else:

@@ -61,10 +61,22 @@ def uniforms(seed: int, sample_ids: Sequence[int], positions: int, device: torch
     Returns:
         [B, T] float64 in [0, 1): multiples of 2^-53, hence never 1. (Rounding them to float32 could give 1.)
     """
-    ids = torch.tensor([_signed(i) for i in sample_ids], dtype=torch.int64, device=device)
-    zero = torch.zeros((), dtype=torch.int64, device=device)
-    # Seed and sample id pass through the mixer one after the other, so that neither their sum nor their
-    # exclusive-or decides the stream: (seed 1, sample 2) and (seed 2, sample 1) are unrelated.
-    streams = splitmix64(splitmix64(zero + _signed(seed), zero) ^ ids, zero)
+    streams = _streams(seed, sample_ids, device)
     bits = splitmix64(streams[:, None], torch.arange(positions, device=device)[None, :])
     return ((bits >> 11) & (_MASK >> 11)).to(torch.float64) * 2.0**-53
+
+
+def stream_seeds(seed: int, sample_ids: Sequence[int]) -> list[int]:
+    """One seed per sample, for a generator of somebody else's; 63 bits, so that it is no negative number."""
+    return (_streams(seed, sample_ids, torch.device("cpu")) & (_MASK >> 1)).tolist()
+
+
+def _streams(seed: int, sample_ids: Sequence[int], device: torch.device) -> Tensor:
+    """[B] int64, the state of each sample's stream.
+
+    Seed and sample id pass through the mixer one after the other, so that neither their sum nor their
+    exclusive-or decides the stream: (seed 1, sample 2) and (seed 2, sample 1) are unrelated.
+    """
+    ids = torch.tensor([_signed(i) for i in sample_ids], dtype=torch.int64, device=device)
+    zero = torch.zeros((), dtype=torch.int64, device=device)
+    return splitmix64(splitmix64(zero + _signed(seed), zero) ^ ids, zero)

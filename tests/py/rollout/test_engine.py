@@ -69,8 +69,8 @@ def test_a_model_that_nothing_serves(t5: ModulePolicy) -> None:
 
 
 def test_an_unknown_name_lists_the_known(llama: ModulePolicy) -> None:
-    with pytest.raises(RolloutError, match="'vllm'; there are auto, native, forward"):
-        select_engine(llama, name="vllm")
+    with pytest.raises(RolloutError, match="'mlx'; there are auto, native, forward, vllm"):
+        select_engine(llama, name="mlx")
 
 
 def test_a_builtin_policy_generates_alike_with_both_engines() -> None:
@@ -79,7 +79,10 @@ def test_a_builtin_policy_generates_alike_with_both_engines() -> None:
     policy = load_policy(ModelSpec(source="builtin:llama", init="random", arch=arch, seed=3), device="cpu")
     assert isinstance(select_engine(policy).engine, NativeEngine)
     prompts = [np.arange(3, 3 + n, dtype=np.int32) for n in (4, 9, 1)]
-    drawn = [generate(make(), policy, prompts, Sampling(max_new_tokens=12)) for make in ENGINES.values()]
+    drawn = [
+        generate(ENGINES[name](), policy, prompts, Sampling(max_new_tokens=12))
+        for name in ("native", "forward")
+    ]
     assert [row.tolist() for row in drawn[0].tokens] == [row.tolist() for row in drawn[1].tokens]
     assert all(row.max() < policy.vocab_size for row in drawn[0].tokens)
 
@@ -87,7 +90,7 @@ def test_a_builtin_policy_generates_alike_with_both_engines() -> None:
 def test_numpy_prompts_are_not_changed(llama: ModulePolicy) -> None:
     prompt = np.array([3, 4, 5], dtype=np.int32)
     prompt.setflags(write=False)
-    for name in ENGINES:
+    for name in ("native", "forward"):
         engine = select_engine(llama, name=name).engine
         rollouts = generate(engine, llama, [prompt], Sampling(max_new_tokens=4))
         assert rollouts.tokens[0].dtype == np.int32

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from py_worker.rollout.randomness import splitmix64, uniforms
+from py_worker.rollout.randomness import splitmix64, stream_seeds, uniforms
 
 CPU = torch.device("cpu")
 # Chi-square exceeded once in a thousand by truly uniform draws, by degrees of freedom.
@@ -44,6 +44,13 @@ def test_published_outputs_of_splitmix64() -> None:
         4593380528125082431,
         16408922859458223821,
     ]
+
+
+def test_seeds_of_other_generators_are_the_streams_in_63_bits() -> None:
+    ids = [0, 1, 2**63 - 1, -1]
+    for seed in (0, 7, -1):
+        states = [splitmix64_scalar(splitmix64_scalar(seed & MASK, 0) ^ (i & MASK), 0) for i in ids]
+        assert stream_seeds(seed, ids) == [state & (MASK >> 1) for state in states]
 
 
 def test_uniforms_equal_a_scalar_reference_at_extreme_keys() -> None:
