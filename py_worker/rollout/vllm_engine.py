@@ -80,6 +80,16 @@ class VllmEngine:
         outputs = self._served.run(list(zip(prompts, requests, strict=True)), tick)
         return _rollouts(outputs, mixture.eos_ids, greedy=_is_greedy(sampling))
 
+    def rehearse(
+        self,
+        mixture: Mixture,  # noqa: ARG002
+        prompts: Sequence[TokenArray],  # noqa: ARG002
+        sampling: Sampling,  # noqa: ARG002
+        tick: Tick,
+    ) -> None:
+        """Nothing: vLLM takes its share of the GPU's memory whatever is drawn, and no prediction counts it."""
+        tick()
+
 
 class _Served:
     """One policy in vLLM: a model of its architecture, made from its configuration alone."""

@@ -156,9 +156,11 @@ def test_a_cancelled_generation_leaves_no_request(vllm: FakeVllm, prompts: list[
     assert len(generate(engine, policy, prompts, GREEDY).tokens) == len(prompts)
 
 
-def test_no_prompts_no_library(vllm: FakeVllm) -> None:
-    assert generate(VllmEngine(), policies()["tied"], [], GREEDY).tokens == []
-    assert not vllm.llms
+def test_no_prompts_no_library(vllm: FakeVllm, prompts: list[np.ndarray]) -> None:
+    policy, calls = policies()["tied"], []
+    assert generate(VllmEngine(), policy, [], GREEDY).tokens == []
+    VllmEngine().rehearse(Mixture.of(policy), prompts, GREEDY, lambda: calls.append("tick"))
+    assert calls == ["tick"] and not vllm.llms
 
 
 def test_refusals_name_the_reason(vllm: FakeVllm, prompts: list[np.ndarray]) -> None:
