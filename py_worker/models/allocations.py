@@ -44,8 +44,8 @@ def fake_tensors(tensors: Iterable[Tensor]) -> Iterator[Sequence[Tensor]]:
 class AllocationCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Follows every storage that operations make, from its first sight to its end.
 
-    Storages that are there before, and views of them, do not count. What a kernel takes within itself and
-    gives back is not seen.
+    Storages that are there before, and views of them, do not count. Not seen is what a kernel takes within
+    itself and gives back, and what a layout of its own keeps without a storage (oneDNN's).
 
     Attributes:
         live: bytes alive now, by label.
@@ -88,6 +88,8 @@ class AllocationCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _follow(self, tensor: Tensor, label: Labels | None) -> None:
         """Without a label the storage was there before and costs nothing."""
+        if tensor.layout != torch.strided:
+            return
         storage = tensor.untyped_storage()
         key = storage._cdata
         if key in self._seen:

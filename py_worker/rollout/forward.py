@@ -78,6 +78,47 @@ class ForwardEngine:
                 log_probs[group, :steps] = torch.stack(processor.log_probs, dim=1).cpu().numpy()
         return collect(tokens, log_probs, mixture.eos_ids, decoded_rows)
 
+    def rehearse(
+        self, mixture: Mixture, prompts: Sequence[TokenArray], sampling: Sampling, tick: Tick
+    ) -> None:
+        """See `Engine`. A cache of the longest prompts is made longer, as it gets token by token."""
+        rows, width = min(self._rows, len(prompts)), max(map(len, prompts))
+        with ExitStack() as stack:
+            stack.enter_context(mixture.resident())
+            stack.enter_context(torch.inference_mode())
+            tick()
+            device = mixture.policies[0].module.device
+            ids = torch.zeros(rows, width, dtype=torch.int64, device=device)
+            start, end = torch.zeros_like(ids[:, 0]), torch.full_like(ids[:, 0], width)
+            eos = torch.tensor(mixture.eos_ids, dtype=torch.int64, device=device)
+            caches: list[Any] = [None] * len(mixture.policies)
+            for given in (ids, ids[:, :1]):
+                passes = [_one_pass(*each, given) for each in zip(mixture.policies, caches, strict=True)]
+                caches = [cache for cache, _ in passes]
+                logits = [scores[:, : mixture.vocab_size].float() for _, scores in passes]
+                context = Context(ids, start, end)
+                mixture.draw(logits, start.double(), sampling, eos, context)
+                for cache in caches:
+                    _lengthen(cache, sampling.max_new_tokens - 2)
+
+
+def _one_pass(policy: GenerationPolicy, cache: Any, ids: Tensor) -> tuple[Any, Tensor]:
+    """The cache with `ids` [B, T] in it, and logits [B, >= V] behind them."""
+    module, dtype = policy.module, policy.compute_dtype
+    last = {"logits_to_keep": 1} if module._supports_logits_to_keep() else {}
+    with _plain_generation(module), torch.autocast(module.device.type, dtype, enabled=dtype is not None):
+        output = module(input_ids=ids, past_key_values=cache, use_cache=True, **last)
+    return getattr(output, "past_key_values", None), output.logits[:, -1]
+
+
+def _lengthen(cache: Any, tokens: int) -> None:
+    """Makes room for more tokens; a cache of another kind than keys and values [B, K, T, D] does not grow."""
+    for layer in getattr(cache, "layers", ()):
+        for name in ("keys", "values"):
+            held = getattr(layer, name, None)
+            if isinstance(held, Tensor) and tokens > 0:
+                setattr(layer, name, F.pad(held, (0, 0, 0, tokens)))
+
 
 class _Draw(LogitsProcessor):  # type: ignore[misc]
     """Draws each next token, keeps it, and leaves it as the only one that can be chosen."""

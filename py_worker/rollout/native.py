@@ -83,11 +83,30 @@ class NativeEngine:
         if not prompts:
             return Rollouts([], [], [], 0)
         with mixture.resident(), torch.inference_mode():
-            device = mixture.policies[0].module.device
-            limits = self._limits or LIMITS.get(device.type, LIMITS_ELSEWHERE)
-            # One response more than there are: see `_Generation`.
-            drawn = uniforms(seed, [*sample_ids, 0], sampling.max_new_tokens, device)
-            return _Generation(mixture, prompts, sampling, drawn, limits).run(tick)
+            return self._begin(mixture, prompts, sample_ids, sampling, seed).run(tick)
+
+    def rehearse(
+        self, mixture: Mixture, prompts: Sequence[TokenArray], sampling: Sampling, tick: Tick
+    ) -> None:
+        """See `Engine`."""
+        with mixture.resident(), torch.inference_mode():
+            generation = self._begin(mixture, prompts, range(len(prompts)), sampling, 0)
+            tick()
+            generation.rehearse()
+
+    def _begin(
+        self,
+        mixture: Mixture,
+        prompts: Sequence[TokenArray],
+        sample_ids: Sequence[int],
+        sampling: Sampling,
+        seed: int,
+    ) -> "_Generation":
+        device = mixture.policies[0].module.device
+        limits = self._limits or LIMITS.get(device.type, LIMITS_ELSEWHERE)
+        # One response more than there are: see `_Generation`.
+        drawn = uniforms(seed, [*sample_ids, 0], sampling.max_new_tokens, device)
+        return _Generation(mixture, prompts, sampling, drawn, limits)
 
 
 class _Model:
@@ -154,11 +173,12 @@ class _Generation:
             lengths, max_new_tokens=count, slots=slots, prefill_tokens=limits.prefill_tokens
         )
         self._runner = make_runner(limits.steps, self._step, slots, capacity)
+        self._largest_step = slots, capacity
         self._decoded_rows = self._steps_unseen = 0
         self._eos = torch.tensor(mixture.eos_ids, dtype=torch.int64, device=device)
         # A table: one look-up, however many ids there are.
         self._is_eos = torch.zeros(mixture.vocab_size, dtype=torch.bool, device=device)
-        self._is_eos[self._eos[self._eos < mixture.vocab_size]] = True
+        self._is_eos[[eos for eos in mixture.eos_ids if eos < mixture.vocab_size]] = True
         # Uniforms, drawn tokens and log-probabilities share one flat index: request * max_new_tokens + step.
         # What empty slots draw goes behind the last, for ever to the same place.
         self._uniforms = drawn.view(-1)
@@ -191,6 +211,13 @@ class _Generation:
             for buffer in (self._tokens, self._log_probs)
         )
         return collect(tokens, log_probs, self._mixture.eos_ids, self._decoded_rows)
+
+    def rehearse(self) -> None:
+        """One prefill, and one step of all slots over all columns: what takes most memory, once."""
+        admission = self._scheduler.admit()
+        if admission is not None:
+            self._prefill(admission)
+        self._step(*self._largest_step)
 
     def _prefill(self, admission: Admission) -> None:
         """Computes the prompts, padded on the right, and draws their first tokens."""

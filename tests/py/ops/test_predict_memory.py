@@ -1,18 +1,22 @@
 """The prediction of a session's memory, against what the session holds and the allocator's events."""
 
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 
 from py_worker.losses import rehearsal
-from py_worker.ops import predict_memory
+from py_worker.ops import memory_phases, predict_memory
 from py_worker.server import host_memory
+from py_worker.server.protocol_gen import PredictMemoryArgs
 from py_worker.server.session_state import take_snapshot
 from tests.py.ops.local_worker import LocalWorker
 from tests.py.ops.scene import (
     ADAMW,
     AMMD_TERMS,
+    SAMPLING,
     critic_spec,
     data_source,
     load_everything,
@@ -41,6 +45,10 @@ def planned(**changes: Any) -> dict[str, Any]:
         "rehearse": True,
         **changes,
     }
+
+
+def args_of(args: dict[str, Any]) -> PredictMemoryArgs:
+    return msgspec.convert(args, PredictMemoryArgs)
 
 
 def predict(worker: LocalWorker, **changes: Any) -> tuple[dict[str, dict[str, int]], dict[str, Any]]:
@@ -110,6 +118,38 @@ def test_scoring_with_the_graph_holds_the_activations_of_all_rows(worker):
     assert cut["student"]["activations"] < 0.7 * whole["student"]["activations"]
 
 
+def rollout(**changes: Any) -> dict[str, Any]:
+    planned = {"name": "drawing", "role": "student", "dataset": "train", "rows": 6, "sampling": SAMPLING}
+    return {**planned, **changes}
+
+
+def test_a_rollout_is_a_phase_with_the_weights_and_what_it_draws_with(worker):
+    phases = predict(worker, rollouts=[rollout(), rollout(name="mixed", mixture=True)])[0]
+    alone, mixed = phases["drawing"], phases["mixed"]
+    for name in ("teacher", "student", "optimizer"):
+        assert alone[name] == mixed[name] == phases["student"][name]
+    prompt = max(worker.session.datasets["train"].lengths()[:, 0])
+    columns = prompt + SAMPLING["max_new_tokens"] - 1
+    assert alone["kv_cache"] >= 2 * 2 * 6 * columns * 8 * 4  # keys and values: layers, rows, columns, D
+    assert mixed["kv_cache"] > 2 * alone["kv_cache"]
+    assert "gradients" not in alone
+
+
+def test_what_is_drawn_in_the_background_comes_to_every_phase(worker):
+    step = predict_memory._step(worker.session, args_of(planned()))
+    draw = predict_memory._draw(worker.session, args_of(planned(rollouts=[rollout()])).rollouts[0])
+    assert not draw.background
+    always = memory_phases.always_held(worker.session, step)
+    before = memory_phases.known_phases(worker.session, step, always)
+    beside = replace(draw, background=True)
+    after = memory_phases.with_draw(worker.session, before, always, beside)
+    trained = before["student"]["gradients"]
+    assert list(after) == list(before)
+    for name, items in after.items():
+        assert items["second_student"] == trained and items["kv_cache"] > 0
+        assert items["optimizer"] == before[name]["optimizer"]
+
+
 def test_what_libraries_take_is_measured(worker, monkeypatch):
     monkeypatch.setattr(host_memory, "peak_resident_bytes", lambda: worker.session.resident_at_start + 10**8)
     phases = predict(worker)[0]
@@ -120,7 +160,7 @@ def test_what_libraries_take_is_measured(worker, monkeypatch):
 def test_what_cannot_fit_is_not_tried_in_earnest(worker, monkeypatch):
     monkeypatch.setattr(host_memory, "available_bytes", lambda: 0)
     monkeypatch.setattr(host_memory, "resident_bytes", lambda: worker.session.resident_at_start)
-    monkeypatch.setattr(predict_memory, "go_through", lambda *_, **__: pytest.fail("it was tried"))
+    monkeypatch.setattr(memory_phases, "go_through", lambda *_, **__: pytest.fail("it was tried"))
     phases, result = predict(worker)
     assert result["available_bytes"] == 0 < result["peak_bytes"]
     assert all("overhead" not in items for items in phases.values())
@@ -174,6 +214,7 @@ def test_a_step_that_needs_numbers_is_said_to_be_missing(worker, monkeypatch):
     [
         ({"parts": []}, "invalid_argument", "no rows"),
         ({"parts": [{"part": "off", "dataset": "none", "rows": 2}]}, "not_loaded", "none"),
+        ({"rollouts": [rollout(dataset="none")]}, "not_loaded", "none"),
         ({"terms": [{**AMMD_TERMS[0], "critic": "third"}]}, "not_loaded", "third"),
         ({"terms": [{**AMMD_TERMS[0], "objective": "sorcery"}]}, "invalid_argument", "sorcery"),
     ],

@@ -1,0 +1,87 @@
+"""What a rehearsed rollout allocates, against the events of PyTorch's own allocator in the rollout itself."""
+
+import numpy as np
+import pytest
+import torch
+from transformers import GPT2LMHeadModel, LlamaForCausalLM
+
+from py_worker.rollout.engine import Engine, Mixture, Sampling
+from py_worker.rollout.forward import ForwardEngine
+from py_worker.rollout.native import NativeEngine
+from py_worker.rollout.rehearsal import rehearse_rollout
+from tests.py.rollout.doubles import ModulePolicy, gpt2_config, limited, llama_config, seeded, silent
+
+torch.set_num_threads(1)
+WIDE = {"hidden_size": 64, "intermediate_size": 160}
+
+
+def llama(**changes) -> ModulePolicy:
+    config = llama_config(**WIDE, **changes)
+    return ModulePolicy(seeded(lambda: LlamaForCausalLM(config), torch.float32))
+
+
+def gpt2() -> ModulePolicy:
+    return ModulePolicy(seeded(lambda: GPT2LMHeadModel(gpt2_config(n_embd=64)), torch.float32))
+
+
+def allocator_peak(run) -> int:
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
+        run()
+    events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
+    live = peak = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        live += event.nbytes()
+        peak = max(peak, live)
+    return peak
+
+
+def compare(engine: Engine, mixture: Mixture, lengths: list[int], **sampling) -> tuple[int, int]:
+    settings = Sampling(max_new_tokens=13, suppress_eos=True, **sampling)
+    prompts = [np.full(length, 5, dtype=np.int32) for length in lengths]
+    predicted = sum(rehearse_rollout(engine, mixture, lengths, settings).values())
+    measured = allocator_peak(
+        lambda: engine.generate(mixture, prompts, range(len(prompts)), settings, 0, silent)
+    )
+    return predicted, measured
+
+
+CASES = {
+    "llama": (lambda: Mixture.of(llama()), {}),
+    "gpt2": (lambda: Mixture.of(gpt2()), {}),
+    "mixture": (lambda: Mixture.blend(llama(), llama(num_hidden_layers=3), 0.5), {}),
+    "no n-gram twice": (lambda: Mixture.of(llama()), {"no_repeat_ngram_size": 3}),
+    "nucleus": (lambda: Mixture.of(llama()), {"top_p": 0.9}),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_native_engine(name):
+    make, sampling = CASES[name]
+    predicted, measured = compare(NativeEngine(), make(), [24] * 12, **sampling)
+    assert predicted == pytest.approx(measured, rel=0.03)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "mixture"])
+def test_forward_engine(name):
+    make, sampling = CASES[name]
+    predicted, measured = compare(ForwardEngine(), make(), [24] * 12, **sampling)
+    assert predicted == pytest.approx(measured, rel=0.15)
+
+
+def test_fewer_slots_take_less():
+    mixture, settings = Mixture.of(llama()), Sampling(max_new_tokens=8)
+    few, many = (
+        rehearse_rollout(limited(slots=slots), mixture, [20] * 16, settings)["kv_cache"] for slots in (4, 16)
+    )
+    assert many == pytest.approx(4 * few, rel=0.05)
+
+
+def test_draws_nothing_and_changes_nothing():
+    policy = llama()
+    before = [(p.clone(), p._version) for p in policy.module.parameters()]
+    random = torch.get_rng_state()
+    rehearse_rollout(NativeEngine(), Mixture.of(policy), [9, 4], Sampling(max_new_tokens=5))
+    assert torch.equal(torch.get_rng_state(), random)
+    for (old, version), new in zip(before, policy.module.parameters(), strict=True):
+        assert torch.equal(old, new) and new._version == version
