@@ -143,7 +143,8 @@ def _source(session: Session, args: GenerateArgs, policy: Policy) -> tuple[Engin
     if not share:
         return session.role(args.role).engine, Mixture.of(policy)
     mixture = Mixture.blend(policy, session.role("teacher").policy, share)
-    return select_engine(*mixture.policies).engine, mixture
+    choice = session.role(args.role).engine_choice
+    return select_engine(*mixture.policies, name=choice).engine, mixture
 
 
 def _cache(session: Session, sampling: Sampling, seed: int, context: OperationContext) -> ResponseCache:

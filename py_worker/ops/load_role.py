@@ -9,7 +9,7 @@ from py_worker.models.optimizer import Optimizer
 from py_worker.models.policy import Policy
 from py_worker.models.vocabulary import tokenizer_hash
 from py_worker.ops.specs import given, model_spec, optimizer_spec
-from py_worker.rollout.engine import select_engine
+from py_worker.rollout.engine import AUTO, select_engine
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError, UnsupportedError
 from py_worker.server.protocol_gen import LoadRoleArgs, LoadRoleResult
@@ -28,8 +28,10 @@ def run(session: Session, args: LoadRoleArgs, context: OperationContext) -> Load
         policy = load_policy(
             model_spec(args), device=settings.device, teacher=None if teacher is None else teacher.policy
         )
-        selection = select_engine(policy)
-        role = Role(policy, selection.engine, _prepare(policy, args))
+        selection = select_engine(policy, name=given(args.engine) or AUTO)
+        role = Role(
+            policy, selection.engine, _prepare(policy, args), engine_choice=given(args.engine) or AUTO
+        )
         offload_note = _offload(policy) if given(args.offload) else None
         context.commit()
     except Exception:

@@ -87,7 +87,7 @@ class VllmEngine:
         sampling: Sampling,  # noqa: ARG002
         tick: Tick,
     ) -> None:
-        """Nothing: vLLM takes its share of the GPU's memory whatever is drawn, and no prediction counts it."""
+        """Nothing: vLLM takes its share of the GPU's memory whatever is drawn; no prediction counts it."""
         tick()
 
 

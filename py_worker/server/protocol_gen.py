@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 PROTOCOL_VERSION: Final = 1
-PROTOCOL_HASH: Final = "a76ab05c33236aa5a238898d758212239f59692157a2403d0fe56dfeaa82315f"
+PROTOCOL_HASH: Final = "c98c22ab20424c3d392b05f577c1abe13b7adcb81d0e03ec32ad739c2e8f8eb3"
 
 MAX_BODY_BYTES: Final = 8388608
 """Largest MessagePack body of one message, in bytes."""
@@ -487,6 +487,8 @@ class LoadRoleArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     """Train adapters instead of the weights."""
     offload: bool | UnsetType = UNSET
     """Keep the weights in host memory, and on the device only while the role itself runs; its output head stays there. For a role that is not trained. Absent is false."""
+    engine: Literal["auto", "native", "forward", "vllm"] | UnsetType = UNSET
+    """Generation engine; one that cannot serve the model is refused with the reason. Absent is auto, the fastest that can and is no experiment."""
 
 class LoadRoleResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Result of load_role."""

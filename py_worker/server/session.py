@@ -60,6 +60,7 @@ class Role:
     Attributes:
         policy: the model.
         engine: generates from it.
+        engine_choice: the engine's name as it was asked for; "auto" leaves it to each mixture with the role.
         optimizer: for a role that is trained.
         version: counts optimizer steps; monotone, also over restarts.
         weights_hash: of a role that is not trained; None until something needs it.
@@ -70,6 +71,7 @@ class Role:
     optimizer: "Optimizer | None" = None
     version: int = 0
     weights_hash: str | None = None
+    engine_choice: str = "auto"
 
 
 @dataclass(frozen=True)

@@ -1,3 +1,4 @@
+import { checkEngine } from './check_engine.js';
 import { checkRollouts } from './check_rollouts.js';
 import { checkStage } from './check_stage.js';
 import type { Findings } from './findings.js';
@@ -24,6 +25,7 @@ export function checkRun(config: RunConfig, findings: Findings): void {
   stages.forEach(([name, stage], index) => {
     const earlier = stages.slice(0, index).map(([other]) => other);
     checkStage(name, stage, config, earlier, findings);
+    checkEngine(stage, name, findings);
   });
   checkRollouts(config, findings);
   const used = usedNames(config);

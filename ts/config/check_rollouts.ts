@@ -5,8 +5,8 @@ import { DEFAULT_ROLLOUT, type RolloutConfig, type RunConfig, type StageConfig }
 const generates = ({ method }: StageConfig) =>
   Object.values(method.sources).some(({ from }) => from !== 'dataset');
 
-/** Settings by their path below `rollout`. */
-function settingsOf({ sampling, ...others }: RolloutConfig): ReadonlyMap<string, unknown> {
+/** Settings by their path below `rollout`, but for the engine, which draws an evaluation's responses too. */
+function settingsOf({ sampling, engine: _, ...others }: RolloutConfig): ReadonlyMap<string, unknown> {
   const drawn = Object.entries(sampling).map(([key, value]): [string, unknown] => [`sampling.${key}`, value]);
   return new Map<string, unknown>([...drawn, ...Object.entries(others)]);
 }

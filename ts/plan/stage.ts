@@ -62,6 +62,7 @@ export function planStage(config: RunConfig, name: string, stage: StageConfig, i
     iteration: stage.method.iteration,
     training: stage.training,
     adapterSeeds: { weights: seed('adapters'), dropout: seed('dropout') },
+    engine: stage.rollout.engine,
     sampling: stage.rollout.sampling,
     data: stage.data,
     datasets: [...new Set([...drawn, ...(validation === null ? [] : [validation]), ...test])],

@@ -5,6 +5,7 @@ import type {
   EvaluationConfig,
   IterationConfig,
   ModelConfig,
+  RolloutConfig,
   Sampling,
   Schedule,
   StageDataConfig,
@@ -85,6 +86,8 @@ export interface StagePlan {
   readonly training: TrainingConfig;
   /** Seeds of the adapters' weights, and of the dropout on their inputs. */
   readonly adapterSeeds: { readonly weights: number; readonly dropout: number };
+  /** What draws responses. */
+  readonly engine: RolloutConfig['engine'];
   /** Sampling of training rows. */
   readonly sampling: Sampling;
   readonly data: StageDataConfig;

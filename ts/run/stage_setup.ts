@@ -50,6 +50,12 @@ export async function configureWorker(
   return (await client.call('configure', { ...settings, cache_dir: cache })).result;
 }
 
+/** What draws a role's responses, where it draws any and it is not left to the worker. */
+function wireEngine({ engine, parts }: StagePlan, role: 'student' | 'teacher') {
+  const draws = role === 'student' || parts.some(({ from }) => from === role);
+  return draws && engine !== 'auto' ? { engine } : {};
+}
+
 function loadTeacher(client: WorkerClient, stage: StagePlan, { worker }: RunConfig, run: RunFolder) {
   if (stage.teacher === null) return null;
   const model = wireModel(stage.teacher, run);
@@ -58,6 +64,7 @@ function loadTeacher(client: WorkerClient, stage: StagePlan, { worker }: RunConf
     model,
     gradient_checkpointing: false,
     ...(worker.offload_teacher ? { offload: true } : {}),
+    ...wireEngine(stage, 'teacher'),
   });
 }
 
@@ -76,6 +83,7 @@ function loadStudent(client: WorkerClient, stage: StagePlan, run: RunFolder) {
     optimizer: stage.training.optimizer,
     gradient_checkpointing: stage.training.gradient_checkpointing,
     ...wireAdapters(stage),
+    ...wireEngine(stage, 'student'),
   });
 }
 

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 export const PROTOCOL_VERSION = 1;
-export const PROTOCOL_HASH = 'a76ab05c33236aa5a238898d758212239f59692157a2403d0fe56dfeaa82315f';
+export const PROTOCOL_HASH = 'c98c22ab20424c3d392b05f577c1abe13b7adcb81d0e03ec32ad739c2e8f8eb3';
 
 export const LIMITS = {
   /** Largest MessagePack body of one message, in bytes. */
@@ -543,6 +543,8 @@ export const OPERATIONS = {
   lora: loraSchema.exactOptional(),
   /** Keep the weights in host memory, and on the device only while the role itself runs; its output head stays there. For a role that is not trained. Absent is false. */
   offload: z.boolean().exactOptional(),
+  /** Generation engine; one that cannot serve the model is refused with the reason. Absent is auto, the fastest that can and is no experiment. */
+  engine: z.enum(["auto","native","forward","vllm"]).exactOptional(),
 }),
     result: z.strictObject({
   /** Count. */

@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 import torch
 
 from py_worker.models.policy import save_policy
+from py_worker.rollout.engine import AUTO, ENGINES, select_engine
+from py_worker.server.protocol_gen import LoadRoleArgs
 from tests.py.ops.local_worker import LocalWorker
 from tests.py.ops.scene import (
     ADAMW,
@@ -164,13 +166,49 @@ def test_a_student_that_fails_leaves_the_teacher_s_vocabulary(empty: LocalWorker
     teacher = empty.session.role("teacher").policy
     size = teacher.vocab_size
 
-    def cut_and_fail(_: Any) -> None:
+    def cut_and_fail(*_: Any, **__: Any) -> None:
         teacher.limit_vocabulary(size - 3)
         raise MemoryError
 
     monkeypatch.setattr("py_worker.ops.load_role.select_engine", cut_and_fail)
     assert empty.error("load_role", **load_role())["code"] == "out_of_memory"
     assert teacher.vocab_size == size
+
+
+def test_engines_are_those_of_the_contract() -> None:
+    [names] = [get_args(a) for a in get_args(get_type_hints(LoadRoleArgs)["engine"]) if get_args(a)]
+    assert names == (AUTO, *ENGINES)
+
+
+def test_an_engine_can_be_asked_for_and_draws_mixtures_too(empty: LocalWorker, monkeypatch: Any) -> None:
+    configured(empty)
+    load_teacher(empty)
+    assert empty.call("load_role", **load_role())["engine"] == "native"
+    empty.call("reset")
+    load_teacher(empty)
+    assert empty.call("load_role", **load_role(engine="forward"))["engine"] == "forward"
+    empty.call("register_data", dataset="d", source=data_source(limit=2))
+    asked = []
+
+    def record(*policies: Any, name: str) -> Any:
+        asked.append((len(policies), name))
+        return select_engine(*policies, name=name)
+
+    monkeypatch.setattr("py_worker.ops.generate.select_engine", record)
+    draw = {"role": "student", "dataset": "d", "rows": [0, 1], "sample_ids": [0, 1], "seed": 3}
+    sampling = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "max_new_tokens": 3}
+    sampling |= {"no_repeat_ngram_size": 0, "suppress_eos": False}
+    empty.call("generate", **draw, sampling=sampling, mixture=0.5, out="step:0/r")
+    assert asked == [(2, "forward")]
+
+
+def test_an_engine_that_cannot_serve_is_refused_with_the_reason(empty: LocalWorker, monkeypatch: Any) -> None:
+    monkeypatch.setattr("py_worker.rollout.vllm_engine.importlib.util.find_spec", lambda _: None)
+    configured(empty)
+    error = empty.error("load_role", **load_role(engine="vllm"))
+    assert error["code"] == "unsupported"
+    assert "vllm is not installed" in error["message"]
+    assert not empty.session.roles
 
 
 def test_critics_have_their_own_parameters(worker: LocalWorker) -> None:

@@ -8,6 +8,10 @@ test('in a run that generates nothing, rollouts that are as by default are no ma
   expect(resolveRun(NOTHING_DRAWN, PLAIN).warnings).toEqual([]);
 });
 
+test('an engine draws the responses of evaluations too', () => {
+  expect(resolveRun(NOTHING_DRAWN, PLAIN, 'stages.teacher.rollout.engine=forward').warnings).toEqual([]);
+});
+
 test.each([
   ['sampling.max_new_tokens=8'],
   ['sampling.top_p=0.9'],

@@ -57,6 +57,18 @@ describe('loading a stage', () => {
     expect(await offloads('worker.offload_teacher=true')).toEqual([true, undefined]);
   });
 
+  test('an engine is asked for where the config names one, for roles that draw responses', async () => {
+    const engines = async (...overrides: readonly string[]) =>
+      (await load(1, ...overrides)).client.argsOf('load_role').map(({ engine }) => engine);
+    const named = 'stages.student.rollout.engine=forward';
+    expect(await engines()).toEqual([undefined, undefined]);
+    expect(await engines(named)).toEqual([undefined, 'forward']);
+    expect(await engines(named, 'stages.student.method.sources.off.from=teacher')).toEqual([
+      'forward',
+      'forward',
+    ]);
+  });
+
   test('attention and adapters are sent where they are set', async () => {
     const { client, plan } = await load(
       1,

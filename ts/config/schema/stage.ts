@@ -63,6 +63,12 @@ const training = z
 
 const rollout = z
   .strictObject({
+    engine: z
+      .enum(['auto', 'native', 'forward', 'vllm'])
+      .default('auto')
+      .describe(
+        'What draws responses, of evaluation too: native (Llama family, GPT-2), forward (any causal model of transformers, slower), or vllm (experimental, a package to install oneself; no mixtures, no n-gram ban); auto takes native where it can, else forward; C',
+      ),
     sampling,
     temperature: boundedSchedule(0, 100)
       .nullable()

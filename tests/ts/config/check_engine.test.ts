@@ -1,0 +1,26 @@
+import { expect, test } from '@jest/globals';
+import { configErrorOf, resolveRun } from './workspace.js';
+
+const VLLM = 'stages.student.rollout.engine=vllm';
+
+test.each([
+  [
+    'stages.student.method.sources.on.mixture=0.2',
+    'stages.student.method.sources.on.mixture: vllm draws from one',
+  ],
+  [
+    'stages.student.rollout.sampling.no_repeat_ngram_size=6',
+    'stages.student.rollout.sampling.no_repeat_ngram_size: vllm has no n-gram ban',
+  ],
+  [
+    'stages.student.evaluation.sampling.no_repeat_ngram_size=6',
+    'stages.student.evaluation.sampling.no_repeat_ngram_size: vllm has no n-gram ban',
+  ],
+])('vllm cannot do %s, other engines can', (setting, message) => {
+  expect(resolveRun(setting).warnings).toEqual([]);
+  expect(configErrorOf(() => resolveRun(VLLM, setting)).message).toContain(message);
+});
+
+test('vllm is allowed where it can', () => {
+  expect(resolveRun(VLLM).warnings).toEqual([]);
+});
