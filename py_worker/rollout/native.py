@@ -172,7 +172,7 @@ class _Generation:
         self._scheduler = SlotScheduler(
             lengths, max_new_tokens=count, slots=slots, prefill_tokens=limits.prefill_tokens
         )
-        self._runner = make_runner(limits.steps, self._step, slots, capacity)
+        self._runner = make_runner(limits.steps, slots, capacity)
         self._largest_step = slots, capacity
         self._decoded_rows = self._steps_unseen = 0
         self._eos = torch.tensor(mixture.eos_ids, dtype=torch.int64, device=device)
@@ -202,7 +202,7 @@ class _Generation:
             if scheduler.active == 0:
                 break
             width = scheduler.step()
-            self._decoded_rows += self._runner.run(scheduler.active, width)
+            self._decoded_rows += self._runner.run(self._step, scheduler.active, width)
             self._retire()
             tick()
         rows = len(self._prompts)

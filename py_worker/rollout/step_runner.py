@@ -21,27 +21,30 @@ _COLUMNS = 128
 
 
 class StepRunner(ABC):
-    """Runs decode steps."""
+    """Runs the decode steps of one generation.
 
-    def __init__(self, step: Step, slots: int, capacity: int) -> None:
+    It does not hold the step, which is the generation's: two objects that hold each other keep their memory
+    until the garbage collector comes round.
+    """
+
+    def __init__(self, slots: int, capacity: int) -> None:
         """
         Args:
-            step: what is run.
             slots: the most rows.
             capacity: the most columns.
         """
-        self._step, self._slots, self._capacity = step, slots, capacity
+        self._slots, self._capacity = slots, capacity
 
     @abstractmethod
-    def run(self, rows: int, width: int) -> int:
+    def run(self, step: Step, rows: int, width: int) -> int:
         """Runs one step of at least `rows` slots over `width` columns; returns the slots computed."""
 
 
 class ExactSteps(StepRunner):
     """Each step computes what is asked for: no wasted row, and a new shape nearly every time."""
 
-    def run(self, rows: int, width: int) -> int:
-        self._step(rows, width)
+    def run(self, step: Step, rows: int, width: int) -> int:
+        step(rows, width)
         return rows
 
 
@@ -52,13 +55,13 @@ class FixedSteps(StepRunner):
     one number then, and the others are for the end.
     """
 
-    def run(self, rows: int, width: int) -> int:
+    def run(self, step: Step, rows: int, width: int) -> int:
         rows = _rounded(rows, -(-self._slots // _ROW_PARTS), self._slots)
-        self._run_shape(rows, _rounded(width, _COLUMNS, self._capacity))
+        self._run_shape(step, rows, _rounded(width, _COLUMNS, self._capacity))
         return rows
 
-    def _run_shape(self, rows: int, width: int) -> None:
-        self._step(rows, width)
+    def _run_shape(self, step: Step, rows: int, width: int) -> None:
+        step(rows, width)
 
 
 class GraphSteps(FixedSteps):
@@ -67,35 +70,37 @@ class GraphSteps(FixedSteps):
     Graphs live as long as the generation, whose weights and buffers they name. Not measured yet.
     """
 
-    def __init__(self, step: Step, slots: int, capacity: int) -> None:
-        super().__init__(step, slots, capacity)
+    def __init__(self, slots: int, capacity: int) -> None:
+        super().__init__(slots, capacity)
         self._replays: dict[tuple[int, int], Callable[[], None] | None] = {}
         self._pool: Any = None
 
-    def _run_shape(self, rows: int, width: int) -> None:
+    def _run_shape(self, step: Step, rows: int, width: int) -> None:
         shape = (rows, width)
         if shape not in self._replays:
-            self._step(rows, width)
+            step(rows, width)
             self._replays[shape] = None
             return
-        replay = self._replays[shape] or self._capture(rows, width)
+        replay = self._replays[shape] or self._capture(step, rows, width)
         self._replays[shape] = replay
         replay()
 
-    def _capture(self, rows: int, width: int) -> Callable[[], None]:  # pragma: no cover - needs a GPU
+    def _capture(
+        self, step: Step, rows: int, width: int
+    ) -> Callable[[], None]:  # pragma: no cover - needs a GPU
         """Records the step without running it. All graphs share the memory of their intermediates."""
         graph = torch.cuda.CUDAGraph()
         # Other threads of the worker may use the device meanwhile, as a checkpoint does.
         with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-            self._step(rows, width)
+            step(rows, width)
         self._pool = graph.pool()
         return graph.replay
 
 
-def make_runner(form: StepForm, step: Step, slots: int, capacity: int) -> StepRunner:
+def make_runner(form: StepForm, slots: int, capacity: int) -> StepRunner:
     """The runner of a form."""
     forms: dict[StepForm, type[StepRunner]] = {"exact": ExactSteps, "fixed": FixedSteps, "graph": GraphSteps}
-    return forms[form](step, slots, capacity)
+    return forms[form](slots, capacity)
 
 
 def _rounded(count: int, multiple: int, most: int) -> int:

@@ -1,17 +1,22 @@
 """The native engine: batches, slots, seeds and settings, against the fallback engine and transformers."""
 
+import gc
+import weakref
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from transformers import LlamaForCausalLM
 
-from py_worker.rollout import native
+from py_worker.rollout import kv_cache, native
 from py_worker.rollout.errors import RolloutError
 from py_worker.rollout.forward import ForwardEngine
+from py_worker.rollout.kv_cache import KeyValueCache
 from py_worker.rollout.native import NativeEngine
 from py_worker.rollout.sampling import Sampling
+from py_worker.rollout.step_runner import StepForm
 from tests.py.rollout.doubles import (
     TOLERANCE,
     VOCAB,
@@ -182,6 +187,28 @@ def test_tick_comes_with_every_token_and_may_cancel(llama: ModulePolicy, prompts
         assert 12 <= calls <= 13
         with pytest.raises(CancelledError):
             generate(engine, llama, prompts, Sampling(suppress_eos=True, max_new_tokens=60), tick=tick)
+
+
+def test_its_memory_is_free_at_once(
+    llama: ModulePolicy, prompts: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys and values are gigabytes on a GPU: they must not wait for the garbage collector."""
+    caches = []
+
+    def make_cache(*arguments: Any) -> KeyValueCache:
+        cache = kv_cache.make_cache(*arguments)
+        caches.append(weakref.ref(cache))
+        return cache
+
+    monkeypatch.setattr(native, "make_cache", make_cache)
+    forms: tuple[StepForm, ...] = ("exact", "fixed")
+    gc.disable()
+    try:
+        for form in forms:
+            generate(NativeEngine(replace(native.LIMITS["cpu"], steps=form)), llama, prompts, SAMPLED)
+    finally:
+        gc.enable()
+    assert [cache() for cache in caches] == [None, None]
 
 
 def test_no_prompts_no_responses(llama: ModulePolicy) -> None:

@@ -12,7 +12,7 @@ from py_worker.rollout import native
 from py_worker.rollout.mixture import Mixture
 from py_worker.rollout.native import NativeEngine
 from py_worker.rollout.sampling import Sampling
-from py_worker.rollout.step_runner import ExactSteps, FixedSteps, GraphSteps, StepForm
+from py_worker.rollout.step_runner import ExactSteps, FixedSteps, GraphSteps, Step, StepForm
 from tests.py.rollout.doubles import (
     VOCAB,
     ModulePolicy,
@@ -38,15 +38,15 @@ class Recorder:
     def step(self, rows: int, width: int) -> None:
         self.ran.append((rows, width))
 
-    def capture(self, rows: int, width: int) -> Callable[[], None]:
+    def capture(self, step: Step, rows: int, width: int) -> Callable[[], None]:
         self.captured.append((rows, width))
-        return lambda: self.step(rows, width)
+        return lambda: step(rows, width)
 
 
 def test_exact_steps_compute_what_is_asked_for() -> None:
     recorder = Recorder()
-    runner = ExactSteps(recorder.step, 64, 300)
-    assert [runner.run(rows, rows + 7) for rows in (64, 41, 1)] == [64, 41, 1]
+    runner = ExactSteps(64, 300)
+    assert [runner.run(recorder.step, rows, rows + 7) for rows in (64, 41, 1)] == [64, 41, 1]
     assert recorder.ran == [(64, 71), (41, 48), (1, 8)]
 
 
@@ -64,16 +64,16 @@ def test_exact_steps_compute_what_is_asked_for() -> None:
 )
 def test_fixed_steps_round_up_within_the_buffers(slots: int, capacity: int, asked: Shape, run: Shape) -> None:
     recorder = Recorder()
-    assert FixedSteps(recorder.step, slots, capacity).run(*asked) == run[0]
+    assert FixedSteps(slots, capacity).run(recorder.step, *asked) == run[0]
     assert recorder.ran == [run]
 
 
 def test_every_run_of_a_graph_is_one_step() -> None:
     recorder = Recorder()
-    runner = GraphSteps(recorder.step, 16, 256)
+    runner = GraphSteps(16, 256)
     runner._capture = recorder.capture  # type: ignore[method-assign]
     for rows, width in ((16, 30), (15, 40), (16, 128), (3, 129), (16, 50), (4, 200)):
-        runner.run(rows, width)
+        runner.run(recorder.step, rows, width)
     assert recorder.ran == [(16, 128), (16, 128), (16, 128), (4, 256), (16, 128), (4, 256)]
     assert recorder.captured == [(16, 128), (4, 256)]
 
@@ -105,7 +105,7 @@ def test_all_forms_draw_the_same(
 
     Slots are refilled by two. With one prompt a prefill one slot stays empty for longer than a response.
     """
-    monkeypatch.setattr(GraphSteps, "_capture", lambda runner, rows, width: lambda: runner._step(rows, width))
+    monkeypatch.setattr(GraphSteps, "_capture", lambda _, step, rows, width: lambda: step(rows, width))
     many = prompts * 5
     expected = generate(NativeEngine(), sources[source], many, sampling, seed=SEED)
     forms: tuple[StepForm, ...] = ("exact", "fixed", "graph")
@@ -125,9 +125,9 @@ def test_few_shapes_and_few_idle_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     shapes: list[Shape] = []
     run_shape = FixedSteps._run_shape
 
-    def record(runner: FixedSteps, rows: int, width: int) -> None:
+    def record(runner: FixedSteps, step: Step, rows: int, width: int) -> None:
         shapes.append((rows, width))
-        run_shape(runner, rows, width)
+        run_shape(runner, step, rows, width)
 
     monkeypatch.setattr(FixedSteps, "_run_shape", record)
     generator = np.random.default_rng(0)
