@@ -1,7 +1,7 @@
 """The fused form of a chunk: gradients in the logits by formula, a tile at a time, for all terms at once.
 
-No graph and no temporaries of a chunk's size: two buffers of projections `[chunk, V]` serve all chunks. The
-head's gradient is summed in float32 over the whole step, whatever the dtype of its weight.
+No graph, and of a chunk's size only a critic's values: two buffers of projections `[chunk, V]` serve all
+chunks. The head's gradient is summed in float32 over the whole step, whatever the dtype of its weight.
 """
 
 from collections.abc import Callable
@@ -193,6 +193,7 @@ def _compiled(loss: TileLoss) -> TileLoss:
     return compiled
 
 
+@torch.no_grad()
 def _raw_values(critic: Critic, micro: ScoredBatch, where: slice, hidden: Tensor) -> Tensor:
     if critic.spec.features == "student":
         return critic.raw(hidden)

@@ -79,6 +79,8 @@ def check_packing(policy: "Policy") -> None:
     alone = [policy.forward_hidden(torch.tensor([row], device=policy.device))[0] for row in rows]
     try:
         packed = policy.forward_packed(pack(batch)).float()
+    except torch.OutOfMemoryError:
+        raise
     except (TypeError, ValueError, IndexError, RuntimeError) as error:
         raise UnsupportedModelError(f"{refusal}: {error}; {_REMEDY}") from error
     tolerance = 1e-3 if policy.compute_dtype is None and policy.dtype.itemsize >= 4 else 5e-2

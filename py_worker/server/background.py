@@ -126,7 +126,8 @@ class BackgroundRollouts:
             with self._stream.entered():
                 rollout, result = draw()
             context.commit()
-        except Exception as error:
+        except BaseException as error:
+            # All of them: nobody else would ever tell whoever waits.
             # Whoever keeps the error would keep the tensors in its frames.
             traceback.clear_frames(error.__traceback__)
             drawing.reply.set_exception(error)

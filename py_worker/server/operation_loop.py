@@ -120,7 +120,8 @@ class OperationLoop:
         """Posts the reply. What cannot be finished or encoded is an error like any other."""
         self._progress.add()
         # The end of a step takes no time, and its reply is the one that the controller waits for.
-        may_wait = self._queue.next_op() == "end_step"
+        # A draw in the background replies from another thread, perhaps after the end of the step.
+        may_wait = not isinstance(outcome, Eventually) and self._queue.next_op() == "end_step"
         try:
             frames = _encode(context.request_id, outcome, run_ms, idle_ms)
         except Exception as error:

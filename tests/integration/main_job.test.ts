@@ -281,7 +281,7 @@ describe('the commands on this run', () => {
     expect(outcomes.every(({ checks }) => checks.length > 4 && checks.every(({ ok }) => ok))).toBe(true);
     const lines = await linesOf('check', TINY);
     expect(lines[0]).toBe('name: tiny');
-    expect(lines.filter((line) => /^stage ammd: ok {3}\w+/.test(line)).length).toBe(
+    expect(lines.filter((line) => /^stage ammd: ok {3}\w+ /.test(line)).length).toBe(
       outcomes[1]?.checks.length,
     );
   }, 60_000);

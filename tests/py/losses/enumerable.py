@@ -4,6 +4,7 @@ A response is tokens up to EOS, or to the horizon. A policy offers of `Policy` w
 and head have parameters, so that both backward passes are seen.
 """
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -63,6 +64,9 @@ class TinyPolicy:
         self.embedding.requires_grad_()
         self.head.weight.requires_grad_()
         return self
+
+    def resident(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
     def response_hidden(self, batch: TokenBatch) -> Tensor:
         positions = batch.positions()

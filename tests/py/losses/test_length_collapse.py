@@ -1,5 +1,6 @@
 """A sum of costs pays for ending early: the collapse, and its cure, in a student that is trained."""
 
+import contextlib
 from dataclasses import replace
 
 import pytest
@@ -30,6 +31,9 @@ class Periodic:
         weight = torch.tensor(probabilities, dtype=torch.float64).log().T.contiguous()
         self.vocab_size, self.period = weight.shape
         self.head = OutputHead(weight, None, self.vocab_size)
+
+    def resident(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
     def response_hidden(self, batch: TokenBatch) -> Tensor:
         return F.one_hot(batch.positions().step % self.period, self.period).to(self.head.weight.dtype)
