@@ -55,6 +55,11 @@ BENCHES = (
         "how time and memory grow as batch, length, vocabulary and model double",
         ("--base", "smollm2", "--batch", "16", "--dtype", "bfloat16"),
     ),
+    Bench(
+        "memory.py",
+        "predicted peak memory and the measured one",
+        ("--dtype", "bfloat16", "--shape", "16:256:256", "32:256:256:8"),
+    ),
     Bench("controller.mjs", "idle share of the device, requests in flight, bytes a step"),
 )
 

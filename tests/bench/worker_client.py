@@ -96,7 +96,7 @@ class BenchWorker:
 
     def load(self, method: str, workload: Workload, place: Place, session: Session) -> dict[str, Any]:
         """Loads all that a method needs, once; returns what the worker said of the student."""
-        self._greet()
+        self.greet()
         requests = load_requests(method, workload, place, session)
         replies = self.run(requests)
         students = [
@@ -155,7 +155,7 @@ class BenchWorker:
         """What Linux tells of the process."""
         return Path(f"/proc/{self.process.pid}")
 
-    def _greet(self) -> None:
+    def greet(self) -> None:
         """Importing torch takes seconds, in which other workers can start."""
         self._controller.welcome()
         if self._controller.hello["token"] != self._token:

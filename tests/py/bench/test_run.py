@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench import ammd_gkd, fused_losses, generation, growth, run, trl_gkd
+from tests.bench import ammd_gkd, fused_losses, generation, growth, memory, run, trl_gkd
 from tests.bench.step_requests import Session
 from tests.bench.workload import Place, Workload
 
@@ -120,6 +120,15 @@ def test_growth(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert batch["flops_exponent"] == pytest.approx(1.0)
     assert vocabulary["time_exponent"]["median"] == pytest.approx(0.0, abs=1e-9)
     assert 0.0 < vocabulary["flops_exponent"] < 1.0
+
+
+def test_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    options = ("--base", "micro", "--shape", "4:8:4:2", "--taken", "1")
+    [result] = result_of(memory, monkeypatch, tmp_path, *options)["results"]
+    assert result["shape"] == {"rows": 4, "prompt": 8, "new_tokens": 4, "micro_batch": 2}
+    assert result["missing"] is None
+    assert list(result["phases"]) == ["scoring", "critics", "student", "update", "step:0/rollout.on"]
+    assert result["ratio"] == result["predicted_bytes"] / result["measured_bytes"] > 0.0
 
 
 @pytest.mark.skipif(importlib.util.find_spec("trl") is None, reason="npm run setup -- --with trl")

@@ -141,16 +141,16 @@ def adapted() -> Policy:
 ALL, TWO, TOKENS = MicroBatchLimits(), MicroBatchLimits(rows=2), MicroBatchLimits(tokens=150, packed=True)
 CASES = {
     "fine-tuning": (lambda: rehearsal(llama(), None, [Term("ce", "cross_entropy", "all")]), ALL),
-    "distillation in micro-batches": (lambda: rehearsal(llama(), teacher()), TWO),
+    "distillation-in-micro-batches": (lambda: rehearsal(llama(), teacher()), TWO),
     "packed": (lambda: rehearsal(llama(), teacher()), TOKENS),
-    "untied head": (lambda: rehearsal(llama(tie=False), teacher()), TWO),
-    "GPT-2": (lambda: rehearsal(gpt2(), teacher(gpt2)), TWO),
-    "activations recomputed": (lambda: rehearsal(checkpointed(), teacher()), TWO),
-    "bfloat16 products": (lambda: rehearsal(llama(compute_dtype=torch.bfloat16), teacher()), TWO),
-    "adapters with dropout": (lambda: rehearsal(adapted(), teacher(), dropout=True), TWO),
-    "the game from one graph": (lambda: game("graph"), ALL),
-    "the game in micro-batches": (game, TWO),
-    "long chunks": (lambda: game(chunk_size=None), TWO),
+    "untied-head": (lambda: rehearsal(llama(tie=False), teacher()), TWO),
+    "gpt-2": (lambda: rehearsal(gpt2(), teacher(gpt2)), TWO),
+    "activations-recomputed": (lambda: rehearsal(checkpointed(), teacher()), TWO),
+    "bfloat16-products": (lambda: rehearsal(llama(compute_dtype=torch.bfloat16), teacher()), TWO),
+    "adapters-with-dropout": (lambda: rehearsal(adapted(), teacher(), dropout=True), TWO),
+    "the-game-from-one-graph": (lambda: game("graph"), ALL),
+    "the-game-in-micro-batches": (game, TWO),
+    "long-chunks": (lambda: game(chunk_size=None), TWO),
 }
 
 

@@ -50,7 +50,7 @@ CASES = {
     "llama": (lambda: Mixture.of(llama()), {}),
     "gpt2": (lambda: Mixture.of(gpt2()), {}),
     "mixture": (lambda: Mixture.blend(llama(), llama(num_hidden_layers=3), 0.5), {}),
-    "no n-gram twice": (lambda: Mixture.of(llama()), {"no_repeat_ngram_size": 3}),
+    "no-n-gram-twice": (lambda: Mixture.of(llama()), {"no_repeat_ngram_size": 3}),
     "nucleus": (lambda: Mixture.of(llama()), {"top_p": 0.9}),
 }
 
