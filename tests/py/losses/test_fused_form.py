@@ -105,6 +105,13 @@ def test_a_head_with_all_that_heads_have():
     assert_forms_agree((*policies[:2], critics), tiny_batch(9), terms=terms, chunk_size=4)
 
 
+@pytest.mark.parametrize("form", ["plain", "fused"])
+def test_critics_are_constants(form):
+    policies = setting()
+    step(form, policies, tiny_batch(9))
+    assert all(p.grad is None for critic in policies[2].values() for p in critic.parameters())
+
+
 def test_a_frozen_head_has_no_gradient():
     policies = setting()
     policies[0].head.weight.requires_grad_(False)
