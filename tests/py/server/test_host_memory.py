@@ -32,6 +32,17 @@ def test_what_is_written_is_resident_and_the_peak_remembers_it():
     assert host_memory.peak_resident_bytes() < before + LARGE / 2
 
 
+@linux
+def test_freed_memory_is_given_back():
+    small = 2**16  # below what malloc takes from the system by itself
+    blocks = [bytearray(b"1" * small) for _ in range(LARGE // small)]
+    last = bytearray(b"1" * small)
+    full = host_memory.resident_bytes()
+    blocks.clear()
+    host_memory.give_back()
+    assert host_memory.resident_bytes() < full - LARGE / 2 and len(last) == small
+
+
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
     """An imaginary /proc and /sys/fs/cgroup."""
