@@ -1,3 +1,4 @@
+import { EVALUATION } from '../dispatch/memory_request.js';
 import {
   inWords,
   type MemoryForecast,
@@ -29,12 +30,19 @@ function itemised({ items }: MemoryPhase, total: number): string {
     .join(', ');
 }
 
+/** Of the evaluations only the one that takes most: test sets differ little. */
+function withoutSmallerEvaluations(phases: readonly MemoryPhase[]): readonly MemoryPhase[] {
+  const isEvaluation = ({ name }: MemoryPhase) => name.startsWith(EVALUATION);
+  const largest = peakPhase({ phases: phases.filter(isEvaluation) });
+  return phases.filter((phase) => phase === largest || !isEvaluation(phase));
+}
+
 /** What a stage will take, as lines for people: the phase that takes most with its items, and the other phases. */
 export function memoryLines(forecast: MemoryForecast): readonly string[] {
   const { phases, peak_bytes, available_bytes, fits, missing, remedies } = forecast;
   const peak = peakPhase(forecast);
   if (peak === undefined) return [];
-  const others = phases
+  const others = withoutSmallerEvaluations(phases)
     .filter((phase) => phase !== peak)
     .map((phase) => `${inPhase(phase)} ${inWords(phaseBytes(phase))}`);
   const bound = missing === undefined ? '' : ', at least';

@@ -7,6 +7,9 @@ import type { OperationArgs } from '../wire/protocol.gen.js';
 import { ROWS_PER_REQUEST } from './evaluation.js';
 import { wireTerm } from './step_requests.js';
 
+/** Begins the name of a phase that generates for an evaluation. */
+export const EVALUATION = 'evaluation of';
+
 export type MemoryRequest = OperationArgs<'predict_memory'>;
 
 /** The first step in which the student learns: later ones differ in numbers only. */
@@ -49,7 +52,7 @@ function plannedRollouts(plan: SizedStagePlan): MemoryRequest['rollouts'] {
   const evaluated = sets.flatMap((dataset) => {
     const rows = Math.min(plan.rows[dataset] ?? 0, ROWS_PER_REQUEST);
     if (rows === 0) return [];
-    const name = `evaluation of ${dataset}`;
+    const name = `${EVALUATION} ${dataset}`;
     return [{ name, role: 'student' as const, dataset, rows, sampling: plan.evaluation.sampling }];
   });
   return [...drawn, ...evaluated];

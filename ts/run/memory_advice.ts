@@ -12,13 +12,23 @@ export interface Circumstances {
   readonly device: string;
 }
 
-type Remedies = (circumstances: Circumstances) => readonly (string | false)[];
+/** What a phase holds, and by how many bytes that is too much. */
+export interface Excess {
+  readonly items: Readonly<Record<string, number>>;
+  readonly bytes: number;
+}
 
-const smallerMicroBatch = ({ stage: { training } }: Circumstances): string | false => {
+type Remedies = (circumstances: Circumstances, excess: Excess) => readonly (string | false)[];
+
+/** Activations go with the rows and tokens of a micro-batch: as many as leave no excess, but one. */
+const smallerMicroBatch = ({ stage: { training } }: Circumstances, { items, bytes }: Excess) => {
   const { micro_tokens, micro_batch, batch_size } = training;
-  if (micro_tokens !== null) return `training.micro_tokens below ${micro_tokens}`;
+  const activations = items.activations ?? 0;
+  const share = Math.max(0, activations - bytes) / Math.max(1, activations);
+  const fewer = (now: number) => `${Math.max(1, Math.floor(now * share))} or less (now ${now})`;
+  if (micro_tokens !== null) return `training.micro_tokens: ${fewer(micro_tokens)}`;
   const rows = Math.min(micro_batch || batch_size, batch_size);
-  return rows > 1 && `training.micro_batch: ${Math.ceil(rows / 2)} or less (now ${rows})`;
+  return rows > 1 && `training.micro_batch: ${fewer(rows)}`;
 };
 
 const adaptersOnly = ({ stage }: Circumstances): string | false =>
@@ -34,10 +44,10 @@ const smallerCritics: Remedies = () => ["a smaller rank or hidden_size of the me
 
 /** What makes an item smaller, the cheapest first; what is in force already is left out. */
 const REMEDIES: Readonly<Record<string, Remedies>> = {
-  activations: (circumstances) => {
+  activations: (circumstances, excess) => {
     const { student, training } = circumstances.stage;
     return [
-      smallerMicroBatch(circumstances),
+      smallerMicroBatch(circumstances, excess),
       !training.gradient_checkpointing && 'training.gradient_checkpointing: true',
       student.dtype === 'float32' &&
         student.compute_dtype === null &&
@@ -72,12 +82,9 @@ const REMEDIES: Readonly<Record<string, Remedies>> = {
 const MOST = 4;
 
 /** What to change so that a phase takes less: first what makes its largest item smaller, then the next. */
-export function remediesFor(
-  items: Readonly<Record<string, number>>,
-  circumstances: Circumstances,
-): readonly string[] {
-  const bySize = Object.entries(items).sort(([, one], [, other]) => other - one);
-  const found = bySize.flatMap(([name]) => REMEDIES[name]?.(circumstances) ?? []);
+export function remediesFor(excess: Excess, circumstances: Circumstances): readonly string[] {
+  const bySize = Object.entries(excess.items).sort(([, one], [, other]) => other - one);
+  const found = bySize.flatMap(([name]) => REMEDIES[name]?.(circumstances, excess) ?? []);
   const distinct = new Set(found.filter((remedy) => remedy !== false));
   return [...distinct].slice(0, MOST);
 }

@@ -39,7 +39,8 @@ export async function forecastMemory(
   const { result } = await client.call('predict_memory', memoryRequest(stage, true));
   const fits = result.peak_bytes <= result.available_bytes;
   const items = fits ? {} : (peakPhase(result)?.items ?? {});
-  return { ...result, fits, remedies: remediesFor(items, { stage, worker, device }) };
+  const excess = { items, bytes: result.peak_bytes - result.available_bytes };
+  return { ...result, fits, remedies: remediesFor(excess, { stage, worker, device }) };
 }
 
 /**

@@ -51,6 +51,15 @@ describe('memory in words', () => {
     expect(lines.at(-1)).toMatch(/not in it: a model reads numbers/);
   });
 
+  test('of several evaluations the one that takes most', () => {
+    const sets = ['small', 'large', 'middle'].map((name, index) => ({
+      name: `evaluation of ${name}`,
+      items: { kv_cache: [1, 3, 2][index] ?? 0 },
+    }));
+    const lines = memoryLines({ ...FITS, phases: [...FITS.phases, ...sets] });
+    expect(lines.at(-1)).toBe('     other phases: scoring 1.50 GiB, evaluation of large 0 MiB');
+  });
+
   test('nothing predicted, nothing said', () => {
     expect(memoryLines({ ...FITS, phases: [], peak_bytes: 0 })).toEqual([]);
   });

@@ -13,19 +13,21 @@ function circumstances(changes: readonly string[] = [], rest: Partial<Circumstan
   return { stage, worker: WORKER, device: 'cuda:0 A', ...rest };
 }
 
+const excess = (items: Readonly<Record<string, number>>, bytes = 1) => ({ items, bytes });
+
 const first = (item: string, ...changes: readonly string[]) =>
-  remediesFor({ [item]: 1 }, circumstances(changes))[0];
+  remediesFor(excess({ [item]: 100 }), circumstances(changes))[0];
 
 describe('what to change for less memory', () => {
   test('the largest item comes first', () => {
     const items = { gradients: 20, logits: 40, activations: 30, student: 10 };
-    const [one, two] = remediesFor(items, circumstances());
+    const [one, two] = remediesFor(excess(items), circumstances());
     expect(one).toMatch(/position_chunk/);
     expect(two).toMatch(/micro_batch/);
   });
 
   test.each([
-    ['activations', /training.micro_batch: 4 or less \(now 8\)/],
+    ['activations', /training.micro_batch: 7 or less \(now 8\)/],
     ['logits', /position_chunk/],
     ['teacher', /bfloat16 of the teacher/],
     ['optimizer', /training.lora/],
@@ -50,7 +52,7 @@ describe('what to change for less memory', () => {
       'teacher={source: bigger, dtype: bfloat16}',
     ];
     const all = (item: string, rest: Partial<Circumstances> = {}) =>
-      remediesFor({ [item]: 1 }, circumstances(changes, rest));
+      remediesFor(excess({ [item]: 100 }), circumstances(changes, rest));
     expect(all('activations')).toEqual(['a smaller max_tokens of the data']);
     expect(all('optimizer')).toEqual(['a smaller student']);
     expect(all('teacher')).toEqual(['worker.offload_teacher: true']);
@@ -58,8 +60,21 @@ describe('what to change for less memory', () => {
     expect(all('teacher', { device: 'cpu' })).toEqual([]);
   });
 
+  test('as many rows as leave no excess, and one at least', () => {
+    const rows = (bytes: number) =>
+      remediesFor(
+        excess({ activations: 800, student: 500 }, bytes),
+        circumstances(['training.batch_size=16', 'training.micro_batch=8']),
+      )[0];
+    expect(rows(400)).toBe('training.micro_batch: 4 or less (now 8)');
+    expect(rows(401)).toBe('training.micro_batch: 3 or less (now 8)');
+    expect(rows(1200)).toBe('training.micro_batch: 1 or less (now 8)');
+  });
+
   test('a token budget is what is lowered where there is one', () => {
-    expect(first('activations', 'training.micro_tokens=4096')).toBe('training.micro_tokens below 4096');
+    expect(first('activations', 'training.micro_tokens=4000')).toBe(
+      'training.micro_tokens: 3960 or less (now 4000)',
+    );
   });
 
   test('an optimistic optimizer goes before everything else that is trained', () => {
@@ -74,12 +89,12 @@ describe('what to change for less memory', () => {
 
   test('a few remedies, each once', () => {
     const items = { student: 5, gradients: 4, optimizer: 3, activations: 2, logits: 1 };
-    const found = remediesFor(items, circumstances());
+    const found = remediesFor(excess(items), circumstances());
     expect(found).toHaveLength(4);
     expect(new Set(found).size).toBe(4);
   });
 
   test('for what nothing helps there is none', () => {
-    expect(remediesFor({ overhead: 9 }, circumstances())).toEqual([]);
+    expect(remediesFor(excess({ overhead: 9 }), circumstances())).toEqual([]);
   });
 });
