@@ -36,7 +36,8 @@ type KnownCode =
   | 'journal_row'
   | 'journal_offset'
   | 'report_no_run'
-  | 'report_file';
+  | 'report_file'
+  | 'table_file';
 
 /** Status by error code; `cause` where the error only says what its cause kept from happening. */
 export const EXIT_OF_CODE: Readonly<Record<KnownCode, ExitCode | 'cause'>> = {
@@ -64,6 +65,7 @@ export const EXIT_OF_CODE: Readonly<Record<KnownCode, ExitCode | 'cause'>> = {
   journal_row: EXIT.input,
   journal_offset: EXIT.input,
   report_file: EXIT.input,
+  table_file: EXIT.input,
 
   check_failed: EXIT.check,
   endpoint: EXIT.check,
