@@ -30,7 +30,11 @@ def run(session: Session, args: LoadRoleArgs, context: OperationContext) -> Load
         )
         selection = select_engine(policy, name=given(args.engine) or AUTO)
         role = Role(
-            policy, selection.engine, _prepare(policy, args), engine_choice=given(args.engine) or AUTO
+            policy,
+            selection.engine,
+            _prepare(policy, args),
+            engine_choice=given(args.engine) or AUTO,
+            vocabulary=policy.head.vocab_size,
         )
         offload_note = _offload(policy) if given(args.offload) else None
         context.commit()

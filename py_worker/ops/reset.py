@@ -2,16 +2,24 @@
 
 import torch
 
+from py_worker.ops.specs import given
 from py_worker.server.context import OperationContext
 from py_worker.server.host_memory import give_back
 from py_worker.server.protocol_gen import ResetArgs, ResetResult
 from py_worker.server.session import Session
 
 
-def run(session: Session, _args: ResetArgs, context: OperationContext) -> ResetResult:
-    """The settings of `configure` stay."""
+def run(session: Session, args: ResetArgs, context: OperationContext) -> ResetResult:
+    """The settings of `configure` stay.
+
+    Raises:
+        NotLoadedError: there is no teacher to keep.
+    """
+    keep_teacher = given(args.keep_teacher) or False
+    if keep_teacher:
+        session.role("teacher")
     context.commit()
-    session.reset()
+    session.reset(keep_teacher=keep_teacher)
     # Models hold reference cycles; without a collection their memory would stay until some later one. After a
     # stage of 135 M parameters 0.7 GiB of the heap were free and the system had none of it.
     give_back()

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 PROTOCOL_VERSION: Final = 1
-PROTOCOL_HASH: Final = "c98c22ab20424c3d392b05f577c1abe13b7adcb81d0e03ec32ad739c2e8f8eb3"
+PROTOCOL_HASH: Final = "ab170f65fe47005fddb3e53f634270a0fd5fffe7fdea1a68218ecbf8a70be191"
 
 MAX_BODY_BYTES: Final = 8388608
 """Largest MessagePack body of one message, in bytes."""
@@ -468,6 +468,9 @@ class ConfigureResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
 
 class ResetArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Frees roles, critics, datasets, handles and metrics; the settings of configure stay."""
+
+    keep_teacher: bool | UnsetType = UNSET
+    """The teacher stays, as it was when it was loaded; absent is false."""
 
 class ResetResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Result of reset."""

@@ -61,6 +61,7 @@ class Role:
         policy: the model.
         engine: generates from it.
         engine_choice: the engine's name as it was asked for; "auto" leaves it to each mixture with the role.
+        vocabulary: tokens it was loaded with; a student cuts its teacher's to those that both have.
         optimizer: for a role that is trained.
         version: counts optimizer steps; monotone, also over restarts.
         weights_hash: of a role that is not trained; None until something needs it.
@@ -72,6 +73,7 @@ class Role:
     version: int = 0
     weights_hash: str | None = None
     engine_choice: str = "auto"
+    vocabulary: int = 0
 
 
 @dataclass(frozen=True)
@@ -203,10 +205,14 @@ class Session:
             self.background.close()
             self.background = None
 
-    def reset(self) -> None:
-        """Frees everything but the settings."""
+    def reset(self, *, keep_teacher: bool = False) -> None:
+        """Frees everything but the settings, and perhaps the teacher."""
         self.end_background()
+        teacher = self.roles.get("teacher") if keep_teacher else None
         self.roles.clear()
+        if teacher is not None:
+            teacher.policy.head.vocab_size = teacher.vocabulary
+            self.roles["teacher"] = teacher
         self.critics.clear()
         self.datasets.clear()
         self.handles.clear()

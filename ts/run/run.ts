@@ -14,10 +14,13 @@ import { makeRunFolder, openRunFolder, type RunFolder } from './run_folder.js';
 import { openSession, type Session, type SessionOptions, workerPython } from './session.js';
 import { runStage } from './stage.js';
 import { stageFailure } from './stage_failure.js';
+import { configureWorker } from './stage_setup.js';
 import { NO_TRACKER, openTracker } from './tracker.js';
 import { limitTime } from './wall_time.js';
 
 export interface RunOptions extends SessionOptions {
+  /** A worker that is up already, and stays up; its device and threads go before the configuration's. By default a new one. */
+  readonly session?: Session;
   readonly emit: (event: RunEvent) => void;
   /** Aborting stops the run after the running step, with a checkpoint. */
   readonly signal?: AbortSignal;
@@ -141,13 +144,29 @@ async function withinTime(run: Run, use: (run: Run) => Promise<void>): Promise<v
   }
 }
 
+/** A worker of the run's own, or the one it is lent: with its settings, on the device and threads that one has. */
+async function takeSession({
+  folder,
+  resolved,
+  options,
+}: Run): Promise<{ session: Session; end: () => Promise<void> }> {
+  const { worker } = resolved.config;
+  if (options.session === undefined) {
+    const resumeHint = `ammd resume ${showPath(folder.path)}`;
+    const session = await openSession(worker, folder.workerLog, { ...options, resumeHint });
+    return { session, end: () => session.close() };
+  }
+  const { session } = options;
+  const { device, threads } = session.settings;
+  session.client.openEpoch(); // What the run before it may have failed with is that one's affair.
+  await configureWorker(session.client, { ...worker, device, threads });
+  return { session, end: async () => {} };
+}
+
 /** Calls `use` with a worker, and with the run, whose events now also go to what tracks it. */
 async function withSession(run: Run, use: (run: Run, session: Session) => Promise<void>): Promise<void> {
   const { folder, resolved, options } = run;
-  const session = await openSession(resolved.config.worker, folder.workerLog, {
-    ...options,
-    resumeHint: `ammd resume ${showPath(folder.path)}`,
-  });
+  const { session, end } = await takeSession(run);
   let tracker = NO_TRACKER;
   let done = false;
   const emit = (event: RunEvent) => {
@@ -163,7 +182,7 @@ async function withSession(run: Run, use: (run: Run, session: Session) => Promis
     await use({ ...run, options: { ...options, emit } }, session);
     done = true;
   } finally {
-    await session.close();
+    await end();
     await tracker.close(done);
   }
 }
@@ -181,6 +200,7 @@ async function runOpenStages({ folder, resolved, plan, options }: Run, session: 
       await runStage(
         {
           client: session.client,
+          held: session.held,
           config: resolved.config,
           configHash: resolved.hash,
           run: folder,

@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { packageRoot } from '../config/files.js';
-import type { RunConfig } from '../config/schema.js';
+import type { WorkerConfig } from '../config/schema.js';
 import type { MessageLogEntry, WorkerClient } from '../dispatch/client.js';
 import { Pipeline } from '../dispatch/pipeline.js';
 import { startWorker } from '../worker/supervise.js';
+import { HeldTeacher } from './held_teacher.js';
 import type { WorkerIdentity } from './manifest.js';
 import { configureWorker } from './stage_setup.js';
 
@@ -20,6 +21,9 @@ export interface SessionOptions {
 /** A configured worker and the way to talk to it. */
 export interface Session {
   readonly client: WorkerClient;
+  /** What it was configured with. */
+  readonly settings: WorkerConfig;
+  readonly held: HeldTeacher;
   readonly identity: WorkerIdentity;
   /** Version of this package. */
   readonly version: string;
@@ -39,7 +43,7 @@ export function workerPython(): string {
 
 /** @throws WorkerFailure when the worker cannot be started, WireError when it refuses its settings. */
 export async function openSession(
-  settings: RunConfig['worker'],
+  settings: WorkerConfig,
   logFile: string,
   options: SessionOptions = {},
 ): Promise<Session> {
@@ -60,6 +64,8 @@ export async function openSession(
     const { packages, devices } = worker.hello;
     return {
       client,
+      settings,
+      held: new HeldTeacher(),
       identity: { packages, devices, device, threads },
       version: ammdVersion(),
       close: () => worker.stop(),

@@ -21,6 +21,7 @@ import {
 } from './checkpoints.js';
 import { RunError } from './errors.js';
 import { halvingNote } from './halving_note.js';
+import type { HeldTeacher } from './held_teacher.js';
 import { memoryWarning } from './memory_forecast.js';
 import { restore, restoreNewest } from './restore.js';
 import { type RowOrders, rowOrders } from './row_order.js';
@@ -39,6 +40,7 @@ import { TimeOver } from './wall_time.js';
 
 export interface StageContext {
   readonly client: WorkerClient;
+  readonly held: HeldTeacher;
   readonly config: RunConfig;
   readonly configHash: string;
   readonly run: RunFolder;
@@ -237,7 +239,7 @@ export async function runStage(context: StageContext, plan: StagePlan): Promise<
   const started = context.now();
   const folder = context.run.stage(plan.name).make();
   emit(loading(plan.name, 0));
-  const loaded = await loadStage(client, plan, context.config, context.run);
+  const loaded = await loadStage(client, plan, context.config, context.run, context.held);
   const rows = Object.fromEntries(Object.entries(loaded.datasets).map(([name, data]) => [name, data.rows]));
   const sized = withRows(plan, rows);
   const warning = await memoryWarning(client, sized);

@@ -3,6 +3,7 @@ import type { DatasetConfig, RunConfig } from '../config/schema.js';
 import type { WorkerClient } from '../dispatch/client.js';
 import type { CriticPlan, ModelPlan, StagePlan } from '../plan/types.js';
 import type { OperationArgs, OperationResult } from '../wire/protocol.gen.js';
+import { HeldTeacher } from './held_teacher.js';
 import type { RunFolder } from './run_folder.js';
 
 export type LoadedRole = OperationResult<'load_role'>;
@@ -56,16 +57,36 @@ function wireEngine({ engine, parts }: StagePlan, role: 'student' | 'teacher') {
   return draws && engine !== 'auto' ? { engine } : {};
 }
 
-function loadTeacher(client: WorkerClient, stage: StagePlan, { worker }: RunConfig, run: RunFolder) {
+function wireTeacher(
+  stage: StagePlan,
+  { worker }: RunConfig,
+  run: RunFolder,
+): OperationArgs<'load_role'> | null {
   if (stage.teacher === null) return null;
-  const model = wireModel(stage.teacher, run);
-  return client.call('load_role', {
+  return {
     role: 'teacher',
-    model,
+    model: wireModel(stage.teacher, run),
     gradient_checkpointing: false,
     ...(worker.offload_teacher ? { offload: true } : {}),
     ...wireEngine(stage, 'teacher'),
-  });
+  };
+}
+
+/** Frees what the stage before held, but for a teacher that this stage has too, and loads the teacher otherwise. */
+async function resetToTeacher(
+  client: WorkerClient,
+  wanted: OperationArgs<'load_role'> | null,
+  held: HeldTeacher,
+): Promise<LoadedRole | null> {
+  const kept = held.find(wanted);
+  held.forget();
+  const [, loaded] = await Promise.all([
+    client.call('reset', kept === null ? {} : { keep_teacher: true }),
+    wanted === null || kept !== null ? null : client.call('load_role', wanted),
+  ]);
+  const teacher = kept ?? loaded?.result ?? null;
+  if (wanted !== null && teacher !== null) held.hold(wanted, teacher);
+  return teacher;
 }
 
 /** The student's adapters, where the stage trains them instead of the weights. */
@@ -120,23 +141,25 @@ function loadCritics(client: WorkerClient, { critics, adversary: { optimizer } }
 /**
  * Frees what the stage before held and loads this stage's models, datasets and critics. The requests are sent at
  * once; the worker runs them in order: the teacher first, whose layers a student may start from.
+ *
+ * @param held the teacher that the worker may have loaded already; by default it has none
  */
 export async function loadStage(
   client: WorkerClient,
   stage: StagePlan,
   config: RunConfig,
   run: RunFolder,
+  held = new HeldTeacher(),
 ): Promise<LoadedStage> {
-  const [, teacher, student, datasets, critics] = await Promise.all([
-    client.call('reset', {}),
-    loadTeacher(client, stage, config, run),
+  const [teacher, student, datasets, critics] = await Promise.all([
+    resetToTeacher(client, wireTeacher(stage, config, run), held),
     loadStudent(client, stage, run),
     Promise.all(registerDatasets(client, stage.datasets, config.data)),
     Promise.all(loadCritics(client, stage)),
   ]);
   return {
     student: student.result,
-    teacher: teacher?.result ?? null,
+    teacher,
     critics: Object.fromEntries(critics),
     datasets: Object.fromEntries(datasets),
   };

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 export const PROTOCOL_VERSION = 1;
-export const PROTOCOL_HASH = 'c98c22ab20424c3d392b05f577c1abe13b7adcb81d0e03ec32ad739c2e8f8eb3';
+export const PROTOCOL_HASH = 'ab170f65fe47005fddb3e53f634270a0fd5fffe7fdea1a68218ecbf8a70be191';
 
 export const LIMITS = {
   /** Largest MessagePack body of one message, in bytes. */
@@ -521,7 +521,8 @@ export const OPERATIONS = {
   reset: {
     mutating: true,
     args: z.strictObject({
-
+  /** The teacher stays, as it was when it was loaded; absent is false. */
+  keep_teacher: z.boolean().exactOptional(),
 }),
     result: z.strictObject({
 

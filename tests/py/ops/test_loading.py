@@ -272,6 +272,22 @@ def test_data_needs_a_tokenizer(empty: LocalWorker) -> None:
     assert empty.error("register_data", dataset="x", source=data_source())["code"] == "not_loaded"
 
 
+def test_reset_may_keep_the_teacher_with_all_its_tokens(empty: LocalWorker) -> None:
+    configured(empty)
+    load_teacher(empty)
+    teacher = empty.session.role("teacher").policy
+    size = teacher.vocab_size
+    load_student(empty)
+    teacher.limit_vocabulary(size - 3)
+    empty.call("reset", keep_teacher=True)
+    assert list(empty.session.roles) == ["teacher"]
+    assert empty.session.role("teacher").policy is teacher
+    assert teacher.vocab_size == size
+    assert load_student(empty)["vocabulary"] == size
+    empty.call("reset")
+    assert "teacher" in empty.error("reset", keep_teacher=True)["message"]
+
+
 def test_reset_frees_everything_but_the_settings(worker: LocalWorker) -> None:
     worker.call("reset")
     session = worker.session

@@ -4,6 +4,7 @@ import type { RunEvent } from '../../../ts/metrics/events.js';
 import { readJournal } from '../../../ts/metrics/journal.js';
 import { type EvaluationRow, evaluationRowSchema, stepRowSchema } from '../../../ts/metrics/rows.js';
 import { planRun } from '../../../ts/plan/run.js';
+import { HeldTeacher } from '../../../ts/run/held_teacher.js';
 import { RunFolder } from '../../../ts/run/run_folder.js';
 import { runStage, type StageContext } from '../../../ts/run/stage.js';
 import { temporaryFolder } from '../bootstrap/temporary_folder.js';
@@ -36,6 +37,7 @@ export class StageScene {
     if (stage === undefined) throw new Error('the demo run has two stages');
     const context: StageContext = {
       client,
+      held: new HeldTeacher(),
       config: resolved.config,
       configHash: resolved.hash,
       run: this.run,

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { planRun } from '../../../ts/plan/run.js';
+import { HeldTeacher } from '../../../ts/run/held_teacher.js';
 import { preflight } from '../../../ts/run/preflight.js';
 import { RunFolder } from '../../../ts/run/run_folder.js';
 import { configureWorker, loadStage } from '../../../ts/run/stage_setup.js';
@@ -55,6 +56,37 @@ describe('loading a stage', () => {
       (await load(1, ...overrides)).client.argsOf('load_role').map(({ offload }) => offload);
     expect(await offloads()).toEqual([undefined, undefined]);
     expect(await offloads('worker.offload_teacher=true')).toEqual([true, undefined]);
+  });
+
+  test('a teacher that is loaded is kept, by any stage and run that has the same one', async () => {
+    const client = new ScriptedClient();
+    const held = new HeldTeacher();
+    const { config, plan } = planned();
+    const [sft, ammd] = plan.stages;
+    if (sft === undefined || ammd === undefined) throw new Error('two stages');
+    const first = await loadStage(client, ammd, config, RUN, held);
+    const again = await loadStage(client, ammd, config, RUN, held);
+    expect(again.teacher).toEqual(first.teacher);
+    await loadStage(client, ammd, config, new RunFolder('/elsewhere'), held);
+    await loadStage(client, sft, config, RUN, held);
+    await loadStage(client, ammd, config, RUN, held);
+    const keeps = client.argsOf('reset').map(({ keep_teacher }) => keep_teacher ?? false);
+    expect(keeps).toEqual([false, true, false, false, false]);
+    expect(client.argsOf('load_role').filter(({ role }) => role === 'teacher')).toHaveLength(3);
+  });
+
+  test('a teacher whose loading failed is not taken for loaded', async () => {
+    const held = new HeldTeacher();
+    const { config, plan } = planned();
+    const stage = plan.stages[1];
+    if (stage === undefined) throw new Error('two stages');
+    const client = new ScriptedClient();
+    await loadStage(client, stage, config, RUN, held);
+    client.before('load_role', 3, failWith('model_error'));
+    await expect(loadStage(client, stage, config, new RunFolder('/elsewhere'), held)).rejects.toThrow();
+    client.openEpoch();
+    await loadStage(client, stage, config, RUN, held);
+    expect(client.argsOf('reset').at(-1)).toEqual({});
   });
 
   test('an engine is asked for where the config names one, for roles that draw responses', async () => {
