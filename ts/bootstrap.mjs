@@ -9,7 +9,6 @@ import { parseCommand } from './bootstrap/command.mjs';
 import { findPlaces } from './bootstrap/places.mjs';
 import { setUp } from './bootstrap/set_up.mjs';
 import { SetupError } from './bootstrap/setup_error.mjs';
-import { runTests } from './bootstrap/test_runner.mjs';
 import { checkNode } from './bootstrap/versions.mjs';
 
 const ROOT = resolve(fileURLToPath(import.meta.url), '../..');
@@ -17,21 +16,30 @@ const ROOT = resolve(fileURLToPath(import.meta.url), '../..');
 /** @param {readonly string[]} args */
 async function main(args) {
   checkNode(process.versions.node);
-  const command = parseCommand(args);
   const places = findPlaces(ROOT, process.env);
-  const python = await setUp(places, process.env, command.groups);
+  const command = parseCommand(args, places.prebuilt);
+  const python = await setUp(places, process.env, command);
   // The controller starts its worker with this interpreter.
-  process.env.AMMD_WORKER_PYTHON = python;
-  if (command.kind === 'setup') {
-    process.stderr.write(`ammd: ready (Python environment: ${python})\n`);
-  } else if (command.kind === 'test') {
-    process.exitCode = await runTests(ROOT, python, command.args);
-  } else if (command.kind === 'python') {
-    process.exitCode = spawnSync(python, command.args, { stdio: 'inherit' }).status ?? 1;
-  } else {
-    // In this process, so that signals, exit code and process id are the command's own.
-    process.argv = [process.execPath, places.main, ...command.args];
-    await import(pathToFileURL(places.main).href);
+  if (python !== undefined) process.env.AMMD_WORKER_PYTHON = python;
+  switch (command.kind) {
+    case 'setup':
+      process.stderr.write(`ammd: ready (Python environment: ${python})\n`);
+      return;
+    case 'build':
+      return;
+    case 'test': {
+      // Not at the top: an installed package does not have it.
+      const { runTests } = await import('./bootstrap/test_runner.mjs');
+      process.exitCode = await runTests(ROOT, python ?? '', command.args);
+      return;
+    }
+    case 'python':
+      process.exitCode = spawnSync(python ?? '', command.args, { stdio: 'inherit' }).status ?? 1;
+      return;
+    case 'cli':
+      // In this process, so that signals, exit code and process id are the command's own.
+      process.argv = [process.execPath, places.main, ...command.args];
+      await import(pathToFileURL(places.main).href);
   }
 }
 

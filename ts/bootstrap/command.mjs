@@ -2,24 +2,37 @@ import { SetupError } from './setup_error.mjs';
 
 /**
  * @typedef {object} Command
- * @property {'setup' | 'test' | 'python' | 'cli'} kind
+ * @property {'setup' | 'build' | 'test' | 'python' | 'cli'} kind
  * @property {readonly string[]} args arguments that the command itself gets
  * @property {readonly string[]} groups Python packages wanted beyond those the worker needs
+ * @property {boolean} usesPython whether the Python environment is set up first
  */
+
+// Commands that only read files or say what is there, and options that make any command so.
+const PLAIN_COMMANDS = ['report', 'doctor'];
+const PLAIN_OPTIONS = ['--help', '-h', '--version', '-v', '--dry-run'];
 
 /**
  * Reads the arguments of the bootstrap.
  *
  * @param {readonly string[]} args
+ * @param {boolean} prebuilt whether this is an installed package, which has neither tests nor sources to build
  * @returns {Command}
  * @throws {SetupError} on arguments that `setup` does not know
  */
-export function parseCommand(args) {
+export function parseCommand(args, prebuilt) {
   const [name, ...rest] = args;
-  if (name === 'test') return { kind: 'test', args: rest, groups: ['dev'] };
-  if (name === 'python') return { kind: 'python', args: rest, groups: ['dev'] };
-  if (name === 'setup') return { kind: 'setup', args: [], groups: setupGroups(rest) };
-  return { kind: 'cli', args, groups: [] };
+  const groups = prebuilt ? [] : ['dev'];
+  if (name === 'setup') return { kind: 'setup', args: [], groups: setupGroups(rest), usesPython: true };
+  if (name === 'python') return { kind: 'python', args: rest, groups, usesPython: true };
+  if (name === 'test' && !prebuilt) return { kind: 'test', args: rest, groups, usesPython: true };
+  if (name === 'build' && !prebuilt) return { kind: 'build', args: [], groups: [], usesPython: false };
+  return { kind: 'cli', args, groups: [], usesPython: usesPython(args) };
+}
+
+/** @param {readonly string[]} args */
+function usesPython([name = '--help', ...options]) {
+  return !(PLAIN_COMMANDS.includes(name) || [name, ...options].some((word) => PLAIN_OPTIONS.includes(word)));
 }
 
 /** @param {readonly string[]} args */

@@ -1,25 +1,22 @@
-import { existsSync, mkdirSync, realpathSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, realpathSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { BASE_GROUPS, requirementFiles } from './groups.mjs';
+import {
+  interpreterIn,
+  isReady,
+  isSound,
+  lockHash,
+  pendingGroups,
+  readState,
+  writeState,
+} from './environment_state.mjs';
+import { requirementFiles } from './groups.mjs';
 import { checkConsistency, installGroup } from './pip.mjs';
 import { runProgram } from './run_program.mjs';
 import { SetupError } from './setup_error.mjs';
 import { splitArguments } from './split_arguments.mjs';
-import { hashFiles, readJson, writeJson } from './stamp.mjs';
 import { findPython, probePython, unsupported } from './versions.mjs';
 
 /** @typedef {import('./places.mjs').Places} Places */
-
-/**
- * What is known of the environment; lies inside it.
- *
- * @typedef {object} State
- * @property {boolean} created whether ammd made the environment, and so may remake it
- * @property {string} named AMMD_PYTHON when it was made
- * @property {string} interpreter the real path behind bin/python: another one after a system upgrade
- * @property {string} installing the group being installed; one that stays here was interrupted
- * @property {Record<string, string>} installed hash of the lock file by group
- */
 
 /**
  * The Python environment with exactly the packages of the lock files.
@@ -27,56 +24,43 @@ import { findPython, probePython, unsupported } from './versions.mjs';
  * @param {Places} places
  * @param {NodeJS.ProcessEnv} env
  * @param {readonly string[]} groups
+ * @param {boolean} [mayReplace] whether packages that another version of ammd put there may be replaced
  * @returns {import('./set_up.mjs').Step & { python: string }}
  */
-export function pythonEnvironment(places, env, groups) {
-  const python = join(places.environment, 'bin', 'python');
+export function pythonEnvironment(places, env, groups, mayReplace = true) {
+  const python = interpreterIn(places);
   const named = env.AMMD_PYTHON ?? '';
-  const pending = () => {
-    const state = readState(places);
-    // Groups that the user added once are kept up to date with the rest.
-    const kept = Object.keys(state?.installed ?? {});
-    return [...new Set([...BASE_GROUPS, ...kept, ...groups])].filter(
-      (group) => state?.installed[group] !== lockHash(places, group),
-    );
-  };
   requirementFiles(places, groups, '.lock');
   return {
     name: 'Python environment',
     python,
-    ready: () => isSound(readState(places), python, named) && pending().length === 0,
+    ready: () => isReady(places, env, groups),
     run: async () => {
-      if (!isSound(readState(places), python, named)) await makeEnvironment(places, python, named);
+      if (!isSound(places, named)) await makeEnvironment(places, python, named);
+      const pending = pendingGroups(places, groups);
+      if (!mayReplace) refuseReplacing(places, pending);
       const pip = { places, python, extra: splitArguments(env.AMMD_PIP_ARGS ?? '') };
-      for (const group of pending()) await install(pip, group);
+      for (const group of pending) await install(pip, group);
       checkConsistency(pip);
     },
   };
 }
 
-/** @param {Places} places @returns {State | undefined} */
-function readState(places) {
-  return /** @type {State | undefined} */ (readJson(join(places.environment, 'ammd.json')));
-}
-
-/** @param {Places} places @param {State} state */
-function writeState(places, state) {
-  writeJson(join(places.environment, 'ammd.json'), state);
-}
-
-/** @param {Places} places @param {string} group */
-function lockHash({ requirements }, group) {
-  return hashFiles(requirements, [`${group}.lock`, ...(group === 'torch' ? ['torch-cpu.lock'] : [])]);
-}
-
 /**
- * @param {State | undefined} state
- * @param {string} python
- * @param {string} named
+ * Two versions of ammd that share an environment would otherwise replace each other's packages in turn, also under a
+ * run that goes on.
+ *
+ * @param {Places} places
+ * @param {readonly string[]} pending
  */
-function isSound(state, python, named) {
-  if (!state || state.installing || !existsSync(python)) return false;
-  return state.interpreter === realpathSync(python) && (named === '' || named === state.named);
+function refuseReplacing(places, pending) {
+  const installed = readState(places)?.installed ?? {};
+  const others = pending.filter((group) => installed[group] !== undefined);
+  if (others.length === 0) return;
+  throw new SetupError(
+    `${places.environment} has the Python packages of another version of ammd (${others.join(', ')}).`,
+    'Bring it to this version with: npx ammd setup. Or give this version its own place: AMMD_VENV=….',
+  );
 }
 
 /**
@@ -90,7 +74,7 @@ function isSound(state, python, named) {
 async function makeEnvironment(places, python, named) {
   const { environment, state: folder } = places;
   const before = readState(places);
-  if (existsSync(environment) && !before?.created) {
+  if (isInUse(environment) && !before?.created) {
     const probed = before?.installing ? undefined : probePython(python);
     if (!probed || unsupported(probed.version)) {
       throw new SetupError(
@@ -113,6 +97,11 @@ async function makeEnvironment(places, python, named) {
     remedy: 'On Debian and Ubuntu, is python3-venv installed? Or name another Python: AMMD_PYTHON=….',
   });
   writeState(places, { ...state, interpreter: realpathSync(python), installing: '' });
+}
+
+/** @param {string} folder */
+function isInUse(folder) {
+  return existsSync(folder) && readdirSync(folder).length > 0;
 }
 
 /**

@@ -1,8 +1,10 @@
 import { join } from 'node:path';
+import { types } from 'node:util';
 import { build } from './build.mjs';
 import { checkExisting } from './existing_environment.mjs';
 import { nodeModules } from './node_modules.mjs';
 import { pythonEnvironment } from './python_environment.mjs';
+import { SetupError } from './setup_error.mjs';
 import { withSetupLock } from './setup_lock.mjs';
 
 /**
@@ -15,24 +17,44 @@ import { withSetupLock } from './setup_lock.mjs';
  */
 
 /**
- * Does what is missing. When nothing is, only stamps are compared (a fraction of a second).
+ * Does what is missing for a command. When nothing is, only stamps are compared (a fraction of a second).
  *
  * @param {import('./places.mjs').Places} places
  * @param {NodeJS.ProcessEnv} env
- * @param {readonly string[]} groups Python packages wanted beyond those the worker needs
- * @returns {Promise<string>} the Python interpreter of the worker
+ * @param {Pick<import('./command.mjs').Command, 'kind' | 'groups' | 'usesPython'>} command
+ * @returns {Promise<string | undefined>} the Python interpreter of the worker, where the command may start one
  */
-export async function setUp(places, env, groups) {
+export async function setUp(places, env, { kind, groups, usesPython }) {
   const steps = [nodeModules(places), build(places)];
   const existing = env.AMMD_PYTHON_ENV;
-  let python = existing && checkExisting(places, existing, groups);
-  if (!python) {
-    const environment = pythonEnvironment(places, env, groups);
+  /** @type {string | undefined} */
+  let python;
+  if (usesPython && existing) python = checkExisting(places, existing, groups);
+  else if (usesPython) {
+    const environment = pythonEnvironment(places, env, groups, kind === 'setup' || !places.prebuilt);
     steps.splice(1, 0, environment);
     python = environment.python;
   }
-  await runMissing(steps, join(places.state, 'setup.lock'));
+  try {
+    await runMissing(steps, join(places.state, 'setup.lock'));
+  } catch (error) {
+    throw unwritable(error, places);
+  }
   return python;
+}
+
+/**
+ * A disk that is full, read-only or somebody else's, told with what can be done.
+ *
+ * @param {unknown} error
+ * @param {import('./places.mjs').Places} places
+ */
+function unwritable(error, { environment }) {
+  if (!types.isNativeError(error) || !('syscall' in error)) return error;
+  return new SetupError(
+    `The set-up cannot write: ${error.message}.`,
+    `The Python environment is made in ${environment}. Choose another place with AMMD_VENV=….`,
+  );
 }
 
 /**

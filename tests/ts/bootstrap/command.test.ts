@@ -4,14 +4,21 @@ import { findPlaces } from '../../../ts/bootstrap/places.mjs';
 import { splitArguments } from '../../../ts/bootstrap/split_arguments.mjs';
 import { temporaryFolder } from './temporary_folder.js';
 
+const inClone = (...args: readonly string[]) => parseCommand(args, false);
+const installed = (...args: readonly string[]) => parseCommand(args, true);
+
 describe('parseCommand', () => {
   test('tests and tools need the development packages', () => {
-    expect(parseCommand(['test', 'py', '-x'])).toEqual({ kind: 'test', args: ['py', '-x'], groups: ['dev'] });
-    expect(parseCommand(['python', '-m', 'mypy'])).toEqual({
-      kind: 'python',
-      args: ['-m', 'mypy'],
-      groups: ['dev'],
-    });
+    const rest = { groups: ['dev'], usesPython: true };
+    expect(inClone('test', 'py', '-x')).toEqual({ kind: 'test', args: ['py', '-x'], ...rest });
+    expect(inClone('python', '-m', 'mypy')).toEqual({ kind: 'python', args: ['-m', 'mypy'], ...rest });
+  });
+
+  test('an installed package has neither tests nor sources to build', () => {
+    expect(inClone('build')).toEqual({ kind: 'build', args: [], groups: [], usesPython: false });
+    for (const name of ['test', 'build'])
+      expect(installed(name)).toMatchObject({ kind: 'cli', args: [name] });
+    expect(installed('python', '-m', 'pip', 'list')).toMatchObject({ kind: 'python', groups: [] });
   });
 
   test.each([
@@ -26,7 +33,7 @@ describe('parseCommand', () => {
       ['dev', 'smollm2', 'peft', 'trl'],
     ],
   ])('%j', (args, groups) => {
-    expect(parseCommand(args)).toEqual({ kind: 'setup', args: [], groups });
+    expect(inClone(...args)).toEqual({ kind: 'setup', args: [], groups, usesPython: true });
   });
 
   test.each([
@@ -36,15 +43,25 @@ describe('parseCommand', () => {
     [['setup', '--with', 'dev', 'smollm2']],
     [['setup', '--with', 'dev', '--with']],
   ])('%j is refused with the usage', (args) => {
-    expect(() => parseCommand(args)).toThrow(
+    expect(() => inClone(...args)).toThrow(
       expect.objectContaining({ remedy: expect.stringContaining('--with NAME') }),
     );
   });
 
   test('everything else belongs to the command line', () => {
     const args = ['train', 'a.yaml', '--set', 'x=1'];
-    expect(parseCommand(args)).toEqual({ kind: 'cli', args, groups: [] });
-    expect(parseCommand([])).toEqual({ kind: 'cli', args: [], groups: [] });
+    expect(inClone(...args)).toEqual({ kind: 'cli', args, groups: [], usesPython: true });
+  });
+
+  test.each([
+    [[]],
+    [['--version']],
+    [['train', '--help']],
+    [['check', 'quickstart', '--dry-run']],
+    [['report', 'runs/a']],
+    [['doctor']],
+  ])('%j starts no worker, so no Python is set up for it', (args) => {
+    expect(inClone(...args)).toEqual({ kind: 'cli', args, groups: [], usesPython: false });
   });
 });
 
@@ -60,12 +77,30 @@ describe('findPlaces', () => {
 
   test('an installed package writes nothing beside its code', () => {
     const places = findPlaces(temporaryFolder(), { XDG_DATA_HOME: '/data' });
-    expect(places).toMatchObject({ prebuilt: true, environment: '/data/ammd/.venv', state: '/data/ammd' });
+    expect(places.prebuilt).toBe(true);
+    expect(places.environment).toMatch(/^\/data\/ammd\/environments\/[0-9a-f]{12}$/);
+    expect(places.state).toBe(`${places.environment}.setup`);
+    expect(findPlaces(places.root, { HOME: '/home/me' }).environment).toBe(
+      places.environment.replace('/data', '/home/me/.local/share'),
+    );
+  });
+
+  test('installed versions share an environment exactly when they need the same packages', () => {
+    const version = (lock: string) =>
+      findPlaces(temporaryFolder({ 'py_worker/requirements/torch.lock': lock, other: lock }), {
+        XDG_DATA_HOME: '/data',
+      }).environment;
+    expect(version('torch==2')).toBe(version('torch==2'));
+    expect(version('torch==2')).not.toBe(version('torch==3'));
   });
 
   test('AMMD_VENV chooses another place', () => {
     const root = temporaryFolder({ 'tsconfig.json': '{}' });
     expect(findPlaces(root, { AMMD_VENV: '/big/disk/venv' }).environment).toBe('/big/disk/venv');
+    expect(findPlaces(temporaryFolder(), { AMMD_VENV: '/big/disk/venv' })).toMatchObject({
+      environment: '/big/disk/venv',
+      state: '/big/disk/venv.setup',
+    });
   });
 });
 

@@ -146,6 +146,29 @@ describe('pythonEnvironment', () => {
     expect(existsSync(join(root, '.venv/bin/python'))).toBe(true);
   });
 
+  test('an empty folder is as good as none', async () => {
+    mkdirSync(join(root, '.venv'));
+    await step().run();
+    expect(calls()[0]).toBe('venv');
+  });
+
+  test('another version’s packages are replaced only where that was asked for', async () => {
+    await step(['dev']).run();
+    calls();
+    writeFileSync(join(places().requirements, 'torch.lock'), 'pkg-torch==2 --hash=sha256:0\n');
+    const env = { AMMD_PYTHON: python };
+    await expect(pythonEnvironment(places(), env, [], false).run()).rejects.toMatchObject({
+      message: expect.stringContaining('another version of ammd (torch)'),
+      remedy: expect.stringMatching(/npx ammd setup.*AMMD_VENV/),
+    });
+    expect(calls()).toEqual([]);
+    await pythonEnvironment(places(), env, [], true).run();
+    expect(calls()).toEqual(['--no-build-isolation -r torch.lock']);
+    // What was never there is added by any command.
+    await pythonEnvironment(places(), env, ['smollm2'], false).run();
+    expect(calls()).toEqual(['--no-build-isolation -r smollm2.lock']);
+  });
+
   test('packages that do not fit together are an error, but not what an extra leaves out on purpose', async () => {
     writeFileSync(join(root, 'check'), 'pkg-smollm2 1 requires llm, which is not installed.\n');
     await step(['smollm2']).run();

@@ -2,7 +2,8 @@ import { existsSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { runMissing } from '../../../ts/bootstrap/set_up.mjs';
+import { findPlaces } from '../../../ts/bootstrap/places.mjs';
+import { runMissing, setUp } from '../../../ts/bootstrap/set_up.mjs';
 import { withSetupLock } from '../../../ts/bootstrap/setup_lock.mjs';
 import { temporaryFolder } from './temporary_folder.js';
 
@@ -67,6 +68,31 @@ describe('runMissing', () => {
     await Promise.all([first, second]);
     expect(log).toEqual(['slow']);
     expect(said).toEqual([expect.stringContaining(`"pid":${process.pid}`)]);
+  });
+});
+
+describe('setUp of an installed package', () => {
+  const locks = Object.fromEntries(
+    ['build', 'torch', 'torch-cpu', 'runtime', 'cuda'].map((name) => [
+      `py_worker/requirements/${name}.lock`,
+      '',
+    ]),
+  );
+
+  test('leaves everything as it is for a command that uses no Python', async () => {
+    const root = temporaryFolder(locks);
+    const places = findPlaces(root, { XDG_DATA_HOME: join(root, 'data') });
+    await expect(setUp(places, {}, { kind: 'cli', groups: [], usesPython: false })).resolves.toBeUndefined();
+    expect(readdirSync(root)).toEqual(['py_worker']);
+  });
+
+  test('a place that cannot be written is told, with how to choose another', async () => {
+    const root = temporaryFolder({ ...locks, 'a file': '' });
+    const places = findPlaces(root, { AMMD_VENV: join(root, 'a file', 'venv') });
+    await expect(setUp(places, {}, { kind: 'cli', groups: [], usesPython: true })).rejects.toMatchObject({
+      message: expect.stringContaining('cannot write: ENOTDIR'),
+      remedy: expect.stringContaining('AMMD_VENV=…'),
+    });
   });
 });
 
