@@ -8,10 +8,11 @@ const TABLE = {
   worker: ['wire'],
   dispatch: ['config', 'plan', 'schedule', 'wire'],
   metrics: [],
-  run: ['config', 'plan', 'schedule', 'dispatch', 'wire', 'worker', 'metrics'],
+  run: ['config', 'plan', 'schedule', 'dispatch', 'wire', 'worker', 'metrics', 'bootstrap'],
   report: ['metrics'],
-  sweep: ['config', 'plan', 'run', 'report'],
-  reproduce: ['config', 'plan', 'run', 'report'],
+  store: ['config', 'plan', 'metrics', 'run'],
+  sweep: ['config', 'plan', 'metrics', 'run', 'store', 'report', 'worker'],
+  reproduce: ['config', 'plan', 'metrics', 'run', 'store', 'report'],
 };
 
 const folders = Object.entries(TABLE).map(([folder, others]) => ({

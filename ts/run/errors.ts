@@ -10,6 +10,7 @@ export type RunErrorCode =
   | 'config_changed'
   | 'checkpoint_invalid'
   | 'package_missing'
+  | 'python_missing'
   | 'stage_failed'
   | 'interrupted'
   | 'time_over';

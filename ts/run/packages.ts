@@ -12,6 +12,6 @@ export function requirePackages(config: RunConfig, packages: Readonly<Record<str
   throw new RunError(
     'package_missing',
     "tracking.wandb needs the Python package wandb, which the worker's environment lacks",
-    { hint: 'install it with: node ts/bootstrap.mjs setup --with wandb; or set tracking.wandb to null' },
+    { hint: 'install it with: npx ammd setup --with wandb; or set tracking.wandb to null' },
   );
 }

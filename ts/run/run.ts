@@ -11,12 +11,13 @@ import { acquireLock } from './lock.js';
 import { newManifest, type RunManifest, readManifest, withStage, writeManifest } from './manifest.js';
 import { requirePackages } from './packages.js';
 import { makeRunFolder, openRunFolder, type RunFolder } from './run_folder.js';
-import { openSession, type Session, type SessionOptions, workerPython } from './session.js';
+import { openSession, type Session, type SessionOptions } from './session.js';
 import { runStage } from './stage.js';
 import { stageFailure } from './stage_failure.js';
 import { configureWorker } from './stage_setup.js';
 import { NO_TRACKER, openTracker } from './tracker.js';
 import { limitTime } from './wall_time.js';
+import { workerPython } from './worker_python.js';
 
 export interface RunOptions extends SessionOptions {
   /** A worker that is up already, and stays up; its device and threads go before the configuration's. By default a new one. */

@@ -8,6 +8,7 @@ import { startWorker } from '../worker/supervise.js';
 import { HeldTeacher } from './held_teacher.js';
 import type { WorkerIdentity } from './manifest.js';
 import { configureWorker } from './stage_setup.js';
+import { workerPython } from './worker_python.js';
 
 export interface SessionOptions {
   /** Python with the worker's packages; by default `workerPython()`. */
@@ -34,11 +35,6 @@ export interface Session {
 export function ammdVersion(): string {
   const text = readFileSync(path.join(packageRoot(), 'package.json'), 'utf8');
   return (JSON.parse(text) as { readonly version: string }).version;
-}
-
-/** The Python that workers are started with: the one the set-up made, else the first on the path. */
-export function workerPython(): string {
-  return process.env.AMMD_WORKER_PYTHON ?? 'python3';
 }
 
 /** @throws WorkerFailure when the worker cannot be started, WireError when it refuses its settings. */

@@ -33,7 +33,11 @@ const sizes = (items: readonly unknown[]) => items.length;
  * it, those of the buffer are in checkpoints, and a batch takes only rows that there are.
  */
 export class ScriptedClient implements WorkerClient {
-  readonly failed = new Promise<WorkerFailure>(() => {});
+  /** Says that the worker is gone. */
+  fail: (failure: WorkerFailure) => void = () => {};
+  readonly failed = new Promise<WorkerFailure>((resolve) => {
+    this.fail = resolve;
+  });
   /** Every request, in the order sent. */
   readonly requests: OperationRequest[] = [];
   /** Optimizer steps sent and not ended: the most there ever were at once. */

@@ -1,0 +1,38 @@
+import path from 'node:path';
+import { HeldTeacher } from '../../../ts/run/held_teacher.js';
+import type { Session } from '../../../ts/run/session.js';
+import { WorkerPool } from '../../../ts/run/worker_pool.js';
+import { temporaryFolder } from '../bootstrap/temporary_folder.js';
+import { resolveRun } from '../config/workspace.js';
+import { ScriptedClient } from '../run/scripted_client.js';
+
+/** A pool whose workers are scripted; `clients` has every one that was started. */
+export class ScriptedPool {
+  readonly clients: ScriptedClient[] = [];
+  closed = 0;
+  readonly pool: WorkerPool;
+
+  constructor(jobs = 1, prepare: (client: ScriptedClient, index: number) => void = () => {}) {
+    this.pool = new WorkerPool({
+      worker: resolveRun().config.worker,
+      devices: ['cpu', 'cuda:1'],
+      jobs,
+      logs: path.join(temporaryFolder(), 'logs'),
+      open: async (settings): Promise<Session> => {
+        const client = new ScriptedClient({ train: 100, check: 8 });
+        prepare(client, this.clients.length);
+        this.clients.push(client);
+        return {
+          client,
+          settings,
+          held: new HeldTeacher(),
+          identity: { packages: {}, devices: [], device: settings.device, threads: 1 },
+          version: '0',
+          close: async () => {
+            this.closed += 1;
+          },
+        };
+      },
+    });
+  }
+}

@@ -1,0 +1,73 @@
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect, test } from '@jest/globals';
+import type { RunEvent } from '../../../ts/metrics/events.js';
+import { StageStore } from '../../../ts/store/stage_store.js';
+import { storedStage } from '../../../ts/store/stored_stage.js';
+import { temporaryFolder } from '../bootstrap/temporary_folder.js';
+import { resolveRun } from '../config/workspace.js';
+import { failWith, type ScriptedClient } from '../run/scripted_client.js';
+import { ScriptedPool } from './scripted_pool.js';
+
+const STEPS = ['stages.teacher.training.steps=3', 'stages.student.training.steps=4'];
+const stageOf = (...overrides: readonly string[]) =>
+  storedStage(resolveRun(...STEPS, ...overrides).config, 'student');
+
+function scene(prepare?: (client: ScriptedClient, index: number) => void, jobs = 1) {
+  const store = new StageStore(path.join(temporaryFolder(), 'store'));
+  const { pool, clients } = new ScriptedPool(jobs, prepare);
+  const events: RunEvent[] = [];
+  const emit = (event: RunEvent) => void events.push(event);
+  return { store, clients, events, run: (stage = stageOf()) => store.run(stage, { pool, emit }) };
+}
+
+const stepsSent = (client: ScriptedClient | undefined) => client?.argsOf('step_student').length;
+
+test('a stage is trained after its parents, on one warm worker, and never again', async () => {
+  const { store, clients, run, events } = scene();
+  const stage = stageOf();
+  const [parent] = stage.parents;
+  if (parent === undefined) throw new Error('the student has a teacher');
+  expect(store.isDone(stage)).toBe(false);
+  const folder = await run();
+  expect(folder.path).toBe(store.folder(stage).path);
+  expect([store.isDone(parent), store.isDone(stage)]).toEqual([true, true]);
+  expect(stepsSent(clients[0])).toBe(3 + 4);
+  expect(clients).toHaveLength(1);
+  const [, teacher] = clients[0]?.argsOf('load_role').map(({ model }) => model.source) ?? [];
+  expect(teacher).toBe(store.student(parent));
+  const steps = events.filter(({ kind }) => kind === 'step');
+  expect(steps).toHaveLength(4);
+
+  await run();
+  expect(stepsSent(clients[0])).toBe(3 + 4);
+  await run(stageOf('stages.student.training.lr.from=2e-3'));
+  expect(stepsSent(clients[0])).toBe(3 + 4 + 4);
+});
+
+test('stages that ask for one parent at once get it trained once', async () => {
+  const { clients, run } = scene(undefined, 2);
+  await Promise.all([run(), run(stageOf('stages.student.training.lr.from=2e-3')), run()]);
+  expect(clients.reduce((sum, client) => sum + (stepsSent(client) ?? 0), 0)).toBe(3 + 4 + 4);
+});
+
+test('a stage that failed is continued when it is asked for again', async () => {
+  const { store, clients, run } = scene((client, index) => {
+    if (index === 0) client.before('step_student', 3 + 3, failWith('out_of_memory', 'too much'));
+  });
+  await expect(run()).rejects.toThrow('too much');
+  expect(store.isDone(stageOf())).toBe(false);
+  await run();
+  expect(clients).toHaveLength(2);
+  expect(store.isDone(stageOf())).toBe(true);
+  expect(clients[1]?.argsOf('load_role').map(({ role }) => role)).toEqual(['teacher', 'student']);
+});
+
+test('what a killed process had begun to make is made anew', async () => {
+  const { store, run } = scene();
+  const folder = store.folder(stageOf());
+  mkdirSync(folder.path, { recursive: true });
+  writeFileSync(path.join(folder.path, 'stray'), '');
+  await run();
+  expect(existsSync(path.join(folder.path, 'stray'))).toBe(false);
+});

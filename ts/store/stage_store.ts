@@ -1,0 +1,79 @@
+import { existsSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { configHash } from '../config/resolve.js';
+import type { RunEvent } from '../metrics/events.js';
+import { resumeRun, startRun } from '../run/run.js';
+import { RunFolder } from '../run/run_folder.js';
+import type { Session } from '../run/session.js';
+import type { WorkerPool } from '../run/worker_pool.js';
+import type { StoredStage } from './stored_stage.js';
+
+export interface StoreRunOptions {
+  readonly pool: WorkerPool;
+  /** Hears what the stage's own run says; of parents that are trained on the way see `emitOf`. */
+  readonly emit: (event: RunEvent) => void;
+  /** Hears what a parent's run says; by default nobody does. */
+  readonly emitOf?: (parent: StoredStage) => (event: RunEvent) => void;
+  /** Aborting stops what is running after its running step, with a checkpoint. */
+  readonly signal?: AbortSignal;
+}
+
+/** Hex digits of the hash that name a folder: enough for 2^32 stages. */
+const NAME_DIGITS = 16;
+
+/**
+ * A folder of trained stages, each an ordinary run folder named by its hash. What is there and done is never trained
+ * again; what was begun is continued.
+ */
+export class StageStore {
+  readonly path: string;
+  /** Stages that are being trained: whoever asks for one meanwhile waits for the same run. */
+  readonly #running = new Map<string, Promise<RunFolder>>();
+
+  constructor(folder: string) {
+    this.path = path.resolve(folder);
+  }
+
+  folder(stage: StoredStage): RunFolder {
+    return new RunFolder(path.join(this.path, stage.hash.slice(0, NAME_DIGITS)));
+  }
+
+  isDone(stage: StoredStage): boolean {
+    return existsSync(this.folder(stage).stage(stage.name).done);
+  }
+
+  /** Where the trained student lies. */
+  student(stage: StoredStage): string {
+    return this.folder(stage).stage(stage.name).student;
+  }
+
+  /**
+   * Trains a stage that is not done, and before it those of its parents that are not.
+   *
+   * @throws what the run failed with, RunError `interrupted` when the signal stopped it.
+   */
+  run(stage: StoredStage, options: StoreRunOptions): Promise<RunFolder> {
+    if (this.isDone(stage)) return Promise.resolve(this.folder(stage));
+    const running = this.#running.get(stage.hash);
+    if (running !== undefined) return running;
+    const run = this.#train(stage, options).finally(() => this.#running.delete(stage.hash));
+    this.#running.set(stage.hash, run);
+    return run;
+  }
+
+  async #train(stage: StoredStage, options: StoreRunOptions): Promise<RunFolder> {
+    const { emitOf = () => () => {}, pool } = options;
+    await Promise.all(stage.parents.map((parent) => this.run(parent, { ...options, emit: emitOf(parent) })));
+    return pool.use((session) => this.#trainOn(session, stage, options));
+  }
+
+  #trainOn(session: Session, stage: StoredStage, { emit, signal }: StoreRunOptions): Promise<RunFolder> {
+    const folder = this.folder(stage);
+    const options = { session, emit, report: () => {}, ...(signal === undefined ? {} : { signal }) };
+    if (folder.holdsRun()) return resumeRun(folder.path, options);
+    rmSync(folder.path, { recursive: true, force: true }); // What a killed process had not finished making.
+    const config = stage.configure((parent) => this.student(parent));
+    const resolved = { config, hash: configHash(config), files: [], warnings: [] };
+    return startRun(resolved, folder.path, options);
+  }
+}

@@ -1,0 +1,144 @@
+import { configHash } from '../config/resolve.js';
+import type { DatasetConfig, ModelConfig, ModelReference, RunConfig, StageConfig } from '../config/schema.js';
+import { planModel } from '../plan/models.js';
+
+/** Changed whenever the same configuration would train another student than before. */
+const STORE_FORMAT = 'store-1';
+
+/** A trained student by what decides it. */
+export interface StoredStage {
+  /**
+   * SHA-256 of everything that decides the student: the stage, its datasets and models by content, its seed and name
+   * (both key its random streams), and the hashes of the stages it takes models from.
+   */
+  readonly hash: string;
+  /** Name of the stage in its folder, and in the random streams. */
+  readonly name: string;
+  readonly parents: readonly StoredStage[];
+  /** The configuration that trains it alone, once its parents lie where `folderOf` says. */
+  readonly configure: (folderOf: (parent: StoredStage) => string) => RunConfig;
+}
+
+export interface StoredStageOptions {
+  /** In place of the root seed; parents keep that. */
+  readonly seed?: number;
+  /** In place of the stage's name: stages of one name and seed draw the same rows and numbers. Parents keep theirs. */
+  readonly name?: string;
+  /** What stands for a file or folder in the hash, its content for example; by default its path. */
+  readonly fingerprint?: (source: string) => string;
+}
+
+/** Models that a stage takes, and the stages that make them. */
+interface Taken {
+  readonly config: RunConfig;
+  readonly parents: ReadonlyMap<string, StoredStage>;
+}
+
+function parentOf(reference: ModelReference | null): readonly string[] {
+  return typeof reference === 'object' && reference !== null && 'stage' in reference ? [reference.stage] : [];
+}
+
+/** The exported student of an earlier stage as a model of its own. */
+function exportedModel(
+  { config, parents }: Taken,
+  reference: ModelReference,
+  asker: { readonly stage: string; readonly role: 'student' | 'teacher' },
+  folderOf: (parent: StoredStage) => string,
+): ModelReference {
+  if (typeof reference === 'string' || !('stage' in reference)) return reference;
+  const parent = parents.get(reference.stage);
+  if (parent === undefined) throw new RangeError(`no stage ${reference.stage} in a checked configuration`);
+  const { origin: _origin, seed: _seed, ...settings } = planModel(config, reference, asker);
+  return { ...settings, source: folderOf(parent), seed: null };
+}
+
+const pick = <Value>(all: Readonly<Record<string, Value>>, names: Iterable<string>): Record<string, Value> =>
+  Object.fromEntries(
+    [...new Set(names)].sort().flatMap((name) => (name in all ? [[name, all[name] as Value]] : [])),
+  );
+
+const datasetsOf = ({ data, method }: StageConfig): readonly string[] => [
+  data.train,
+  ...(data.validation === null ? [] : [data.validation]),
+  ...data.test,
+  ...Object.values(method.sources).flatMap((source) => (source.data === null ? [] : [source.data])),
+];
+
+const modelNamesOf = (stage: StageConfig): readonly string[] =>
+  [stage.student, stage.teacher].filter((reference) => typeof reference === 'string');
+
+/** A configuration of one stage, with nothing in it that the stage does not use. */
+function alone(
+  taken: Taken,
+  stage: string,
+  { name, seed }: { readonly name: string; readonly seed: number },
+  folderOf: (parent: StoredStage) => string,
+): RunConfig {
+  const { config } = taken;
+  const whole = config.stages[stage];
+  if (whole === undefined) throw new RangeError(`no stage ${stage} in a checked configuration`);
+  const own = (reference: ModelReference, role: 'student' | 'teacher') =>
+    exportedModel(taken, reference, { stage, role }, folderOf);
+  return {
+    ...config,
+    name,
+    seed,
+    max_hours: null,
+    tracking: { wandb: null },
+    data: pick(config.data, datasetsOf(whole)),
+    models: pick(config.models, modelNamesOf(whole)),
+    stages: {
+      [name]: {
+        ...whole,
+        student: own(whole.student, 'student'),
+        teacher: whole.teacher === null ? null : own(whole.teacher, 'teacher'),
+      },
+    },
+  };
+}
+
+/** The configuration with every source by what `fingerprint` says of it: what is hashed, and never run. */
+function byContent(config: RunConfig, fingerprint: (source: string) => string): RunConfig {
+  const data = (dataset: DatasetConfig) => ({ ...dataset, source: fingerprint(dataset.source) });
+  const model = (settings: ModelConfig) => ({ ...settings, source: fingerprint(settings.source) });
+  const reference = (given: ModelReference): ModelReference =>
+    typeof given === 'string' || 'stage' in given ? given : model(given);
+  const each = <Value>(all: Readonly<Record<string, Value>>, change: (value: Value) => Value) =>
+    Object.fromEntries(Object.entries(all).map(([name, value]) => [name, change(value)]));
+  return {
+    ...config,
+    data: each(config.data, data),
+    models: each(config.models, model),
+    stages: each(config.stages, (stage) => ({
+      ...stage,
+      student: reference(stage.student),
+      teacher: stage.teacher === null ? null : reference(stage.teacher),
+    })),
+  };
+}
+
+/**
+ * A stage of a checked configuration as something that can be kept and found again, with the stages it takes models
+ * from.
+ *
+ * @throws RangeError when there is no such stage
+ */
+export function storedStage(config: RunConfig, stage: string, options: StoredStageOptions = {}): StoredStage {
+  const whole = config.stages[stage];
+  if (whole === undefined) throw new RangeError(`no stage ${stage} in the configuration`);
+  const { fingerprint = (source) => source } = options;
+  const names = [...parentOf(whole.student), ...parentOf(whole.teacher)];
+  const parents = new Map(
+    names.map((parent) => [parent, storedStage(config, parent, { fingerprint })] as const),
+  );
+  const identity = { name: options.name ?? stage, seed: options.seed ?? config.seed };
+  const configure: StoredStage['configure'] = (folderOf) =>
+    alone({ config, parents }, stage, identity, folderOf);
+  const isParent = (source: string) => source.startsWith('stage:');
+  const hashed = byContent(
+    configure((parent) => `stage:${parent.hash}`),
+    (source) => (isParent(source) ? source : fingerprint(source)),
+  );
+  const hash = configHash({ ...hashed, name: STORE_FORMAT });
+  return { hash, name: identity.name, parents: [...parents.values()], configure };
+}
