@@ -68,7 +68,7 @@ def require_peft(use: str) -> Any:
     except ImportError as error:
         raise ModelError(
             f"{use} need the Python package peft, which the worker's environment lacks ({error}); "
-            "install it: node ts/bootstrap.mjs setup --with peft"
+            "install it: npx ammd setup --with peft"
         ) from error
     return peft
 

@@ -15,7 +15,7 @@ const SOURCES = ['ts', 'protocol', 'tsconfig.json', 'package-lock.json'];
 export function build({ root, prebuilt, state }) {
   const dist = join(root, 'dist');
   const stamp = (folder = dist) => join(folder, '.stamp.json');
-  const wanted = () => hashFiles(root, SOURCES, (name) => /\.(ts|json)$/.test(name));
+  const wanted = () => hashFiles(root, SOURCES, (name) => /\.(ts|mjs|json)$/.test(name));
   return {
     name: 'build',
     ready: () => prebuilt || readJson(stamp()) === wanted(),

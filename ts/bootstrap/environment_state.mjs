@@ -1,5 +1,5 @@
-import { existsSync, realpathSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, realpathSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { BASE_GROUPS } from './groups.mjs';
 import { hashFiles, readJson, writeJson } from './stamp.mjs';
 
@@ -29,6 +29,17 @@ export function writeState(places, state) {
 /** @param {Places} places */
 export function interpreterIn({ environment }) {
   return join(environment, 'bin', 'python');
+}
+
+/**
+ * The interpreter of an environment that the user keeps.
+ *
+ * @param {string} named its folder, or its interpreter
+ */
+export function interpreterNamed(named) {
+  const path = resolve(named);
+  const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory();
+  return isFolder ? join(path, 'bin', 'python') : path;
 }
 
 /** @param {Places} places @param {string} group */

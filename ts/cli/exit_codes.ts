@@ -70,6 +70,7 @@ export const EXIT_OF_CODE: Readonly<Record<KnownCode, ExitCode | 'cause'>> = {
   check_failed: EXIT.check,
   endpoint: EXIT.check,
   package_missing: EXIT.check,
+  python_missing: EXIT.check,
 
   interrupted: EXIT.interrupted,
   time_over: EXIT.time,

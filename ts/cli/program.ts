@@ -8,9 +8,9 @@ import { EXIT, type ExitCode, exitCodeOf } from './exit_codes.js';
 import { exportCommand } from './export.js';
 import { generateCommand } from './generate.js';
 import { describeError, errorAsJson } from './print_error.js';
+import { quickstartCommand } from './quickstart.js';
 import { reportCommand } from './report.js';
 import { resumeCommand } from './resume.js';
-import { startCommand } from './start.js';
 import { trainCommand } from './train.js';
 
 const EPILOGUE = `Exit status: ${EXIT.ok} done, ${EXIT.defect} defect of the program, ${EXIT.usage} wrong command, config or run folder,
@@ -31,7 +31,7 @@ function parserOf(argv: readonly string[]) {
   return yargs([...argv])
     .scriptName('ammd')
     .usage('$0 COMMAND\n\nAdversarial moment-matching distillation of language models.')
-    .command(startCommand)
+    .command(quickstartCommand)
     .command(trainCommand)
     .command(resumeCommand)
     .command(evalCommand)

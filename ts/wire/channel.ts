@@ -1,4 +1,4 @@
-import { Context, Router, context as sharedContext } from 'zeromq';
+import type { Router } from 'zeromq';
 import { AmmdError } from '../common/errors.js';
 import { byteCount, type Frames } from './codec.js';
 import { LIMITS } from './protocol.gen.js';
@@ -61,6 +61,8 @@ export class Channel {
         `${endpoint} would be open to everybody: TCP is served with CURVE only.`,
       );
     }
+    // Only now: it is native code, which importing the package alone must not load.
+    const { Context, Router, context: sharedContext } = await import('zeromq');
     // An authenticator serves all sockets of its context, so guarded sockets have one of their own.
     const context = curve === undefined ? sharedContext : new Context();
     const socket = new Router({

@@ -1,4 +1,4 @@
-import { type Context, curveKeyPair, Reply, type Router } from 'zeromq';
+import type { Context, Reply, Router } from 'zeromq';
 
 /** Z85 keys of one party. */
 export interface CurveKeys {
@@ -18,7 +18,8 @@ export interface RunKeys {
   readonly client: CurveKeys;
 }
 
-export function newRunKeys(): RunKeys {
+export async function newRunKeys(): Promise<RunKeys> {
+  const { curveKeyPair } = await import('zeromq');
   return { server: curveKeyPair(), client: curveKeyPair() };
 }
 
@@ -71,6 +72,7 @@ export class Gatekeeper {
   }
 
   static async open(context: Context, allowedClients: readonly string[]): Promise<Gatekeeper> {
+    const { Reply } = await import('zeromq');
     const socket = new Reply({ context });
     await socket.bind(ZAP_ENDPOINT);
     const gatekeeper = new Gatekeeper(socket);

@@ -42,7 +42,7 @@ export function ipcFolderIn(parent: string): string {
 export async function newEndpoint(transport: Transport, host = '127.0.0.1'): Promise<Endpoint> {
   const token = randomBytes(32).toString('base64url');
   if (transport === 'tcp') {
-    const { server, client } = newRunKeys();
+    const { server, client } = await newRunKeys();
     return {
       address: `tcp://${host}:*`,
       token,

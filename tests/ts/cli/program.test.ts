@@ -34,7 +34,7 @@ function expectRefused({ status, stdout, stderr }: Captured, code: number, messa
 }
 
 describe('help', () => {
-  const COMMANDS = ['start', 'train', 'resume', 'eval', 'generate', 'export', 'check', 'report', 'doctor'];
+  const COMMANDS = ['quickstart', 'train', 'resume', 'eval', 'generate', 'export', 'check', 'report', 'doctor'];
 
   test('names every command and every exit status', async () => {
     const { status, stdout } = await runCaptured('--help');
@@ -240,7 +240,7 @@ describe('without a worker', () => {
     expect(status).toBe(5);
     expect(stdout).toMatch(/^ok {7}node/);
     expect(stdout).toMatch(
-      /problem {2}worker .*\/does\/not\/exist\/python[\s\S]*to get it: node ts\/bootstrap/,
+      /problem {2}worker .*\/does\/not\/exist\/python[\s\S]*to get it: npx ammd setup/,
     );
     expect(stderr).toMatch(/the worker does not start/);
   });

@@ -119,7 +119,7 @@ describe('the transport', () => {
   });
 
   test('over TCP admits the client key it gave out and no other', async () => {
-    const keys = newRunKeys();
+    const keys = await newRunKeys();
     const curve = { server: keys.server, allowedClients: [keys.client.publicKey] };
     const reception = await listen('tcp://127.0.0.1:*', { curve });
     const clientOptions = (client: { publicKey: string; secretKey: string }) => ({

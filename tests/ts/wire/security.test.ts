@@ -56,8 +56,8 @@ describe('judgeZapRequest', () => {
   });
 });
 
-test('every run has keys of its own', () => {
-  const [a, b] = [newRunKeys(), newRunKeys()];
+test('every run has keys of its own', async () => {
+  const [a, b] = await Promise.all([newRunKeys(), newRunKeys()]);
   expect(new Set([a.server.secretKey, a.client.secretKey, b.server.secretKey, b.client.secretKey]).size).toBe(
     4,
   );
