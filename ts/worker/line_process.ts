@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
-import { type Exit, exitOf, openLog, pythonPath } from './spawn.js';
+import { type Exit, exitOf, openLog, pythonSettings } from './spawn.js';
 
 export interface LineProcessOptions {
   /** Program and its arguments, for example `['/env/bin/python', '-m', 'py_worker.metrics.wandb_writer']`. */
@@ -40,7 +40,7 @@ export async function startLineProcess(options: LineProcessOptions): Promise<Lin
     stdin: 'pipe',
     stdout: log,
     stderr: log,
-    env: { PYTHONPATH: pythonPath(options.packageRoot), PYTHONUNBUFFERED: '1' },
+    env: pythonSettings(options.packageRoot),
     reject: false,
     buffer: false,
     forceKillAfterDelay: 5000,

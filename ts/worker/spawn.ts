@@ -38,6 +38,15 @@ export interface WorkerProcess {
   kill(signal: 'SIGTERM' | 'SIGKILL'): void;
 }
 
+/** What every Python process of ours is started with, beside the user's environment. */
+export function pythonSettings(packageRoot: string): Readonly<Record<string, string>> {
+  return {
+    PYTHONPATH: pythonPath(packageRoot),
+    PYTHONUNBUFFERED: '1', // the log's last lines are there when it crashes
+    PYTHONDONTWRITEBYTECODE: '1', // an installed package writes nothing beside its code
+  };
+}
+
 /** Where a process finds the package `py_worker`, before what the user's environment has. */
 export function pythonPath(packageRoot: string): string {
   const inherited = process.env.PYTHONPATH;
@@ -46,8 +55,7 @@ export function pythonPath(packageRoot: string): string {
 
 function environmentOf({ packageRoot, threads, environment }: SpawnOptions): Record<string, string> {
   return {
-    PYTHONPATH: pythonPath(packageRoot),
-    PYTHONUNBUFFERED: '1', // the log's last lines are there when it crashes
+    ...pythonSettings(packageRoot),
     PYTHONFAULTHANDLER: '1', // a traceback even of a segmentation fault
     ...(threads > 0 ? { OMP_NUM_THREADS: `${threads}` } : {}),
     // Threads that spin long while they wait take the core from the one they wait for when anything else runs: with two
