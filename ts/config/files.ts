@@ -22,7 +22,15 @@ export function showPath(path: string, cwd: string = process.cwd()): string {
   return short === '' || short.startsWith('..') || isAbsolute(short) ? path : short;
 }
 
-export type ConfigKind = 'runs' | 'methods';
+/** Folders of configs/ with files to name. */
+export type ConfigKind = 'runs' | 'methods' | 'reproduce' | 'sweeps';
+
+const KINDS: Readonly<Record<ConfigKind, string>> = {
+  runs: 'run configuration',
+  methods: 'method',
+  reproduce: 'profile',
+  sweeps: 'sweep',
+};
 
 /** Names of the configurations of a kind that come with the package. */
 export function shippedConfigs(kind: ConfigKind): readonly string[] {
@@ -60,9 +68,8 @@ export function findConfig(
   }
   const shipped = join(packageRoot(), 'configs', kind, `${reference}.yaml`);
   if (existsSync(shipped)) return shipped;
-  const what = kind === 'runs' ? 'run configuration' : 'method';
   const known = suggestion(reference, shippedConfigs(kind));
-  throw configError(`unknown ${what} "${reference}"${known} (a file is given by its path)`, at, key);
+  throw configError(`unknown ${KINDS[kind]} "${reference}"${known} (a file is given by its path)`, at, key);
 }
 
 /** Reads a file into a tree whose top is a mapping. */

@@ -1,16 +1,14 @@
 import { stringify } from 'yaml';
-import type { z } from 'zod';
 import { canonicalJson, sha256 } from '../common/hash.js';
 import { checkRun } from './check.js';
 import { checkMethod } from './check_method.js';
 import { type Composed, composeMethod, composeRun } from './compose.js';
-import { ConfigError, type ConfigIssue, showLocation } from './errors.js';
+import { ConfigError, showLocation } from './errors.js';
 import { findConfig } from './files.js';
 import { Findings } from './findings.js';
-import { explainIssues } from './issues.js';
 import { resolveSources } from './locate.js';
+import { distinct, parse } from './parse.js';
 import { type MethodConfig, method, type RunConfig, run } from './schema.js';
-import { type Tree, toValue } from './tree.js';
 
 /** A run configuration with nothing left open. */
 export interface ResolvedConfig {
@@ -21,26 +19,6 @@ export interface ResolvedConfig {
   readonly files: readonly string[];
   /** What is allowed but probably not meant, one sentence each, with its place. */
   readonly warnings: readonly string[];
-}
-
-/** One complaint per place: a wrong key among the defaults would be reported for each stage. */
-function distinct(issues: readonly ConfigIssue[]): readonly ConfigIssue[] {
-  const seen = new Map<string, ConfigIssue>();
-  for (const issue of issues) {
-    const place = issue.at === null || issue.at.line === null ? issue.path : showLocation(issue.at);
-    const key = `${place} ${issue.message}`;
-    if (!seen.has(key)) seen.set(key, issue);
-  }
-  return [...seen.values()];
-}
-
-function parse<T extends z.ZodType>(schema: T, tree: Tree, others: readonly ConfigIssue[]): z.output<T> {
-  const value = toValue(tree);
-  const parsed = schema.safeParse(value);
-  const issues = parsed.success ? [] : explainIssues(parsed.error.issues, schema, tree, value);
-  const all = [...issues, ...others];
-  if (!parsed.success || all.length > 0) throw new ConfigError(distinct(all));
-  return parsed.data;
 }
 
 function refuse(findings: Findings): readonly string[] {
@@ -90,7 +68,7 @@ export function resolveConfig(
 export function resolveMethod(reference: string, cwd: string = process.cwd()): MethodConfig {
   const file = findConfig('methods', reference, { cwd, beside: cwd, at: null, key: '' });
   const { tree } = composeMethod(file, cwd);
-  const config: MethodConfig = parse(method, tree, []);
+  const config: MethodConfig = parse(method, tree);
   const findings = new Findings(tree);
   checkMethod(config, [], findings);
   refuse(findings);
