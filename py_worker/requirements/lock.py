@@ -30,7 +30,7 @@ MACOS_MAJORS = (14, 26)
 PARALLEL = 4  # pip waits for the network most of the time
 CUDA_ONLY = re.compile(r"^(nvidia-|cuda-|triton$)")
 
-GROUPS = ("build", "runtime", "peft", "dev", "smollm2", "trl", "wandb")
+GROUPS = ("build", "runtime", "peft", "dev", "smollm2", "trl", "wandb", "sweep")
 """Files of requirements, in the order in which they are locked: the versions of one hold for the next."""
 ALWAYS = ("build", "runtime")
 """Installed in every environment."""

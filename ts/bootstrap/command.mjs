@@ -12,6 +12,9 @@ import { SetupError } from './setup_error.mjs';
 const PLAIN_COMMANDS = ['report', 'doctor'];
 const PLAIN_OPTIONS = ['--help', '-h', '--version', '-v', '--dry-run'];
 
+/** What tests, types and style need: of the optional groups those that are tested in earnest. */
+const DEVELOPMENT = ['dev', 'sweep'];
+
 /**
  * Reads the arguments of the bootstrap.
  *
@@ -22,12 +25,12 @@ const PLAIN_OPTIONS = ['--help', '-h', '--version', '-v', '--dry-run'];
  */
 export function parseCommand(args, prebuilt) {
   const [name, ...rest] = args;
-  const groups = prebuilt ? [] : ['dev'];
+  const groups = prebuilt ? [] : DEVELOPMENT;
   if (name === 'setup') return { kind: 'setup', args: [], groups: setupGroups(rest), usesPython: true };
   if (name === 'python') return { kind: 'python', args: rest, groups, usesPython: true };
   if (name === 'test' && !prebuilt) return { kind: 'test', args: rest, groups, usesPython: true };
   if (name === 'build' && !prebuilt) return { kind: 'build', args: [], groups: [], usesPython: false };
-  return { kind: 'cli', args, groups: [], usesPython: usesPython(args) };
+  return { kind: 'cli', args, groups: name === 'sweep' ? ['sweep'] : [], usesPython: usesPython(args) };
 }
 
 /** @param {readonly string[]} args */

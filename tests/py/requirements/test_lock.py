@@ -52,6 +52,7 @@ class Registry:
             "dev": [torch, entry("peft", "0.21.2", "peft-0.21.2-py3-none-any.whl", "peft"), PYTEST],
             "trl": [entry("multiprocess", "0.70", "multiprocess-0.70-py311-none-any.whl", "3.11")],
             "wandb": [pure, entry("wandb", "0.31.0", "wandb.whl", "w"), PYTEST],
+            "sweep": [pure, entry("optuna", "5.0.0", "optuna-5.0.0-py3-none-any.whl", "o")],
         }.get(group, [])
 
 
@@ -75,6 +76,7 @@ def test_a_lock_holds_what_its_group_needs_beyond_what_is_always_there(
         "smollm2": [],
         "trl": ["multiprocess"],
         "wandb": ["pytest", "wandb"],
+        "sweep": ["optuna"],
     }
     assert locks[0]["wandb"]["pytest"] is locks[0]["dev"]["pytest"], (
         "one version, whichever group is installed"
@@ -152,7 +154,7 @@ def test_render() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["build", "torch", "runtime", "cuda", "peft", "dev", "smollm2", "trl", "wandb"]
+    "name", ["build", "torch", "runtime", "cuda", "peft", "dev", "smollm2", "trl", "wandb", "sweep"]
 )
 def test_written_locks_hold_pins_with_hashes_and_nothing_else(name: str) -> None:
     text = (FOLDER / f"{name}.lock").read_text()

@@ -9,7 +9,7 @@ const installed = (...args: readonly string[]) => parseCommand(args, true);
 
 describe('parseCommand', () => {
   test('tests and tools need the development packages', () => {
-    const rest = { groups: ['dev'], usesPython: true };
+    const rest = { groups: ['dev', 'sweep'], usesPython: true };
     expect(inClone('test', 'py', '-x')).toEqual({ kind: 'test', args: ['py', '-x'], ...rest });
     expect(inClone('python', '-m', 'mypy')).toEqual({ kind: 'python', args: ['-m', 'mypy'], ...rest });
   });
@@ -51,6 +51,10 @@ describe('parseCommand', () => {
   test('everything else belongs to the command line', () => {
     const args = ['train', 'a.yaml', '--set', 'x=1'];
     expect(inClone(...args)).toEqual({ kind: 'cli', args, groups: [], usesPython: true });
+  });
+
+  test('a sweep needs the packages of its search', () => {
+    expect(inClone('sweep', 'a.yaml')).toMatchObject({ kind: 'cli', groups: ['sweep'], usesPython: true });
   });
 
   test.each([
