@@ -1,12 +1,33 @@
-/** What scripts use: resolve a configuration, run or resume it with its events, and build the report. */
+/**
+ * What scripts use. A configuration is resolved (`resolveConfig`), tried (`check`), run or resumed with its events as an
+ * async iterator (`run`, `resume`), and reported on (`buildReport`). Importing has no effects; a run starts a worker with
+ * the Python that `npx ammd setup` has set up.
+ */
+
+export { type NewRunOptions, type ResumeOptions, type RunEvents, resume, run } from './api/run.js';
 export { AmmdError } from './common/errors.js';
-export { ConfigError } from './config/errors.js';
+export { ConfigError, type ConfigIssue } from './config/errors.js';
 export { configToYaml, type ResolvedConfig, resolveConfig } from './config/resolve.js';
 export type { RunConfig } from './config/schema.js';
-export type { RunEvent } from './metrics/events.js';
+export type {
+  CheckpointWritten,
+  Note,
+  Phase,
+  PhaseChanged,
+  RunEvent,
+  RunFinished,
+  RunStarted,
+  StageFinished,
+  StageStarted,
+  StageSummary,
+} from './metrics/events.js';
+export { JournalError } from './metrics/journal.js';
 export type { EvaluationRow, SampleRow, StepRow } from './metrics/rows.js';
 export { buildReport, type Report } from './report/build.js';
-export { RunError } from './run/errors.js';
+export { ReportError } from './report/errors.js';
+export { checkRun as check, type RunCheck } from './run/check_run.js';
+export { RunError, type RunErrorCode } from './run/errors.js';
+export type { StagePreflight } from './run/preflight.js';
 export { type RunOptions, resumeRun, startRun } from './run/run.js';
 export { RunFolder } from './run/run_folder.js';
-export { WireError, WorkerFailure } from './wire/errors.js';
+export { WireError, WorkerFailure, type WorkerFailureCode } from './wire/errors.js';

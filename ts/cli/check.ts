@@ -1,14 +1,12 @@
 import type { CommandModule } from 'yargs';
 import { configToYaml, type ResolvedConfig } from '../config/resolve.js';
 import { planRun } from '../plan/run.js';
-import { requirePackages } from '../run/packages.js';
-import { preflight, type StagePreflight } from '../run/preflight.js';
-import { RunFolder } from '../run/run_folder.js';
+import { checkRun, type RunCheck } from '../run/check_run.js';
+import type { StagePreflight } from '../run/preflight.js';
 import { CONFIG, type ConfigArguments, configOptions, resolveArguments } from './config_options.js';
 import { CliError } from './errors.js';
 import { memoryHint, memoryLines } from './memory_lines.js';
 import { plotStage, type StageCurves, stageCurves } from './plot.js';
-import { withScratchWorker } from './scratch_worker.js';
 
 interface CheckArguments extends ConfigArguments {
   readonly config: string;
@@ -17,11 +15,7 @@ interface CheckArguments extends ConfigArguments {
   readonly json: boolean;
 }
 
-const runPreflight = (resolved: ResolvedConfig): Promise<readonly StagePreflight[]> =>
-  withScratchWorker(resolved.config.worker, async ({ client, identity }, scratch) => {
-    requirePackages(resolved.config, identity.packages);
-    return preflight(client, resolved.config, planRun(resolved), new RunFolder(scratch), identity.device);
-  });
+const NOT_TRIED: RunCheck = { stages: [], problems: [] };
 
 /** YAML that `ammd train` takes, with what else there is to say as comments; these alone where curves follow. */
 function printHead({ config, hash, warnings }: ResolvedConfig, plot: boolean): void {
@@ -68,17 +62,11 @@ function printPlots(resolved: ResolvedConfig, outcomes: readonly StagePreflight[
   for (const stage of curves(resolved, outcomes, width)) console.log(`${plotStage(stage, colour)}\n`);
 }
 
-const failures = (outcomes: readonly StagePreflight[]): readonly string[] =>
-  outcomes.flatMap(({ stage, checks, memory }) => [
-    ...(memory === null || memory.fits ? [] : [`memory (stage ${stage})`]),
-    ...checks.filter(({ ok }) => !ok).map(({ name }) => `${name} (stage ${stage})`),
-  ]);
-
 async function check(args: CheckArguments): Promise<void> {
   const { config, 'dry-run': dryRun, plot, json, ...options } = args;
   const resolved = resolveArguments(config, options);
   if (!json) printHead(resolved, plot);
-  const outcomes = dryRun ? [] : await runPreflight(resolved);
+  const { stages: outcomes, problems } = dryRun ? NOT_TRIED : await checkRun(resolved);
   if (json) {
     const { config: full, hash, warnings } = resolved;
     const schedules = plot ? { schedules: curves(resolved, outcomes, JSON_POINTS) } : {};
@@ -87,9 +75,8 @@ async function check(args: CheckArguments): Promise<void> {
     printPreflight(outcomes);
     if (plot) printPlots(resolved, outcomes);
   }
-  const failed = failures(outcomes);
-  if (failed.length > 0)
-    throw new CliError('check_failed', `the preflight found a problem: ${failed.join(', ')}`, {
+  if (problems.length > 0)
+    throw new CliError('check_failed', `the preflight found a problem: ${problems.join(', ')}`, {
       hint:
         memoryHint(outcomes) ??
         'a model or its tokenizer does not behave as its class says; see the figures above',

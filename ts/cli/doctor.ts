@@ -2,9 +2,10 @@ import { existsSync, statfsSync } from 'node:fs';
 import { cpus, freemem, totalmem } from 'node:os';
 import type { CommandModule } from 'yargs';
 import { AmmdError } from '../common/errors.js';
+import { withScratchWorker } from '../run/scratch_worker.js';
 import { workerPython } from '../run/worker_python.js';
 import { CliError } from './errors.js';
-import { withScratchWorker, workerSettings } from './scratch_worker.js';
+import { workerSettings } from './worker_settings.js';
 
 interface DoctorArguments {
   readonly json: boolean;

@@ -3,8 +3,9 @@ import path from 'node:path';
 import type { CommandModule } from 'yargs';
 import { exportCheckpoint } from '../run/export_student.js';
 import { type ExportForm, findExport } from '../run/export_target.js';
+import { withScratchWorker } from '../run/scratch_worker.js';
 import { CliError } from './errors.js';
-import { withScratchWorker, workerSettings } from './scratch_worker.js';
+import { workerSettings } from './worker_settings.js';
 
 interface ExportArguments {
   readonly target: string;

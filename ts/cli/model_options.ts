@@ -1,7 +1,8 @@
 import type { Argv } from 'yargs';
 import type { WorkerClient } from '../dispatch/client.js';
 import { type ModelTarget, targetModel } from '../run/model_target.js';
-import { withScratchWorker, workerSettings } from './scratch_worker.js';
+import { withScratchWorker } from '../run/scratch_worker.js';
+import { workerSettings } from './worker_settings.js';
 
 /** Options of the commands that take one model: `eval` and `generate`. */
 export interface ModelArguments {
