@@ -3,7 +3,7 @@ import { canonicalJson, sha256 } from '../common/hash.js';
 import { checkRun } from './check.js';
 import { checkMethod } from './check_method.js';
 import { type Composed, composeMethod, composeRun } from './compose.js';
-import { ConfigError, showLocation } from './errors.js';
+import { ConfigError, type ConfigIssue, showLocation } from './errors.js';
 import { findConfig } from './files.js';
 import { Findings } from './findings.js';
 import { resolveSources } from './locate.js';
@@ -41,6 +41,26 @@ export function configHash(config: RunConfig): string {
   return sha256(canonicalJson([identityOf(config), Object.keys(config.stages)]));
 }
 
+/** A configuration that may be read before its files are there. */
+export interface DraftConfig extends ResolvedConfig {
+  /** What each file that is not there is for, and where it was looked for. */
+  readonly missing: readonly ConfigIssue[];
+}
+
+/**
+ * As `resolveConfig`, but files of data and models that are not there are told instead of refused: for a look at what
+ * would be done.
+ *
+ * @throws ConfigError with every other problem found
+ */
+export function resolveDraft(
+  reference: string,
+  overrides: readonly string[] = [],
+  cwd: string = process.cwd(),
+): DraftConfig {
+  return resolveWith(reference, overrides, cwd, () => []);
+}
+
 /**
  * Reads a run configuration: files and what they extend, defaults, overrides, methods; checks everything that
  * can be checked without starting a worker.
@@ -54,14 +74,25 @@ export function resolveConfig(
   overrides: readonly string[] = [],
   cwd: string = process.cwd(),
 ): ResolvedConfig {
+  const { missing: _none, ...resolved } = resolveWith(reference, overrides, cwd, (missing) => missing);
+  return resolved;
+}
+
+/** @param refused which of the missing files are errors */
+function resolveWith(
+  reference: string,
+  overrides: readonly string[],
+  cwd: string,
+  refused: (missing: readonly ConfigIssue[]) => readonly ConfigIssue[],
+): DraftConfig {
   const file = findConfig('runs', reference, { cwd, beside: cwd, at: null, key: '' });
   const composed: Composed = composeRun(file, overrides, cwd);
-  const { tree, issues } = resolveSources(composed.tree, cwd);
-  const config: RunConfig = parse(run, tree, issues);
+  const { tree, issues: missing } = resolveSources(composed.tree, cwd);
+  const config: RunConfig = parse(run, tree, refused(missing));
   const findings = new Findings(tree);
   checkRun(config, findings);
   const warnings = refuse(findings);
-  return { config, hash: configHash(config), files: composed.files, warnings };
+  return { config, hash: configHash(config), files: composed.files, warnings, missing };
 }
 
 /** Reads and checks one method by name or path. @throws ConfigError */

@@ -19,6 +19,13 @@ export {
   type StageReference,
 } from './schema/models.js';
 export type { OrderConfig } from './schema/order.js';
+export {
+  type ProfileConfig,
+  profile,
+  type RowConfig,
+  type TableConfig,
+  type TableName,
+} from './schema/reproduce.js';
 export { maxHours, type RunConfig, run, type WandbConfig, type WorkerConfig } from './schema/run.js';
 export {
   type AdaptiveSchedule,

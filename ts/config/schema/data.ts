@@ -14,7 +14,10 @@ export const dataset = z.strictObject({
     .default('train')
     .describe('Split of the source: train, validation, or the name of a test set; C'),
   limit: positiveCount.nullable().default(null).describe('Rows used, from the first; rows, null is all; C'),
-  template: z.enum(['alpaca', 'chat', 'plain']).default('alpaca').describe('Prompt template; R: alpaca'),
+  template: z
+    .enum(['alpaca', 'chat', 'plain', 'text'])
+    .default('alpaca')
+    .describe('Prompt template; text: the instruction as it is, for plain text; R: alpaca'),
   max_prompt_tokens: z
     .int()
     .min(1)

@@ -1,0 +1,89 @@
+import {
+  type ModelConfig,
+  type ModelReference,
+  type RunConfig,
+  type StageConfig,
+  scheduleEnds,
+} from '../config/schema.js';
+import { partRows } from '../config/shares.js';
+
+/** What a stage will take, from its settings alone: upper bounds, since rows may be shorter than they may be. */
+export interface StageCost {
+  readonly steps: number;
+  /** Tokens that go through the student, prompts included. */
+  readonly tokens: number;
+  /** Floating-point operations of student, teacher and generation; null where a model's size is not known. */
+  readonly flops: number | null;
+}
+
+/** Tokens of the built-in tasks' tokenizer. */
+const BUILTIN_VOCABULARY = 99;
+
+function builtinParameters(arch: NonNullable<ModelConfig['arch']>): number {
+  const { hidden_size: hidden, layers, heads, kv_heads, intermediate_size, tie_embeddings } = arch;
+  const attention = 2 * hidden * hidden * (1 + kv_heads / heads);
+  const perceptron = 3 * hidden * intermediate_size;
+  return layers * (attention + perceptron) + BUILTIN_VOCABULARY * hidden * (tie_embeddings ? 1 : 2);
+}
+
+/**
+ * Parameters of a model; null where neither the configuration nor `known` tells.
+ *
+ * @param known parameters by the name of a model of the run; of some `layers` of another model, those of the result
+ */
+export function parametersOf(
+  run: RunConfig,
+  reference: ModelReference,
+  known: Readonly<Record<string, number>>,
+): number | null {
+  if (typeof reference === 'string') {
+    const model = run.models[reference];
+    return known[reference] ?? (model === undefined ? null : parametersOf(run, model, known));
+  }
+  if ('stage' in reference) {
+    const stage = run.stages[reference.stage];
+    return stage === undefined ? null : parametersOf(run, stage.student, known);
+  }
+  return reference.arch === null ? null : builtinParameters(reference.arch);
+}
+
+/** Steps of the student; `epochs` count passes over `rows` of the training set. */
+export function stepsOf(stage: StageConfig, rows: number): number {
+  const { steps, epochs, batch_size } = stage.training;
+  return steps ?? Math.ceil(((epochs ?? 0) * rows) / batch_size);
+}
+
+/**
+ * Cost of one stage: 2 operations a parameter and token forward, 4 more backward (2 with adapters alone), 2 for each
+ * token drawn, by each model that draws.
+ *
+ * @param rows of the training set, which `epochs` are counted by
+ */
+export function stageCost(
+  run: RunConfig,
+  stage: StageConfig,
+  known: Readonly<Record<string, number>>,
+  rows: number,
+): StageCost {
+  const student = parametersOf(run, stage.student, known);
+  const teacher = stage.teacher === null ? 0 : parametersOf(run, stage.teacher, known);
+  const steps = stepsOf(stage, rows);
+  const longest = run.data[stage.data.train]?.max_tokens ?? 0;
+  const tokens = steps * stage.training.batch_size * longest;
+  if (student === null || teacher === null) return { steps, tokens, flops: null };
+  const trained = stage.training.lora === null ? 6 : 4;
+  const scored = tokens * (trained * student + 2 * teacher);
+  return { steps, tokens, flops: scored + steps * drawnFlops(stage, student, teacher) };
+}
+
+/** Of the responses that a step draws; those of the teacher are kept, and counted as if each were drawn anew. */
+function drawnFlops(stage: StageConfig, student: number, teacher: number): number {
+  const rows = partRows(stage.method.sources, stage.training.batch_size);
+  const each = Object.entries(stage.method.sources).map(([part, { from, mixture }]) => {
+    if (from === 'dataset') return 0;
+    const mixed = from === 'student' && scheduleEnds(mixture).some((share) => share > 0) ? teacher : 0;
+    const drawing = (from === 'teacher' ? teacher : student) + mixed;
+    return (rows.get(part) ?? 0) * stage.rollout.sampling.max_new_tokens * 2 * drawing;
+  });
+  return each.reduce((sum, value) => sum + value, 0) / stage.method.iteration.epochs;
+}

@@ -1,0 +1,123 @@
+import { dirname } from 'node:path';
+import { ConfigError, type ConfigIssue } from '../config/errors.js';
+import { findConfig } from '../config/files.js';
+import { Findings } from '../config/findings.js';
+import { parseFile } from '../config/parse.js';
+import { resolveDraft } from '../config/resolve.js';
+import {
+  type ProfileConfig,
+  profile as profileSchema,
+  type RowConfig,
+  type RunConfig,
+  type TableConfig,
+  type TableName,
+} from '../config/schema.js';
+
+/** A profile whose every row has been resolved once. */
+export interface Profile {
+  readonly config: ProfileConfig;
+  /** The run as the profile lays it out, without any row's settings. */
+  readonly run: RunConfig;
+  /** Files of data and models that are not there. */
+  readonly missing: readonly ConfigIssue[];
+  /** The run with settings of one stage laid over it, which is then trained by a row. */
+  readonly runOf: (row: RowConfig, chosen?: Readonly<Record<string, unknown>>) => RunConfig;
+}
+
+/** `a.b=VALUE`, as overrides are written; JSON is YAML. */
+const overridesOf = (settings: Readonly<Record<string, unknown>>, prefix = ''): readonly string[] =>
+  Object.entries(settings).map(([key, value]) => `${prefix}${key}=${JSON.stringify(value)}`);
+
+/** A stage and the stages it takes models from. */
+function withParents(run: RunConfig, stage: string): readonly string[] {
+  const { student, teacher } = run.stages[stage] ?? { student: '', teacher: null };
+  const parents = [student, teacher].flatMap((reference) =>
+    typeof reference === 'object' && reference !== null && 'stage' in reference ? [reference.stage] : [],
+  );
+  return [stage, ...parents.flatMap((parent) => withParents(run, parent))];
+}
+
+/**
+ * What a row changes in its stage. Test sets are evaluated by the reproduction, and decide nothing in training. Stages
+ * that it does not need are left out: resolving all of them for each row took most of the time.
+ */
+function rowOverrides(
+  { stage, set }: RowConfig,
+  chosen: Readonly<Record<string, unknown>>,
+  run: RunConfig,
+): readonly string[] {
+  const needed = withParents(run, stage);
+  const others = Object.keys(run.stages).filter((name) => !needed.includes(name));
+  const tests = Object.fromEntries(needed.map((name) => [`${name}.data.test`, []]));
+  return [
+    ...overridesOf(Object.fromEntries(others.map((name) => [name, null])), 'stages.'),
+    ...overridesOf(tests, 'stages.'),
+    ...overridesOf({ ...set, ...chosen }, `stages.${stage}.`),
+  ];
+}
+
+function checkTable(
+  key: TableName,
+  { rows, data, primary }: TableConfig,
+  { run, config }: Pick<Profile, 'run' | 'config'>,
+  findings: Findings,
+): void {
+  const at = ['tables', key];
+  for (const [index, dataset] of data.entries())
+    findings.known([...at, 'data', index], 'dataset', dataset, Object.keys(run.data));
+  for (const [id, row] of Object.entries(rows))
+    findings.known([...at, 'rows', id, 'stage'], 'stage', row.stage, Object.keys(run.stages));
+  if (primary === null) return;
+  findings.known([...at, 'primary', 'row'], 'row', primary.row, Object.keys(rows));
+  findings.known([...at, 'primary', 'data'], 'test set', primary.data, data);
+  if (config.tuning === null)
+    findings.error(
+      [...at, 'primary'],
+      'the best baseline is chosen on the tuning set, and there is no `tuning`',
+    );
+  else if (data.includes(config.tuning.data))
+    findings.error([...at, 'data'], `"${config.tuning.data}" is the tuning set: nothing may be tested on it`);
+}
+
+/** Every dataset, stage and row that the profile names is there; seeds do not meet. */
+function checkProfile(found: Pick<Profile, 'run' | 'config'>, findings: Findings): void {
+  const { config, run } = found;
+  for (const [key, table] of Object.entries(config.tables))
+    checkTable(key as TableName, table, found, findings);
+  for (const model of Object.keys(config.parameters))
+    findings.known(['parameters', model], 'model', model, Object.keys(run.models));
+  if (config.tuning === null) return;
+  findings.known(['tuning', 'data'], 'dataset', config.tuning.data, Object.keys(run.data));
+  const { first } = config.seeds;
+  if (config.tuning.seed >= first)
+    findings.error(
+      ['tuning', 'seed'],
+      `must be below the first seed of the tables, ${first}: those must be fresh`,
+    );
+}
+
+/**
+ * Reads a profile and resolves the run of each of its rows, so that a mistake in any shows before anything starts.
+ * Files that are not there are told, not refused: a profile can be looked at before its data are.
+ *
+ * @param overrides of the run, `a.b.c=VALUE`, over those of the profile
+ * @throws ConfigError
+ */
+export function resolveProfile(
+  reference: string,
+  overrides: readonly string[] = [],
+  cwd: string = process.cwd(),
+): Profile {
+  const { file, tree, value: config } = parseFile('reproduce', profileSchema, reference, cwd);
+  const beside = dirname(file);
+  const run = findConfig('runs', config.run, { cwd, beside, at: null, key: 'run' });
+  const laid = [...overridesOf(config.set), ...overrides];
+  const { config: base, missing } = resolveDraft(run, laid, cwd);
+  const findings = new Findings(tree);
+  checkProfile({ config, run: base }, findings);
+  if (findings.errors.length > 0) throw new ConfigError(findings.errors);
+  const runOf: Profile['runOf'] = (row, chosen = {}) =>
+    resolveDraft(run, [...laid, ...rowOverrides(row, chosen, base)], cwd).config;
+  for (const { rows } of Object.values(config.tables)) for (const row of Object.values(rows)) runOf(row);
+  return { config, run: base, missing, runOf };
+}

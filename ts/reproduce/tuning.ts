@@ -1,0 +1,38 @@
+import type { EvaluationRow } from '../metrics/rows.js';
+import type { Choices, Job } from './plan.js';
+
+/** Mean of the metric over the decoding seeds of one dataset. */
+export function sampledMean(evaluations: readonly EvaluationRow[], metric: string): number {
+  const means = evaluations
+    .filter((row) => row.metric === metric && row.decoding === 'sampled')
+    .map(({ mean }) => mean);
+  if (means.length === 0) throw new RangeError(`no sampled ${metric} among the evaluations`);
+  return means.reduce((sum, value) => sum + value, 0) / means.length;
+}
+
+/** What was found on the tuning set. */
+export interface Tuned {
+  readonly choices: Choices;
+  /** The figure of each row at its choice. */
+  readonly figures: ReadonlyMap<string, number>;
+}
+
+/**
+ * The best value of each row by its sampled figure on the tuning set; of equals the first that was tried. Scores of
+ * test sets have no way in.
+ */
+export function chooseValues(
+  tried: readonly { readonly job: Job; readonly evaluations: readonly EvaluationRow[] }[],
+  metric: string,
+): Tuned {
+  const choices = new Map<string, number>();
+  const figures = new Map<string, number>();
+  for (const { job, evaluations } of tried) {
+    if (job.value === null) continue;
+    const figure = sampledMean(evaluations, metric);
+    if (figure <= (figures.get(job.row) ?? Number.NEGATIVE_INFINITY)) continue;
+    choices.set(job.row, job.value);
+    figures.set(job.row, figure);
+  }
+  return { choices, figures };
+}
