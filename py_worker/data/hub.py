@@ -1,7 +1,9 @@
 """Data files of a dataset on the Hugging Face hub."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from py_worker.data.errors import DataError
@@ -10,6 +12,55 @@ from py_worker.data.files import READERS
 # The hub converts most datasets and keeps the result in this branch, as CONFIGURATION/SPLIT/NNNN.parquet.
 _CONVERTED = "refs/convert/parquet"
 _SPLIT_WORDS = ("train", "validation", "valid", "dev", "test", "eval")
+
+
+@dataclass(frozen=True)
+class HubTree:
+    """The files of a dataset's repository at one commit.
+
+    Attributes:
+        repository: `owner/dataset`.
+        commit: what a branch pointed at when it was listed.
+        files: their paths in the repository.
+    """
+
+    repository: str
+    commit: str
+    files: tuple[str, ...]
+
+    def fetch(self, file: str) -> Path:
+        """Downloads a file, or takes it from the hub's local cache.
+
+        Raises:
+            DataError: it cannot be downloaded.
+        """
+        from huggingface_hub import hf_hub_download
+
+        with _errors_of(self.repository):
+            return Path(hf_hub_download(self.repository, file, repo_type="dataset", revision=self.commit))
+
+
+def trees(repository: str) -> Iterator[HubTree]:
+    """A dataset's files as they are, then as the hub converts them, where it does.
+
+    Raises:
+        DataError: no such dataset, or no connection.
+    """
+    try:
+        from huggingface_hub import HfApi
+        from huggingface_hub.errors import RevisionNotFoundError
+    except ImportError as error:  # pragma: no cover - transformers brings it
+        raise DataError(
+            f"{repository}: a hub dataset needs huggingface_hub (pip install huggingface_hub); or give a path"
+        ) from error
+    for branch in (None, _CONVERTED):
+        with _errors_of(repository):
+            try:
+                commit = HfApi().dataset_info(repository, revision=branch).sha
+                files = HfApi().list_repo_files(repository, repo_type="dataset", revision=commit)
+            except RevisionNotFoundError:
+                continue
+        yield HubTree(repository, str(commit), tuple(files))
 
 
 def download(name: str, split: str) -> list[Path]:
@@ -22,29 +73,12 @@ def download(name: str, split: str) -> list[Path]:
     Raises:
         DataError: no such dataset or split, an ambiguous configuration, or no connection.
     """
-    try:
-        from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-    except ImportError as error:  # pragma: no cover - transformers brings it
-        raise DataError(
-            f"{name}: a hub dataset needs huggingface_hub (pip install huggingface_hub); or give a path"
-        ) from error
     repository, _, configuration = name.partition(":")
     listed: list[str] = []
-    try:
-        for revision in (None, _CONVERTED):
-            files = _list(repository, revision)
-            listed += files
-            if chosen := choose(files, split, configuration, name):
-                return [
-                    Path(hf_hub_download(repository, file, repo_type="dataset", revision=revision))
-                    for file in chosen
-                ]
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        raise DataError(
-            f"hub dataset {name}: {error}. Check the name and the connection (a private dataset needs "
-            "`hf auth login`), or download a file and give its path"
-        ) from error
+    for tree in trees(repository):
+        listed += tree.files
+        if chosen := choose(tree.files, split, configuration, name):
+            return [tree.fetch(file) for file in chosen]
     data = [file for file in listed if PurePosixPath(file).suffix in READERS]
     raise DataError(
         f"hub dataset {name} has no split '{split}'; its data files: {', '.join(data[:20]) or 'none'}"
@@ -52,25 +86,45 @@ def download(name: str, split: str) -> list[Path]:
 
 
 def choose(files: Iterable[str], split: str, configuration: str, name: str) -> list[str]:
-    """The files of a split: of one kind, in order.
-
-    A file belongs to the split whose name is a word of its path; files without any such word are `train`.
+    """The files of a split in one configuration, in order; see `files_of_split`.
 
     Raises:
         DataError: the files lie in several folders, so a configuration must be named.
     """
-    data = [file for file in files if PurePosixPath(file).suffix in READERS]
     if configuration:
-        data = [file for file in data if configuration in PurePosixPath(file).parts[:-1]]
+        files = [file for file in files if configuration in PurePosixPath(file).parts[:-1]]
+    chosen = files_of_split(files, split)
+    _one_configuration(chosen, split, name)
+    return chosen
+
+
+def files_of_split(files: Iterable[str], split: str) -> list[str]:
+    """The data files of a split: of one kind, in order.
+
+    A file belongs to the split whose name is a word of its path; files without any such word are `train`.
+    """
+    data = [file for file in files if PurePosixPath(file).suffix in READERS]
     named = [file for file in data if split in _words(file)]
     if not named and split == "train":
         named = [file for file in data if not _words(file).intersection(_SPLIT_WORDS)]
     for suffix in (".parquet", ".jsonl", ".json"):
         chosen = sorted(file for file in named if file.endswith(suffix))
         if chosen:
-            _one_configuration(chosen, split, name)
             return chosen
     return []
+
+
+@contextmanager
+def _errors_of(repository: str) -> Iterator[None]:
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    try:
+        yield
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        raise DataError(
+            f"hub dataset {repository}: {error}. Check the name and the connection (a private dataset needs "
+            "`hf auth login`), or download a file and give its path"
+        ) from error
 
 
 def _words(file: str) -> set[str]:
@@ -87,13 +141,3 @@ def _one_configuration(files: Sequence[str], split: str, name: str) -> None:
             f"hub dataset {name} has the configurations {', '.join(sorted(folders))}; "
             f"name one: {name}:{min(folders)}"
         )
-
-
-def _list(repository: str, revision: str | None) -> list[str]:
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import RevisionNotFoundError
-
-    try:
-        return list(HfApi().list_repo_files(repository, repo_type="dataset", revision=revision))
-    except RevisionNotFoundError:
-        return []

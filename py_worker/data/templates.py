@@ -40,6 +40,11 @@ def _plain(_: PreTrainedTokenizerFast, instruction: str, text: str) -> str:
     return f"{instruction}\n{text}\n" if text else f"{instruction}\n"
 
 
+def _text(_: PreTrainedTokenizerFast, instruction: str, text: str) -> str:
+    """Nothing around: plain text, of which the instruction is the beginning and the response the rest."""
+    return f"{instruction}{text}"
+
+
 def _chat(tokenizer: PreTrainedTokenizerFast, instruction: str, text: str) -> str:
     """The tokenizer's own chat template with one user message, up to where the assistant speaks.
 
@@ -57,4 +62,5 @@ TEMPLATES: Mapping[str, Template] = {
     "alpaca": Template(_alpaca),
     "chat": Template(_chat, special_tokens=True),
     "plain": Template(_plain),
+    "text": Template(_text),
 }

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 PROTOCOL_VERSION: Final = 1
-PROTOCOL_HASH: Final = "ab170f65fe47005fddb3e53f634270a0fd5fffe7fdea1a68218ecbf8a70be191"
+PROTOCOL_HASH: Final = "f10bda1402af13e42ccea4d2437899cc78918889d488d248bd478a00ead75913"
 
 MAX_BODY_BYTES: Final = 8388608
 """Largest MessagePack body of one message, in bytes."""
@@ -150,7 +150,7 @@ class DataSource(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """builtin:microtasks, a JSONL or parquet file, or a hub dataset name."""
     split: Annotated[str, Meta(max_length=128)]
     """Split of the source, for example train, validation or a test set's name."""
-    template: Literal["alpaca", "chat", "plain"]
+    template: Literal["alpaca", "chat", "plain", "text"]
     """Prompt template."""
     fields: Annotated[dict[str, Annotated[str, Meta(max_length=128)]], Meta(max_length=16)]
     """Names of the source's columns: instruction, input, output."""
@@ -847,6 +847,32 @@ class ExportResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     files: Annotated[list[FileHash], Meta(max_length=256)]
     """Files written."""
 
+class ImportDataArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Reads a dataset of the literature from the hub or from files, and writes its splits as JSON lines with a manifest. Needs no role, and the session keeps nothing of it."""
+
+    importer: Annotated[str, Meta(max_length=64)]
+    """Name of an importer."""
+    source: Annotated[str, Meta(max_length=4096)] | UnsetType = UNSET
+    """Hub dataset, folder or file; absent: the importer's own hub dataset."""
+    dir: Annotated[str, Meta(max_length=4096)]
+    """Folder, made whole or not at all; it must not hold anything."""
+    seed: Annotated[int, Meta(ge=0, le=9007199254740991)]
+    """Seed of choices at random."""
+    limit: Annotated[int, Meta(ge=1, le=1000000000)] | UnsetType = UNSET
+    """Most rows, for an importer that has a limit; absent: its own."""
+
+class ImportDataResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Result of import_data."""
+
+    files: Annotated[list[FileHash], Meta(max_length=64)]
+    """Files in the folder."""
+    rows: Annotated[dict[str, Annotated[int, Meta(ge=0)]], Meta(max_length=64)]
+    """Rows of each split."""
+    dropped: Annotated[dict[str, Annotated[int, Meta(ge=0)]], Meta(max_length=64)]
+    """Rows left out, by reason."""
+    notes: Annotated[list[Annotated[str, Meta(max_length=4096)]], Meta(max_length=32)]
+    """What the user should know, for example that the source is another than the literature's."""
+
 class PreflightArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Identities that must hold on the models and data loaded: a policy scored against itself has zero divergence with zero gradient and zero moment gap, masks count the labels, losses are finite."""
 
@@ -954,6 +980,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "commit_checkpoint": Operation(False, CommitCheckpointArgs, CommitCheckpointResult),
     "restore": Operation(True, RestoreArgs, RestoreResult),
     "export": Operation(False, ExportArgs, ExportResult),
+    "import_data": Operation(True, ImportDataArgs, ImportDataResult),
     "preflight": Operation(False, PreflightArgs, PreflightResult),
     "predict_memory": Operation(False, PredictMemoryArgs, PredictMemoryResult),
     "report_memory": Operation(False, ReportMemoryArgs, ReportMemoryResult),

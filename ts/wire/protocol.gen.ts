@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 export const PROTOCOL_VERSION = 1;
-export const PROTOCOL_HASH = 'ab170f65fe47005fddb3e53f634270a0fd5fffe7fdea1a68218ecbf8a70be191';
+export const PROTOCOL_HASH = 'f10bda1402af13e42ccea4d2437899cc78918889d488d248bd478a00ead75913';
 
 export const LIMITS = {
   /** Largest MessagePack body of one message, in bytes. */
@@ -161,7 +161,7 @@ export const dataSourceSchema = z.strictObject({
   /** Split of the source, for example train, validation or a test set's name. */
   split: z.string().max(128),
   /** Prompt template. */
-  template: z.enum(["alpaca","chat","plain"]),
+  template: z.enum(["alpaca","chat","plain","text"]),
   /** Names of the source's columns: instruction, input, output. */
   fields: mapSchema(z.string().max(128), 16),
   /** Prompts are cut to this length. */
@@ -902,6 +902,32 @@ export const OPERATIONS = {
     result: z.strictObject({
   /** Files written. */
   files: z.array(fileHashSchema).max(256),
+}),
+  },
+  /** Reads a dataset of the literature from the hub or from files, and writes its splits as JSON lines with a manifest. Needs no role, and the session keeps nothing of it. */
+  import_data: {
+    mutating: true,
+    args: z.strictObject({
+  /** Name of an importer. */
+  importer: z.string().max(64),
+  /** Hub dataset, folder or file; absent: the importer's own hub dataset. */
+  source: z.string().max(4096).exactOptional(),
+  /** Folder, made whole or not at all; it must not hold anything. */
+  dir: z.string().max(4096),
+  /** Seed of choices at random. */
+  seed: z.int().min(0).max(9007199254740991),
+  /** Most rows, for an importer that has a limit; absent: its own. */
+  limit: z.int().min(1).max(1000000000).exactOptional(),
+}),
+    result: z.strictObject({
+  /** Files in the folder. */
+  files: z.array(fileHashSchema).max(64),
+  /** Rows of each split. */
+  rows: mapSchema(z.int().min(0), 64),
+  /** Rows left out, by reason. */
+  dropped: mapSchema(z.int().min(0), 64),
+  /** What the user should know, for example that the source is another than the literature's. */
+  notes: z.array(z.string().max(4096)).max(32),
 }),
   },
   /** Identities that must hold on the models and data loaded: a policy scored against itself has zero divergence with zero gradient and zero moment gap, masks count the labels, losses are finite. */

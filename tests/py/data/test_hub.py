@@ -1,50 +1,26 @@
 """The hub is replaced by a folder: its listing and its download, nothing else."""
 
-import shutil
 from pathlib import Path
 
 import huggingface_hub
 import pytest
-from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
+from huggingface_hub.errors import HfHubHTTPError
 
 from py_worker.data.errors import DataError
 from py_worker.data.hub import choose
 from py_worker.data.sources import DataSource, read_records
+from tests.py.data.fake_hub import FakeHub
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "data"
 
 
-class FakeHub:
-    """Revisions, each with files by path; the content of a file is a fixture."""
-
-    def __init__(self, folder: Path, revisions: dict[str | None, dict[str, str]]) -> None:
-        self.folder = folder
-        self.revisions = revisions
-
-    def list_repo_files(self, repo_id: str, *, repo_type: str, revision: str | None = None) -> list[str]:
-        assert repo_type == "dataset"
-        if repo_id == "no/connection":
-            raise ConnectionError("no route to the hub")
-        if revision not in self.revisions:
-            raise RevisionNotFoundError.__new__(RevisionNotFoundError)
-        return list(self.revisions[revision])
-
-    def download(self, repo_id: str, file: str, *, repo_type: str, revision: str | None) -> str:
-        assert (repo_id, repo_type) == ("someone/data", "dataset")
-        target = self.folder / str(revision).replace("/", "_") / file
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(FIXTURES / self.revisions[revision][file], target)
-        return str(target)
-
-
-def use(monkeypatch: pytest.MonkeyPatch, folder: Path, revisions: dict[str | None, dict[str, str]]) -> None:
-    hub = FakeHub(folder, revisions)
-    monkeypatch.setattr(
-        huggingface_hub.HfApi,
-        "list_repo_files",
-        lambda _, name, **options: hub.list_repo_files(name, **options),
-    )
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", hub.download)
+def use(monkeypatch: pytest.MonkeyPatch, folder: Path, branches: dict[str | None, dict[str, str]]) -> None:
+    """Content of a file is a fixture."""
+    content = {
+        branch: {file: (FIXTURES / name).read_bytes() if name else b"" for file, name in files.items()}
+        for branch, files in branches.items()
+    }
+    FakeHub("someone/data", folder, content).replace_hub(monkeypatch)
 
 
 def test_reads_the_files_of_a_split(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -84,7 +60,7 @@ def test_failures_of_the_hub_name_the_remedy(monkeypatch: pytest.MonkeyPatch, tm
     def refuse(*_: object, **__: object) -> list[str]:
         raise HfHubHTTPError.__new__(HfHubHTTPError)
 
-    monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_files", refuse)
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", refuse)
     with pytest.raises(DataError, match="private dataset needs `hf auth login`"):
         read_records(DataSource("someone/data"))
 

@@ -1,0 +1,83 @@
+"""databricks-dolly-15k: training, validation and DollyEval rows."""
+
+from collections.abc import Iterator
+
+from py_worker.data.errors import DataError
+from py_worker.data.files import BadLines, read_file
+from py_worker.data.importers.choosing import shuffled
+from py_worker.data.importers.importer import Importer, Job, Row, Splits
+from py_worker.data.importers.shapes import OURS, has_answer, row_of
+
+TEST_ROWS = 500
+VALIDATION_ROWS = 1_000
+_DATABRICKS = {"instruction": "instruction", "input": "context", "output": "response"}
+
+
+def _read(job: Job) -> Splits:
+    """The reference scripts' own split where the source has it, else one by seed.
+
+    MiniLLM publishes its rows as `raw.jsonl`, of which the first 1,000 are for validation, and `valid.jsonl`,
+    which is DollyEval. Which rows of databricks-dolly-15k those are follows from no rule, so a split of that
+    one is ours, with the scripts' sizes.
+    """
+    raw, test = job.source.file("raw.jsonl"), job.source.file("valid.jsonl")
+    if raw is None or test is None:
+        rows = list(_rows(job, job.source.whole("train"), "rows"))
+        return _split_by_seed(job, rows)
+    return _reference_split(
+        list(_rows(job, read_file(raw, BadLines()), "rows")),
+        list(_rows(job, read_file(test, BadLines()), "test rows")),
+    )
+
+
+def _rows(job: Job, found: Iterator[tuple[str, object]], count: str) -> Iterator[Row]:
+    for number, (place, value) in enumerate(found):
+        job.tally.found[count] += 1
+        row = row_of(value, place, number, _DATABRICKS, OURS)
+        if has_answer(row.record):
+            yield row
+        else:
+            job.tally.dropped["no response"] += 1
+
+
+def _reference_split(raw: list[Row], test: list[Row]) -> Splits:
+    for split, rows in (
+        ("train", raw[VALIDATION_ROWS:]),
+        ("validation", raw[:VALIDATION_ROWS]),
+        ("test", test),
+    ):
+        yield from ((split, row) for row in rows)
+
+
+def _split_by_seed(job: Job, rows: list[Row]) -> Splits:
+    held_rows = TEST_ROWS + VALIDATION_ROWS
+    if len(rows) <= held_rows:
+        raise DataError(
+            f"{job.source.label}: {len(rows)} rows; {TEST_ROWS} are for test and {VALIDATION_ROWS} for "
+            f"validation, so there must be more than {held_rows}"
+        )
+    # By the question, so that equal questions come together and at most the borders part them.
+    order = sorted(range(len(rows)), key=lambda index: (shuffled(job.seed, *_question(rows[index])), index))
+    test, validation = set(order[:TEST_ROWS]), set(order[TEST_ROWS:held_rows])
+    held = {_question(rows[index]) for index in order[:held_rows]}
+    for index, row in enumerate(rows):
+        if index in test:
+            yield "test", row
+        elif index in validation:
+            yield "validation", row
+        elif _question(row) in held:
+            job.tally.dropped["question of a test or validation row"] += 1
+        else:
+            yield "train", row
+
+
+def _question(row: Row) -> tuple[str, str]:
+    return row.record.instruction, row.record.input
+
+
+IMPORTER = Importer(
+    name="dolly",
+    hub="databricks/databricks-dolly-15k",
+    expected={"rows": 15_011},
+    read=_read,
+)
