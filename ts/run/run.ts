@@ -17,7 +17,6 @@ import { stageFailure } from './stage_failure.js';
 import { configureWorker } from './stage_setup.js';
 import { NO_TRACKER, openTracker } from './tracker.js';
 import { limitTime } from './wall_time.js';
-import { workerPython } from './worker_python.js';
 
 export interface RunOptions extends SessionOptions {
   /** A worker that is up already, and stays up; its device and threads go before the configuration's. By default a new one. */
@@ -177,7 +176,7 @@ async function withSession(run: Run, use: (run: Run, session: Session) => Promis
   try {
     requirePackages(resolved.config, session.identity.packages);
     tracker = await openTracker(folder, resolved, {
-      python: options.python ?? workerPython(),
+      python: session.python,
       emit: options.emit,
     });
     await use({ ...run, options: { ...options, emit } }, session);

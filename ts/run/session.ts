@@ -25,6 +25,8 @@ export interface Session {
   /** What it was configured with. */
   readonly settings: WorkerConfig;
   readonly held: HeldTeacher;
+  /** The Python it runs in. */
+  readonly python: string;
   readonly identity: WorkerIdentity;
   /** Version of this package. */
   readonly version: string;
@@ -43,8 +45,9 @@ export async function openSession(
   logFile: string,
   options: SessionOptions = {},
 ): Promise<Session> {
+  const python = options.python ?? workerPython();
   const worker = await startWorker({
-    python: options.python ?? workerPython(),
+    python,
     packageRoot: packageRoot(),
     logFile,
     transport: settings.transport,
@@ -62,6 +65,7 @@ export async function openSession(
       client,
       settings,
       held: new HeldTeacher(),
+      python,
       identity: { packages, devices, device, threads },
       version: ammdVersion(),
       close: () => worker.stop(),

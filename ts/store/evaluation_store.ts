@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { writeJsonAtomic } from '../common/atomic_file.js';
@@ -100,6 +100,7 @@ export class EvaluationStore {
     client.openEpoch();
     held.forget(); // Without a teacher, which might cut the student's vocabulary: as `ammd eval` does it.
     const sizes = await this.#load(client, student, request);
+    mkdirSync(this.#folder, { recursive: true });
     for (const { dataset, decoding, samples, file } of pieces) {
       const available = sizes[dataset] ?? 0;
       const evaluated = await evaluateDataset(

@@ -26,6 +26,7 @@ export class ScriptedPool {
           client,
           settings,
           held: new HeldTeacher(),
+          python: 'python',
           identity: { packages: {}, devices: [], device: settings.device, threads: 1 },
           version: '0',
           close: async () => {
