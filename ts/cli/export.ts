@@ -1,10 +1,10 @@
-import { cpSync, readdirSync, statSync } from 'node:fs';
+import { cpSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import type { CommandModule } from 'yargs';
 import { exportCheckpoint } from '../run/export_student.js';
 import { type ExportForm, findExport } from '../run/export_target.js';
 import { withScratchWorker } from '../run/scratch_worker.js';
-import { CliError } from './errors.js';
+import { requireEmpty } from './require_empty.js';
 import { workerSettings } from './worker_settings.js';
 
 interface ExportArguments {
@@ -14,15 +14,6 @@ interface ExportArguments {
   readonly form: ExportForm;
   readonly device: string;
   readonly json: boolean;
-}
-
-/** @throws CliError `usage` when there is something that would be overwritten. */
-function requireEmpty(out: string): void {
-  const found = statSync(out, { throwIfNoEntry: false });
-  if (found === undefined || (found.isDirectory() && readdirSync(out).length === 0)) return;
-  throw new CliError('usage', `${out} ${found.isDirectory() ? 'is not empty' : 'is a file'}`, {
-    hint: 'give another folder as --out',
-  });
 }
 
 async function exportModel({
