@@ -21,6 +21,11 @@ export function formatSigned(value: number, format: (size: number) => string): s
   return value < 0 ? `−${text}` : `+${text}`;
 }
 
+/** p = 0.012, p < 0.001. */
+export function formatProbability(p: number): string {
+  return p < 0.001 ? 'p < 0.001' : `p = ${p.toFixed(3)}`;
+}
+
 /** 950 ms, 42 s, 3 min 05 s, 2 h 07 min. */
 export function formatSeconds(seconds: number): string {
   if (seconds > 0 && seconds < 1) return `${Math.round(seconds * 1000)} ms`;

@@ -2,6 +2,7 @@ import { expect, test } from '@jest/globals';
 import {
   formatCount,
   formatFigure,
+  formatProbability,
   formatScore,
   formatSeconds,
   formatSigned,
@@ -26,6 +27,13 @@ test.each([
   [0, '0.0'],
   [-0.04, '0.0'],
 ])('difference %p', (value, text) => expect(formatSigned(value, formatScore)).toBe(text));
+
+test.each([
+  [1, 'p = 1.000'],
+  [0.0124, 'p = 0.012'],
+  [0.001, 'p = 0.001'],
+  [0.00099, 'p < 0.001'],
+])('probability %p', (p, text) => expect(formatProbability(p)).toBe(text));
 
 test.each([
   [0, '0 s'],

@@ -1,0 +1,11 @@
+/** What is used of jstat, which brings no types. */
+declare module 'jstat' {
+  const jstat: {
+    /** Student's t distribution. */
+    readonly studentt: {
+      /** The value below which lies the share `p` of the distribution with `dof` degrees of freedom. */
+      inv(p: number, dof: number): number;
+    };
+  };
+  export default jstat;
+}
