@@ -36,6 +36,9 @@ type KnownCode =
   | 'journal_row'
   | 'journal_offset'
   | 'report_no_run'
+  | 'report_mixed'
+  | 'report_out'
+  | 'report_figures'
   | 'report_file'
   | 'table_file';
 
@@ -50,6 +53,8 @@ export const EXIT_OF_CODE: Readonly<Record<KnownCode, ExitCode | 'cause'>> = {
   model_not_found: EXIT.usage,
   config_changed: EXIT.usage,
   report_no_run: EXIT.usage,
+  report_mixed: EXIT.usage,
+  report_out: EXIT.usage,
   // A figure that the contract or the model does not allow, for example more tokens than it has positions.
   invalid_argument: EXIT.usage,
   over_budget: EXIT.usage,
@@ -70,6 +75,8 @@ export const EXIT_OF_CODE: Readonly<Record<KnownCode, ExitCode | 'cause'>> = {
   check_failed: EXIT.check,
   endpoint: EXIT.check,
   package_missing: EXIT.check,
+  // No font, or no renderer of images for this machine.
+  report_figures: EXIT.check,
   python_missing: EXIT.check,
 
   interrupted: EXIT.interrupted,

@@ -7,6 +7,7 @@ import { evalCommand } from './eval.js';
 import { EXIT, type ExitCode, exitCodeOf } from './exit_codes.js';
 import { exportCommand } from './export.js';
 import { generateCommand } from './generate.js';
+import { importCommand } from './import.js';
 import { describeError, errorAsJson } from './print_error.js';
 import { quickstartCommand } from './quickstart.js';
 import { reportCommand } from './report.js';
@@ -18,7 +19,7 @@ ${EXIT.worker} worker failed (a run can be resumed), ${EXIT.input} unreadable mo
 ${EXIT.check} a check failed or something is not installed, ${EXIT.time} stopped when --max-hours were over,
 ${EXIT.interrupted} stopped by a signal (a run can be resumed after either).`;
 
-const REPEATABLE: ReadonlySet<string> = new Set(['_', 'set', 'data', 'metric', 'seeds', 'prompt']);
+const REPEATABLE: ReadonlySet<string> = new Set(['_', 'folder', 'set', 'data', 'metric', 'seeds', 'prompt']);
 
 /** yargs makes a list of an option that is given twice, whatever its type. */
 function refuseRepeated(options: Readonly<Record<string, unknown>>): true {
@@ -37,6 +38,7 @@ function parserOf(argv: readonly string[]) {
     .command(evalCommand)
     .command(generateCommand)
     .command(exportCommand)
+    .command(importCommand)
     .command(checkCommand)
     .command(reportCommand)
     .command(doctorCommand)

@@ -7,10 +7,10 @@ import path from 'node:path';
  *
  * @throws Error of the file system; the file then has its old content, and no temporary file is left.
  */
-export function writeFileAtomic(file: string, text: string): void {
+export function writeFileAtomic(file: string, content: string | Uint8Array): void {
   const temporary = `${file}.tmp-${process.pid}`;
   try {
-    writeFlushed(temporary, text);
+    writeFlushed(temporary, content);
     renameSync(temporary, file);
   } catch (error) {
     rmSync(temporary, { force: true });
@@ -19,10 +19,10 @@ export function writeFileAtomic(file: string, text: string): void {
   syncFolder(path.dirname(file));
 }
 
-function writeFlushed(file: string, text: string): void {
+function writeFlushed(file: string, content: string | Uint8Array): void {
   const descriptor = openSync(file, 'w');
   try {
-    writeFileSync(descriptor, text);
+    writeFileSync(descriptor, content);
     fsyncSync(descriptor);
   } finally {
     closeSync(descriptor);

@@ -61,7 +61,11 @@ export interface Throughput {
   readonly steps: number;
   /** Wall clock of the steps, in seconds; evaluation and checkpoints between steps are not in it. */
   readonly seconds: number;
-  /** Prompt and response tokens trained on, per second of wall clock. */
+  /** Prompt and response tokens trained on, those of responses among them, and tokens drawn. */
+  readonly tokens: number;
+  readonly response_tokens: number;
+  readonly drawn_tokens: number;
+  /** `tokens` per second of wall clock. */
   readonly tokens_per_second: number | null;
   /** Tokens drawn, per second of generation. */
   readonly generated_per_second: number | null;
@@ -71,15 +75,17 @@ export function throughput(steps: readonly StepRow[]): Throughput {
   const sum = (value: (row: StepRow) => number): number =>
     steps.reduce((total, row) => total + value(row), 0);
   const seconds = sum((row) => row.seconds.total);
+  const tokens = sum((row) => row.tokens.batch);
+  const drawn = sum((row) => row.drawn_tokens ?? row.tokens.generated);
   return {
     steps: steps.length,
     seconds,
-    tokens_per_second: rate(
-      sum((row) => row.tokens.batch),
-      seconds,
-    ),
+    tokens,
+    response_tokens: sum((row) => row.tokens.response),
+    drawn_tokens: drawn,
+    tokens_per_second: rate(tokens, seconds),
     generated_per_second: rate(
-      sum((row) => row.drawn_tokens ?? row.tokens.generated),
+      drawn,
       sum((row) => row.seconds.generate),
     ),
   };

@@ -1,18 +1,30 @@
-import { join } from 'node:path';
+import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { writeFileAtomic, writeJsonAtomic } from '../common/atomic_file.js';
-import { renderPage } from './page.js';
-import { type RunData, readRun } from './read_run.js';
-import { comparisonTables, measureTables, scoreTables, trainingTable } from './result_tables.js';
-import { computeResults, type Results } from './results.js';
-import { escapeMarkdown, markdownTable, type Table, textTable } from './table.js';
+import type { Chart } from './chart.js';
+import { chartSvg, type FigureFormat, svgToPng } from './chart_file.js';
+import { comparisonReport } from './comparison_report.js';
+import { ReportError } from './errors.js';
+import { commonKind } from './folder_kind.js';
+import { readRun } from './read_run.js';
+import { readSweep } from './read_sweep.js';
+import type { Report } from './report.js';
+import { runReport } from './run_report.js';
+import { sweepReport } from './sweep_report.js';
 
-export interface Report {
-  /** One self-contained page. */
-  readonly html: string;
-  readonly markdown: string;
-  readonly results: Results;
-  /** The score tables for a terminal. */
-  readonly text: string;
+export type { Report } from './report.js';
+
+export interface ReportOptions {
+  /** Where the files go, made where it is not there; a function is called once there is something to write. */
+  readonly out?: string | (() => string) | undefined;
+  /** Each chart as a file too, in these formats. */
+  readonly figures?: readonly FigureFormat[];
+}
+
+/** A report that has been written. */
+export interface WrittenReport extends Report<unknown> {
+  readonly path: string;
+  readonly figures: { readonly path: string; readonly files: readonly string[] };
 }
 
 /**
@@ -23,32 +35,79 @@ export interface Report {
  * @throws {JournalError} a row is damaged; the message names file and line
  */
 export function buildReport(folder: string): Report {
-  const report = renderReport(readRun(folder));
-  writeFileAtomic(join(folder, 'report.html'), report.html);
-  writeFileAtomic(join(folder, 'results.md'), report.markdown);
-  writeJsonAtomic(join(folder, 'results.json'), report.results);
+  const report = runReport(readRun(folder));
+  writeReport(folder, report);
   return report;
 }
 
-/** The report of a run that has been read; writes nothing. */
-export function renderReport(run: RunData): Report {
-  const results = computeResults(run);
+/**
+ * Writes the report of a run, of several runs side by side, of a reproduction, or of a sweep. That of one folder goes
+ * into it, unless `out` says otherwise.
+ *
+ * @throws {ReportError} a folder is none of these, they are of several kinds, a file of them is damaged, or several
+ *   are given without `out`
+ * @throws {JournalError | TableFileError} a row or a table is damaged; the message names the file
+ */
+export function reportOn(
+  folders: readonly string[],
+  { out, figures = [] }: ReportOptions = {},
+): WrittenReport {
+  const report = renderReport(folders);
+  const folder = resolve(makeFolder(folders, typeof out === 'function' ? out() : out));
+  writeReport(folder, report);
+  const path = join(folder, 'figures');
   return {
-    html: renderPage(run, results).text,
-    markdown: renderMarkdown(run, results),
-    results,
-    text: [...scoreTables(results), ...measureTables(results)].map(textTable).join('\n'),
+    ...report,
+    path: join(folder, 'report.html'),
+    figures: { path, files: writeFigures(path, report.charts, figures) },
   };
 }
 
-function renderMarkdown(run: RunData, results: Results): string {
-  const tables: readonly Table[] = [
-    ...scoreTables(results),
-    ...comparisonTables(results),
-    ...measureTables(results),
-    trainingTable(results),
-  ];
-  const hash =
-    run.config?.sha256 == null ? [] : [`Configuration: SHA-256 ${escapeMarkdown(run.config.sha256)}`, ''];
-  return [`# ${escapeMarkdown(run.name)}`, '', ...hash, ...tables.map(markdownTable)].join('\n');
+/** Writes nothing. @throws as `reportOn` */
+export function renderReport(folders: readonly string[]): Report<unknown> {
+  const [first = ''] = folders;
+  switch (commonKind(folders)) {
+    case 'run':
+      return folders.length === 1 ? runReport(readRun(first)) : comparisonReport(folders.map(readRun));
+    case 'reproduction':
+      throw new ReportError('report_no_run', `${first} is a reproduction`);
+    case 'sweep':
+      return sweepReport(readSweep(first));
+  }
+}
+
+function makeFolder(folders: readonly string[], out: string | undefined): string {
+  const folder = out ?? folders[0] ?? '';
+  if (out === undefined && folders.length > 1)
+    throw new ReportError('report_out', 'the report of several runs needs a folder of its own', {
+      hint: 'Give one as --out.',
+    });
+  if (existsSync(folder) && !statSync(folder).isDirectory())
+    throw new ReportError('report_out', `${folder} is a file`, { hint: 'Give a folder as --out.' });
+  mkdirSync(folder, { recursive: true });
+  return folder;
+}
+
+function writeReport(folder: string, { html, markdown, results }: Report<unknown>): void {
+  writeFileAtomic(join(folder, 'report.html'), html);
+  writeFileAtomic(join(folder, 'results.md'), markdown);
+  writeJsonAtomic(join(folder, 'results.json'), results);
+}
+
+/** Charts whose names are alike are numbered. */
+function writeFigures(folder: string, charts: readonly Chart[], formats: readonly FigureFormat[]): string[] {
+  if (formats.length === 0) return [];
+  mkdirSync(folder, { recursive: true });
+  const used = new Map<string, number>();
+  return charts.flatMap((chart) => {
+    const count = (used.get(chart.id) ?? 0) + 1;
+    used.set(chart.id, count);
+    const stem = join(folder, count === 1 ? chart.id : `${chart.id}-${count}`);
+    const svg = chartSvg(chart);
+    return formats.map((format) => {
+      const file = `${stem}.${format}`;
+      writeFileAtomic(file, format === 'svg' ? svg : svgToPng(svg));
+      return file;
+    });
+  });
 }

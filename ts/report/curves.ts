@@ -1,9 +1,12 @@
+import { mean } from 'simple-statistics';
 import { groupBy, summarise } from '../metrics/aggregate.js';
 import type { StepRow } from '../metrics/rows.js';
+import { curveGroupOf, inReadingOrder, OPTIONAL_CURVES } from './curve_order.js';
+import { metricTitle } from './metric_titles.js';
 import type { StageData } from './read_run.js';
-import { metricTitle } from './result_tables.js';
+import type { Series } from './series.js';
 
-/** A point of a curve: the mean over a window of steps that ends at `step`, and the window's extremes. */
+/** A point of a curve: the mean over a window of steps that ends at `step`, and how far figures reach about it. */
 export interface Point {
   readonly step: number;
   readonly mean: number;
@@ -13,7 +16,7 @@ export interface Point {
 
 export interface Curve {
   readonly title: string;
-  /** Stage name → its points; stages without a figure are not in it. */
+  /** Name of a series → its points; series without a figure are not in it. */
   readonly lines: ReadonlyMap<string, readonly Point[]>;
 }
 
@@ -23,158 +26,122 @@ export interface CurveGroup {
   readonly curves: readonly Curve[];
 }
 
-interface Rule {
-  readonly title: string;
-  readonly note: string;
-  readonly names: RegExp;
-  /** Of several rules that fit, the one with the smallest rank: a critic's gradient norm is a norm. */
-  readonly rank: number;
-}
-
-/** Where a metric's curve goes, by its name, in the order of the page. */
-const GROUPS: readonly Rule[] = [
-  {
-    title: 'Losses',
-    note: 'Each a mean per token of its own part of the batch, before its weight.',
-    names: /^loss/,
-    rank: 1,
-  },
-  {
-    title: 'Moment matching',
-    note: 'd: sum of moment gaps over a response, mean over responses. tightness: moment gap over its largest possible value, 1 for the perfect critic.',
-    names: /(^|[_/])(d|gap|tightness|optimality|objective|value|saturated|critic)([_/]|$)/,
-    rank: 2,
-  },
-  {
-    title: 'Distance to the teacher',
-    note: 'Per token, by part of the batch (off: dataset or teacher, on: drawn by the student), in nats; tv between 0 and 1.',
-    names: /(^|[_/])(tv|tvd|kl|jsd|divergence)([_/]|$)/,
-    rank: 4,
-  },
-  {
-    title: 'Policy',
-    note: 'Entropy in nats per token; length in tokens; eos: share of responses that ended by themselves. Falling length or eos is an alarm.',
-    names: /(^|[_/])(entropy|length|eos|ended|rollout)([_/]|$)/,
-    rank: 3,
-  },
-  {
-    title: 'Gradients and schedules',
-    note: 'Norms before clipping. schedule: where what changes with the steps stood. skipped: updates left out because a gradient was not finite; drawn where there were any. loss_scale: factor that keeps float16 gradients in range.',
-    names: /(^|[_/])(grad|gradient|norm|lr|skipped|clip|loss_scale|schedule)([_/]|$)/,
-    rank: 0,
-  },
-];
-/** Nothing that was logged is missing from the page. */
-const OTHER: Rule = { title: 'Other', note: '', names: /^/, rank: 9 };
-
-/** All curves of some stages, overlaid and grouped; groups without a curve are left out. */
-export function curvesOf(stages: readonly StageData[]): CurveGroup[] {
-  const names = [
-    ...new Set(stages.flatMap((stage) => stage.steps.flatMap((row) => Object.keys(row.metrics)))),
-  ];
-  const byGroup = groupBy(
-    [...names.map((name) => metricCurve(stages, name)), ...scheduleCurves(stages)].filter(
-      (curve) => curve.lines.size > 0 && !(/skipped$/.test(curve.title) && isZero(curve)),
-    ),
-    (curve) => groupOf(curve.title),
-  );
-  const groups = [...GROUPS, OTHER].map(({ title, note }) => ({
-    title,
-    note,
-    curves: inReadingOrder(byGroup.get(title) ?? []),
-  }));
-  return [validationGroup(stages), ...groups].filter((group) => group.curves.length > 0);
-}
-
-/** What a reader looks for first; the rest follows by name. */
-const LEADING = [
-  'loss',
-  'd',
-  'tightness',
-  'tv',
-  'forward_kl',
-  'reverse_kl',
-  'student_entropy',
-  'gradient_norm',
-];
-
-/** Curves of one quantity on several parts stand beside each other: critic/off/gap, critic/on/gap. */
-function inReadingOrder(curves: readonly Curve[]): Curve[] {
-  const quantity = (title: string): string =>
-    title.replaceAll(/(^|[/_])(critic|on|off)(?=[/_]|$)/g, '').replace(/^[/_]/, '');
-  const place = (title: string): string => {
-    const leading = LEADING.findIndex((name) => `${quantity(title)}_`.startsWith(`${name}_`));
-    return `${leading < 0 ? LEADING.length : leading} ${quantity(title)} ${title}`;
-  };
-  return [...curves].sort((left, right) => (place(left.title) < place(right.title) ? -1 : 1));
+/** All curves of some series, overlaid and grouped; groups without a curve are left out. */
+export function curvesOf(series: readonly Series[]): CurveGroup[] {
+  const stages = series.flatMap(({ members }) => members);
+  const names = new Set(stages.flatMap((stage) => stage.steps.flatMap((row) => Object.keys(row.metrics))));
+  const curves = [
+    ...[...names].map((name) => curve(series, name, (row) => row.metrics[name] ?? null)),
+    curve(series, 'lr', (row) => row.lr),
+    curve(series, 'critic_lr', (row) => row.critic_lr),
+  ].filter((it) => it.lines.size > 0 && !(OPTIONAL_CURVES.test(it.title) && isZero(it)));
+  const byGroup = groupBy(curves, ({ title }) => curveGroupOf(title).title);
+  const groups = [...byGroup.values()].map((members) => {
+    const { title, note, place } = curveGroupOf(members[0]?.title ?? '');
+    return { title, note, place, curves: inReadingOrder(members) };
+  });
+  groups.sort((left, right) => left.place - right.place);
+  return [validationGroup(series), ...groups].filter((group) => group.curves.length > 0);
 }
 
 function isZero({ lines }: Curve): boolean {
   return [...lines.values()].flat().every(({ low, high }) => low === 0 && high === 0);
 }
 
-function groupOf(name: string): string {
-  const fitting = [...GROUPS, OTHER].filter((group) => group.names.test(name));
-  return fitting.reduce((left, right) => (right.rank < left.rank ? right : left)).title;
-}
-
-function metricCurve(stages: readonly StageData[], name: string): Curve {
-  return curve(stages, name, (row) => row.metrics[name] ?? null);
-}
-
-function scheduleCurves(stages: readonly StageData[]): Curve[] {
-  return [curve(stages, 'lr', (row) => row.lr), curve(stages, 'critic_lr', (row) => row.critic_lr)];
-}
-
-function curve(stages: readonly StageData[], title: string, value: (row: StepRow) => number | null): Curve {
-  const lines = stages.map((stage): [string, readonly Point[]] => [stage.name, windows(stage.steps, value)]);
+function curve(series: readonly Series[], title: string, value: (row: StepRow) => number | null): Curve {
+  const most = pointsOfALine(series.length);
+  const lines = series.map(({ name, members }): [string, readonly Point[]] => [
+    name,
+    windows(
+      members.map(({ steps }) => steps),
+      value,
+      most,
+    ),
+  ]);
   return { title, lines: new Map(lines.filter(([, points]) => points.length > 0)) };
 }
 
-/** At most this many points a line: a mean over a window reads better than noise, and keeps the page small. */
-const MOST_POINTS = 80;
-
-/** Means over windows of equal numbers of known values; nulls are left out. */
-export function windows(rows: readonly StepRow[], value: (row: StepRow) => number | null): Point[] {
-  const known = rows.flatMap((row) => {
-    const figure = value(row);
-    return figure === null ? [] : [{ step: row.step, figure }];
-  });
-  const size = Math.ceil(known.length / MOST_POINTS);
-  const points: Point[] = [];
-  for (let start = 0; start < known.length; start += size) {
-    const window = known.slice(start, start + size);
-    const figures = window.map(({ figure }) => figure);
-    points.push({
-      step: window.at(-1)?.step ?? 0,
-      mean: figures.reduce((sum, figure) => sum + figure, 0) / figures.length,
-      low: Math.min(...figures),
-      high: Math.max(...figures),
-    });
-  }
-  return points;
+/** A mean over a window reads better than noise, and keeps the page small; many lines need fewer points each. */
+function pointsOfALine(lines: number): number {
+  return Math.max(30, Math.min(80, Math.floor(600 / lines)));
 }
 
-/** Evaluations taken during training: mean over decoding seeds. */
-function validationGroup(stages: readonly StageData[]): CurveGroup {
-  const rows = stages.flatMap((stage) => stage.evaluations.filter((row) => !row.final));
-  const groups = groupBy(
-    summarise(rows),
+/**
+ * Means over windows of equal numbers of steps with a figure; nulls are left out.
+ *
+ * @param members the rows of each seed. Of one, `low` and `high` are the extremes within a window; of several, the
+ *   mean is that of the seeds' means, and `low` and `high` are the smallest and the largest of them.
+ */
+export function windows(
+  members: readonly (readonly StepRow[])[],
+  value: (row: StepRow) => number | null,
+  most: number,
+): Point[] {
+  const figures = members.map(
+    (rows) =>
+      new Map(
+        rows.flatMap((row): [number, number][] => {
+          const figure = value(row);
+          return figure === null ? [] : [[row.step, figure]];
+        }),
+      ),
+  );
+  const steps = [...new Set(figures.flatMap((known) => [...known.keys()]))].sort((a, b) => a - b);
+  const size = Math.ceil(steps.length / most);
+  const count = Math.ceil(steps.length / Math.max(1, size));
+  return Array.from({ length: count }, (_, at) => steps.slice(at * size, (at + 1) * size)).map((window) => {
+    const own = figures.map((known) => window.flatMap((step) => known.get(step) ?? []));
+    const means = own.filter((found) => found.length > 0).map(mean);
+    return { step: window.at(-1) ?? 0, ...spread(means, members.length > 1 ? means : own.flat()) };
+  });
+}
+
+function spread(means: readonly number[], figures: readonly number[]): Omit<Point, 'step'> {
+  return { mean: mean([...means]), low: Math.min(...figures), high: Math.max(...figures) };
+}
+
+/** Evaluations taken during training: mean over decoding seeds, then over training seeds. */
+function validationGroup(series: readonly Series[]): CurveGroup {
+  const summaries = series.flatMap(({ name, members }) =>
+    members.flatMap((stage) =>
+      during(stage).map((summary) => ({ ...summary, series: name, alone: members.length === 1 })),
+    ),
+  );
+  const titled = groupBy(
+    summaries,
     (it) => `${metricTitle(it.metric)}, ${it.dataset}, ${it.decoding.replace('_', ' ')}`,
   );
-  const curves = [...groups].map(([title, summaries]) => ({
+  const curves = [...titled].map(([title, points]) => ({
     title,
-    lines: new Map(
-      [...groupBy(summaries, (summary) => summary.stage)].map(([stage, points]) => [
-        stage,
-        points.map(({ step, mean, sd }) => ({ step, mean, low: mean - (sd ?? 0), high: mean + (sd ?? 0) })),
-      ]),
-    ),
+    lines: new Map([...groupBy(points, (it) => it.series)].map(([name, own]) => [name, overSeeds(own)])),
   }));
   return {
     title: 'Evaluation during training',
-    note: 'Mean over decoding seeds, with one standard deviation where there are several.',
+    note: 'Mean over decoding seeds, with one standard deviation where there are several; of several training seeds their mean, smallest and largest.',
     // What was evaluated only before the first step is a result, not a curve.
     curves: curves.filter(({ lines }) => [...lines.values()].flat().some(({ step }) => step > 0)),
   };
+}
+
+function during(stage: StageData) {
+  return summarise(stage.evaluations.filter((row) => !row.final));
+}
+
+function overSeeds(
+  summaries: readonly {
+    readonly step: number;
+    readonly mean: number;
+    readonly sd: number | null;
+    readonly alone: boolean;
+  }[],
+): Point[] {
+  return [...groupBy(summaries, ({ step }) => String(step)).values()]
+    .map((own) => {
+      const means = own.map((it) => it.mean);
+      const figures = own.flatMap((it) =>
+        it.alone ? [it.mean - (it.sd ?? 0), it.mean + (it.sd ?? 0)] : [it.mean],
+      );
+      return { step: own[0]?.step ?? 0, ...spread(means, figures) };
+    })
+    .sort((left, right) => left.step - right.step);
 }

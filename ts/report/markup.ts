@@ -33,10 +33,3 @@ export function escapeHtml(text: string): string {
     .replaceAll(/[&<>"']/g, (character) => ENTITIES[character] ?? character)
     .replaceAll(/[^\P{Cc}\t\n]/gu, (control) => `\\x${control.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }
-
-/** A part of the page. Builders return undefined where the run has nothing for it. */
-export interface Section {
-  readonly id: string;
-  readonly title: string;
-  readonly body: Markup;
-}

@@ -20,6 +20,8 @@ export interface StageData {
   readonly method: string | null;
   /** Whether another stage learns from this one: such a stage is no competitor in the tables. */
   readonly teaches: boolean;
+  /** Whether another stage starts from this one. */
+  readonly begins: boolean;
   /** Dataset that checkpoints are chosen on. */
   readonly validation: string | null;
   readonly done: boolean;
@@ -28,13 +30,19 @@ export interface StageData {
   readonly samples: readonly SampleRow[];
 }
 
+/** The resolved configuration as written, what it says, and its hash. */
+export interface RunConfiguration {
+  readonly text: string;
+  readonly value: ConfigNames;
+  readonly sha256: string | null;
+}
+
 /** Everything a report is made from. A run that is not finished has less of it. */
 export interface RunData {
   readonly name: string;
   readonly folder: string;
   readonly stages: readonly StageData[];
-  /** The resolved configuration as written, and its hash. */
-  readonly config: { readonly text: string; readonly sha256: string | null } | null;
+  readonly config: RunConfiguration | null;
   /** Content of `manifest.json`, whatever it has. */
   readonly manifest: unknown;
 }
@@ -43,10 +51,12 @@ export interface RunData {
 const modelReference = z.union([z.looseObject({ stage: z.string() }), z.unknown()]);
 const configNames = z.looseObject({
   name: z.string(),
+  seed: z.number().optional(),
   stages: z.record(
     z.string(),
     z.looseObject({
       method: z.union([z.string(), z.looseObject({ name: z.string() })]),
+      student: modelReference.optional(),
       teacher: modelReference.optional(),
       data: z.looseObject({ validation: z.string().nullish() }).optional(),
     }),
@@ -78,7 +88,9 @@ export function readRun(folder: string): RunData {
     folder: path,
     stages: stageNames(path, names).map((name) => readStage(path, name, names)),
     config:
-      text === undefined ? null : { text, sha256: readIfThere(join(path, 'config.sha256'))?.trim() ?? null },
+      text === undefined || names === undefined
+        ? null
+        : { text, value: names, sha256: readIfThere(join(path, 'config.sha256'))?.trim() ?? null },
     manifest: readManifest(join(path, 'manifest.json')),
   };
 }
@@ -112,10 +124,12 @@ function stageNames(path: string, names: ConfigNames | undefined): string[] {
 function readStage(path: string, name: string, names: ConfigNames | undefined): StageData {
   const folder = join(path, 'stages', name);
   const method = names?.stages[name]?.method;
+  const others = Object.values(names?.stages ?? {});
   return {
     name,
     method: (typeof method === 'string' ? method : method?.name) ?? null,
-    teaches: Object.values(names?.stages ?? {}).some(({ teacher }) => refersTo(teacher, name)),
+    teaches: others.some(({ teacher }) => refersTo(teacher, name)),
+    begins: others.some(({ student }) => refersTo(student, name)),
     validation: names?.stages[name]?.data?.validation ?? null,
     done: existsSync(join(folder, 'done.json')),
     steps: readJournal(join(folder, JOURNAL_FILES.metrics), stepRowSchema),

@@ -1,24 +1,9 @@
 import { groupBy, modelName, type Summary } from '../metrics/aggregate.js';
 import type { Comparison } from '../metrics/paired.js';
 import { formatCount, formatFigure, formatScore, formatSeconds, formatSigned } from './figures.js';
+import { metricTitle } from './metric_titles.js';
 import type { Results, StageResults } from './results.js';
-import { type Cell, cell, type Table } from './table.js';
-
-const NONE = cell('–');
-
-/** How a metric is called in headings; others by their name with spaces. */
-const METRIC_TITLES: Readonly<Record<string, string>> = {
-  exact_match: 'Exact match',
-  rouge_l: 'ROUGE-L',
-  cross_entropy: 'cross-entropy',
-  forward_kl: 'KL(teacher‖student)',
-  reverse_kl: 'KL(student‖teacher)',
-  tvd: 'total variation',
-};
-
-export function metricTitle(metric: string): string {
-  return METRIC_TITLES[metric] ?? metric.replaceAll('_', ' ');
-}
+import { type Cell, cell, column, NONE, type Table } from './table.js';
 
 /** Models × datasets, one table per metric of generated responses. */
 export function scoreTables(results: Results): Table[] {
@@ -162,6 +147,9 @@ export function trainingTable(results: Results): Table {
     columns: [
       ...modelColumns,
       right('steps'),
+      right('tokens'),
+      right('responses'),
+      right('drawn'),
       right('time'),
       right('tokens/s'),
       right('generated/s'),
@@ -171,12 +159,15 @@ export function trainingTable(results: Results): Table {
       cell(stage.name),
       methodCell(stage),
       cell(`${stage.steps}${stage.done || stage.steps === 0 ? '' : ' so far'}`),
+      ...[stage.tokens, stage.response_tokens, stage.drawn_tokens].map((count) =>
+        count === 0 ? NONE : cell(formatCount(count)),
+      ),
       stage.steps === 0 ? NONE : cell(formatSeconds(stage.seconds)),
       stage.tokens_per_second === null ? NONE : cell(formatCount(stage.tokens_per_second)),
       stage.generated_per_second === null ? NONE : cell(formatCount(stage.generated_per_second)),
       overheadCell(stage),
     ]),
-    note: 'Time of the optimizer steps alone, without loading, evaluation and export. tokens/s: prompts and responses trained on, per second of it. generated/s: tokens drawn, per second of generation.',
+    note: 'tokens: trained on, prompts and responses; responses: those of responses; drawn: generated for training. Time of the optimizer steps alone, without loading, evaluation and export. tokens/s: prompts and responses trained on, per second of it. generated/s: tokens drawn, per second of generation.',
   };
 }
 
@@ -184,8 +175,8 @@ function overheadCell({ seconds_by_phase: { wire, idle, total } }: StageResults)
   return total > 0 ? cell(`${((100 * (wire + idle)) / total).toFixed(1)} %`) : NONE;
 }
 
-const left = (label: string) => ({ label, align: 'left' as const });
-const right = (label: string) => ({ label, align: 'right' as const });
+const left = (label: string) => column(label);
+const right = (label: string) => column(label, 'right');
 const modelColumns = [left('stage'), left('method')];
 
 function modelCells(results: Results, name: string, rows: readonly Summary[]): Cell[] {

@@ -3,20 +3,17 @@ import {
   type Summary,
   secondsByPhase,
   summarise,
+  type Throughput,
   throughput,
 } from '../metrics/aggregate.js';
 import { type Comparison, compareModels } from '../metrics/paired.js';
 import type { RunData } from './read_run.js';
 
-export interface StageResults {
+export interface StageResults extends Throughput {
   readonly name: string;
   readonly method: string | null;
   readonly teaches: boolean;
   readonly done: boolean;
-  readonly steps: number;
-  readonly seconds: number;
-  readonly tokens_per_second: number | null;
-  readonly generated_per_second: number | null;
   readonly seconds_by_phase: PhaseSeconds;
 }
 

@@ -14,6 +14,11 @@ export interface Table {
   readonly note: string;
 }
 
+/** Where there is no figure. */
+export const NONE: Cell = { text: '–' };
+
+export const column = (label: string, align: 'left' | 'right' = 'left') => ({ label, align });
+
 export function cell(text: string, detail?: string): Cell {
   return detail === undefined ? { text } : { text, detail };
 }

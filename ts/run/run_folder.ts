@@ -114,14 +114,18 @@ function makeGivenFolder(out: string): RunFolder {
  * @throws RunError `run_exists` when `out` is a file, or a folder that is not empty.
  */
 export function makeRunFolder(name: string, out: string | undefined, now: Date): RunFolder {
-  if (out !== undefined) return makeGivenFolder(out);
-  const base = path.join('runs', `${name}-${timestamp(now)}`);
-  mkdirSync('runs', { recursive: true });
+  return out === undefined ? new RunFolder(makeTimedFolder('runs', name, now)) : makeGivenFolder(out);
+}
+
+/** Makes the folder `parent/NAME-YYYYMMDD-HHMMSS` (UTC), with a number behind it where there is one. */
+export function makeTimedFolder(parent: string, name: string, now: Date): string {
+  const base = path.join(parent, `${name}-${timestamp(now)}`);
+  mkdirSync(parent, { recursive: true });
   for (let attempt = 1; ; attempt += 1) {
     const candidate = attempt === 1 ? base : `${base}-${attempt}`;
     try {
       mkdirSync(candidate);
-      return new RunFolder(candidate);
+      return candidate;
     } catch (error) {
       if (systemCodeOf(error) !== 'EEXIST') throw error;
     }

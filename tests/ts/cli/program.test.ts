@@ -34,7 +34,17 @@ function expectRefused({ status, stdout, stderr }: Captured, code: number, messa
 }
 
 describe('help', () => {
-  const COMMANDS = ['quickstart', 'train', 'resume', 'eval', 'generate', 'export', 'check', 'report', 'doctor'];
+  const COMMANDS = [
+    'quickstart',
+    'train',
+    'resume',
+    'eval',
+    'generate',
+    'export',
+    'check',
+    'report',
+    'doctor',
+  ];
 
   test('names every command and every exit status', async () => {
     const { status, stdout } = await runCaptured('--help');
@@ -76,6 +86,10 @@ describe('a wrong command line', () => {
     ['an unknown form', ['export', 'run', '--out', 'o', '--form', 'delta'], /form.*delta.*merged.*adapter/s],
     ['an export over a file', ['export', 'run', '--out', 'run.yaml'], /run\.yaml is a file/],
     ['an export over a model', ['export', 'run', '--out', '.'], /\. is not empty/],
+    ['an import over a file', ['import', 'dolly', '--out', 'run.yaml'], /run\.yaml is a file/],
+    ['an import over something', ['import', 'dolly', '--out', '.'], /\. is not empty/],
+    ['an import of no rows', ['import', 'openwebtext', '--limit', '0'], /--limit: /],
+    ['an import with a broken seed', ['import', 'dolly', '--seed', '-1'], /--seed: /],
     ['an unknown device', ['generate', 'm', '--prompt', 'p', '--device', 'gpu'], /--device: expected auto/],
   ])('%s', async (_, argv, message) => {
     expectRefused(await runCaptured(...argv), 2, message);
@@ -181,9 +195,12 @@ function runFolder(...done: readonly string[]): RunFolder {
 }
 
 describe('a run folder', () => {
-  test.each(['resume', 'report'])('%s needs one', async (command) => {
+  test.each([
+    ['resume', /holds no run/],
+    ['report', /is no folder that a report is made from/],
+  ])('%s needs one', async (command, refusal) => {
     expectRefused(await runCaptured(command, 'none'), 2, /none does not exist/);
-    expectRefused(await runCaptured(command, '.'), 2, /holds no run/);
+    expectRefused(await runCaptured(command, '.'), 2, refusal);
   });
 
   test('that is finished has its student copied, without a worker', async () => {
@@ -239,9 +256,7 @@ describe('without a worker', () => {
     const { status, stdout, stderr } = await runCaptured('doctor');
     expect(status).toBe(5);
     expect(stdout).toMatch(/^ok {7}node/);
-    expect(stdout).toMatch(
-      /problem {2}worker .*\/does\/not\/exist\/python[\s\S]*to get it: npx ammd setup/,
-    );
+    expect(stdout).toMatch(/problem {2}worker .*\/does\/not\/exist\/python[\s\S]*to get it: npx ammd setup/);
     expect(stderr).toMatch(/the worker does not start/);
   });
 

@@ -109,12 +109,18 @@ describe('time', () => {
     expect(throughput(steps)).toEqual({
       steps: 2,
       seconds: 8,
+      tokens: 80,
+      response_tokens: 13,
+      drawn_tokens: 30,
       tokens_per_second: 80 / 8,
       generated_per_second: 30 / 3,
     });
     expect(throughput([])).toEqual({
       steps: 0,
       seconds: 0,
+      tokens: 0,
+      response_tokens: 0,
+      drawn_tokens: 0,
       tokens_per_second: null,
       generated_per_second: null,
     });

@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { JournalError } from '../../../ts/metrics/journal.js';
-import { buildReport, type Report, renderReport } from '../../../ts/report/build.js';
+import { buildReport, type Report } from '../../../ts/report/build.js';
 import { ReportError } from '../../../ts/report/errors.js';
 import { readRun } from '../../../ts/report/read_run.js';
+import { runReport } from '../../../ts/report/run_report.js';
 import { makeEvaluation, makeSample, makeStep } from '../metrics/make_rows.js';
 import { MAIN_JOB, TEST_SETS, writeRun, writeStage } from './fixture.js';
 
@@ -30,7 +31,7 @@ describe('the main job', () => {
   beforeAll(() => {
     const made = mkdtempSync(join(tmpdir(), 'ammd-report-'));
     writeRun(made);
-    report = renderReport(readRun(made));
+    report = runReport(readRun(made));
     rmSync(made, { recursive: true });
   });
 
@@ -80,9 +81,9 @@ describe('the main job', () => {
     const { html } = report;
     const plot = /<figcaption>tv_off<\/figcaption>([\s\S]*?)<\/figure>/.exec(html)?.[1] ?? '';
     const colours = [
-      ...new Set([...plot.matchAll(/stroke="(var\(--stage-\d\))"/g)].map((match) => match[1])),
+      ...new Set([...plot.matchAll(/stroke="(var\(--series-\d\))"/g)].map((match) => match[1])),
     ];
-    expect(colours).toEqual(['var(--stage-3)', 'var(--stage-4)']);
+    expect(colours).toEqual(['var(--series-3)', 'var(--series-4)']);
     expect(count(html, '<style')).toBe(1);
   });
 
@@ -132,7 +133,7 @@ describe('text from models, data and configs', () => {
       ],
       samples: [makeSample({ prompt: NASTY, text: NASTY, references: [NASTY], dataset: NASTY })],
     });
-    const { html, markdown } = renderReport(readRun(folder));
+    const { html, markdown } = runReport(readRun(folder));
     const visible = html.replaceAll(/&(lt|gt|quot|#39|amp);/g, '');
     expect(outsideParts(visible).filter((part) => !/^\son/i.test(part))).toEqual([]);
     expect(html).not.toMatch(/<(img|script|b>ammd)/);
@@ -151,7 +152,7 @@ describe('text from models, data and configs', () => {
         makeSample({ row: 2, text: '' }),
       ],
     });
-    const { html } = renderReport(readRun(folder));
+    const { html } = runReport(readRun(folder));
     expect(count(html, '✓')).toBe(1);
     expect(html).not.toContain('old text');
     expect(html).toContain('(empty)');
@@ -167,7 +168,7 @@ describe('runs that are not whole', () => {
       'name: going\nstages:\n  a: {method: sft}\n  b: {method: {name: kd}}\n',
     );
     writeStage(join(folder, 'stages', 'a'), { steps: [makeStep({ stage: 'a' })] });
-    const { html, results } = renderReport(readRun(folder));
+    const { html, results } = runReport(readRun(folder));
     expect(html).toContain('0 of 2 stages done');
     expect(html).toContain('1 so far');
     expect(html).not.toContain('id="results"');
@@ -185,12 +186,12 @@ describe('runs that are not whole', () => {
       ['b', null, false],
     ]);
     expect(run.name).toBe('run');
-    expect(renderReport(run).html).not.toContain('id="settings"');
+    expect(runReport(run).html).not.toContain('id="settings"');
   });
 
   test('a run that has only begun is a page with its settings', () => {
     writeRun(folder, []);
-    const { html } = renderReport(readRun(folder));
+    const { html } = runReport(readRun(folder));
     expect(html).toContain('id="settings"');
     expect(html).not.toContain('id="curves"');
     expect(html).not.toContain('id="time"');
@@ -205,7 +206,7 @@ describe('runs that are not whole', () => {
       join(folder, 'config.yaml'),
       'name: t\nstages:\n  teacher: {method: sft}\n  ammd: {method: ammd, teacher: {stage: teacher}}\n',
     );
-    const { html } = renderReport(readRun(folder));
+    const { html } = runReport(readRun(folder));
     expect(html).toContain('<figcaption>loss</figcaption>');
     expect(html).not.toContain('Curves of the teacher');
   });

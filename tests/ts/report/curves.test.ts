@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import type { StepRow } from '../../../ts/metrics/rows.js';
-import { curvesOf, windows } from '../../../ts/report/curves.js';
+import { curvesOf as curvesOfSeries, type Point, windows as windowsOf } from '../../../ts/report/curves.js';
 import type { StageData } from '../../../ts/report/read_run.js';
+import { seriesOfStages } from '../../../ts/report/series.js';
 import { makeEvaluation, makeStep } from '../metrics/make_rows.js';
 
 function stage(name: string, change: Partial<StageData>): StageData {
@@ -9,6 +10,7 @@ function stage(name: string, change: Partial<StageData>): StageData {
     name,
     method: 'ammd',
     teaches: false,
+    begins: false,
     validation: null,
     done: true,
     steps: [],
@@ -21,6 +23,10 @@ function stage(name: string, change: Partial<StageData>): StageData {
 const steps = (count: number, value: (step: number) => number | null): StepRow[] =>
   Array.from({ length: count }, (_, at) => makeStep({ step: at + 1, metrics: { loss: value(at + 1) } }));
 const loss = (row: StepRow): number | null => row.metrics.loss ?? null;
+
+const curvesOf = (stages: readonly StageData[]) => curvesOfSeries(seriesOfStages(stages));
+const windows = (rows: readonly StepRow[], value: (row: StepRow) => number | null): Point[] =>
+  windowsOf([rows], value, 80);
 
 describe('windows', () => {
   test('few points are shown as they were logged', () => {

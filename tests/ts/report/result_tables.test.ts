@@ -1,10 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 import type { EvaluationRow } from '../../../ts/metrics/rows.js';
+import { metricTitle } from '../../../ts/report/metric_titles.js';
 import type { RunData, StageData } from '../../../ts/report/read_run.js';
 import {
   comparisonTables,
   measureTables,
-  metricTitle,
   scoreTables,
   trainingTable,
 } from '../../../ts/report/result_tables.js';
@@ -176,7 +176,7 @@ test('training: steps, time, speeds and what is not computation', () => {
     results(stage('a', [], { steps, done: false }), stage('b', [], { method: null, done: false })),
   );
   expect(cells(table)).toEqual([
-    ['a', 'a', '1 so far', '4 s', '5', '–', '25.0 %'],
-    ['b', '–', '0', '–', '–', '–', '–'],
+    ['a', 'a', '1 so far', '20', '12', '6', '4 s', '5', '–', '25.0 %'],
+    ['b', '–', '0', '–', '–', '–', '–', '–', '–', '–'],
   ]);
 });

@@ -1,0 +1,24 @@
+import type { RunGroup } from './run_groups.js';
+import type { Series } from './series.js';
+
+/** One series for each stage of each group, by the group's label where it has one stage, else by both names. */
+export function seriesOfGroups(groups: readonly RunGroup[]): Series[] {
+  const stages = groups.map(({ runs }) => [
+    ...new Set(runs.flatMap((run) => run.stages.map(({ name }) => name))),
+  ]);
+  const single = stages.every((names) => names.length === 1);
+  return groups
+    .flatMap(({ label, runs }, at) =>
+      (stages[at] ?? []).map((stage) => ({
+        name: single ? label : groups.length === 1 ? stage : `${label} / ${stage}`,
+        members: runs.flatMap((run) => run.stages.filter(({ name }) => name === stage)),
+      })),
+    )
+    .map((series, place) => ({ ...series, place }));
+}
+
+/** A stage that others learn from is no competitor in tables, and its curves are folded away. */
+export const teaches = ({ members }: Series): boolean => members.some((stage) => stage.teaches);
+
+export const methodOf = ({ members }: Series): string =>
+  `${members[0]?.method ?? '–'}${members.some((stage) => stage.teaches) ? ' (teacher)' : ''}`;
