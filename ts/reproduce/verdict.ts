@@ -30,8 +30,8 @@ export function verdict(
   reference: ReferenceNumber | null,
   incomparable: string | null,
 ): Pick<TableCell, 'verdict' | 'reason'> {
-  if (reference === null) return { verdict: 'not_comparable', reason: 'no reference number' };
   if (incomparable !== null) return { verdict: 'not_comparable', reason: incomparable };
+  if (reference === null) return { verdict: 'not_comparable', reason: 'no reference number' };
   if (values.length < FEWEST_SEEDS) {
     return {
       verdict: 'not_enough_seeds',

@@ -21,6 +21,7 @@ describe('verdict', () => {
 
   test.each<[string, ReturnType<typeof stated> | null, string | null, string, RegExp]>([
     ['nothing to compare with', null, null, 'not_comparable', /^no reference number$/],
+    ['another experiment, whatever is stated', null, 'other models', 'not_comparable', /^other models$/],
     ['another experiment', stated(21.7), 'other models', 'not_comparable', /^other models$/],
     ['inside', stated(21.7), null, 'reproduced', /^21\.7 lies in the 95 % interval 21\.16 to 22\.08$/],
     ['just inside the upper end', stated(22.07), null, 'reproduced', /22\.07 lies in/],

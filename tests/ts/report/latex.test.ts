@@ -1,0 +1,63 @@
+import { describe, expect, test } from '@jest/globals';
+import { escapeLatex, latexTable, latexTables } from '../../../ts/report/latex.js';
+import { cell, type Table } from '../../../ts/report/table.js';
+
+const TABLE: Table = {
+  title: 'Exact match, 100 %',
+  columns: [
+    { label: 'row', align: 'left' },
+    { label: 'seen_set', align: 'right' },
+  ],
+  rows: [
+    [cell('A & B'), cell('8.9 ± 1.9', '8.3')],
+    [cell('ammd'), { text: '40.6 ± 1.0†', detail: '−0.2 to 3', strong: true }],
+    [cell('kd'), { text: '', strong: true }],
+  ],
+  note: 'In $.',
+};
+
+test('booktabs, title as caption, best in bold, note below', () => {
+  expect(latexTable(TABLE).split('\n')).toEqual([
+    '\\begin{table}',
+    '  \\centering',
+    '  \\caption{Exact match, 100 \\%}',
+    '  \\begin{tabular}{lr}',
+    '    \\toprule',
+    '    row & seen\\_set \\\\',
+    '    \\midrule',
+    '    A \\& B & 8.9 $\\pm$ 1.9 {\\footnotesize (8.3)} \\\\',
+    '    ammd & \\textbf{40.6 $\\pm$ 1.0$^\\dagger$} {\\footnotesize ($-$0.2 to 3)} \\\\',
+    '    kd &  \\\\',
+    '    \\bottomrule',
+    '  \\end{tabular}',
+    '  \\par\\smallskip\\parbox{\\linewidth}{\\footnotesize In \\$.}',
+    '\\end{table}',
+    '',
+  ]);
+  expect(latexTable({ ...TABLE, note: '' })).not.toContain('parbox');
+});
+
+test('several are one text, which says what it needs', () => {
+  const text = latexTables([TABLE, { ...TABLE, title: 'Other' }]);
+  expect(text).toMatch(/^% Needs \\usepackage\{booktabs\}\.\n\n\\begin\{table\}/);
+  expect(text.match(/\\caption/g)).toHaveLength(2);
+});
+
+describe('text from outside', () => {
+  test.each([
+    ['\\input{/etc/passwd}', '\\textbackslash{}input\\{/etc/passwd\\}'],
+    ['50 % & $x_1^2$ #1 ~', '50 \\% \\& \\$x\\_1\\textasciicircum{}2\\$ \\#1 \\textasciitilde{}'],
+    ['a\n\n\tb\u0007c', 'a b c'],
+    ['p < 0.001 ≥ |x| ‖', 'p $<$ 0.001 $\\ge$ $|$x$|$ $\\Vert$'],
+    ['naïve “λ” 10 × 2 – 1…', 'naïve “$\\lambda$” 10 $\\times$ 2 -- 1\\dots{}'],
+  ])('%j is set as it is', (text, escaped) => expect(escapeLatex(text)).toBe(escaped));
+
+  test('leaves no character with a meaning', () => {
+    const every = Array.from({ length: 0x500 }, (_, code) => String.fromCodePoint(code)).join('x');
+    const bare = escapeLatex(every)
+      .replaceAll(/\\[{}$&#%_]/g, '')
+      .replaceAll(/\\text[a-z]+\{\}/g, '')
+      .replaceAll(/\$[^$]+\$/g, '');
+    expect(bare).not.toMatch(/[\\{}$&#%_~^<>|]/);
+  });
+});
