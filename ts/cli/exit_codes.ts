@@ -1,4 +1,5 @@
 import { AmmdError, systemCodeOf } from '../common/errors.js';
+import type { ReproduceErrorCode } from '../reproduce/errors.js';
 import type { RunErrorCode } from '../run/errors.js';
 import type { WorkerFailureCode } from '../wire/errors.js';
 import type { ErrorCode } from '../wire/protocol.gen.js';
@@ -27,6 +28,7 @@ export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 type KnownCode =
   | CliErrorCode
+  | ReproduceErrorCode
   | RunErrorCode
   | WorkerFailureCode
   | ErrorCode
@@ -53,6 +55,7 @@ export const EXIT_OF_CODE: Readonly<Record<KnownCode, ExitCode | 'cause'>> = {
   model_not_found: EXIT.usage,
   config_changed: EXIT.usage,
   report_no_run: EXIT.usage,
+  reproduction_other: EXIT.usage,
   report_mixed: EXIT.usage,
   report_out: EXIT.usage,
   // A figure that the contract or the model does not allow, for example more tokens than it has positions.
@@ -99,6 +102,7 @@ export const EXIT_OF_CODE: Readonly<Record<KnownCode, ExitCode | 'cause'>> = {
   out_of_memory: EXIT.worker,
 
   stage_failed: 'cause',
+  reproduction_failed: 'cause',
   aborted: 'cause',
 
   // The two sides disagree about what they do: only a defect does that.

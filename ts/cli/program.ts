@@ -11,6 +11,7 @@ import { importCommand } from './import.js';
 import { describeError, errorAsJson } from './print_error.js';
 import { quickstartCommand } from './quickstart.js';
 import { reportCommand } from './report.js';
+import { reproduceCommand } from './reproduce.js';
 import { resumeCommand } from './resume.js';
 import { trainCommand } from './train.js';
 
@@ -40,6 +41,7 @@ function parserOf(argv: readonly string[]) {
     .command(exportCommand)
     .command(importCommand)
     .command(checkCommand)
+    .command(reproduceCommand)
     .command(reportCommand)
     .command(doctorCommand)
     .demandCommand(1, 'Name a command.')
