@@ -1,9 +1,12 @@
 import type { Cell, Table } from './table.js';
 
-/** Tables for a LaTeX document that has `\usepackage{booktabs}`, each a float of its own. */
+/** Tables for a LaTeX document, each a float of its own. */
 export function latexTables(tables: readonly Table[]): string {
-  return ['% Needs \\usepackage{booktabs}.\n', ...tables.map(latexTable)].join('\n');
+  return ['% Needs \\usepackage{booktabs,graphicx}.\n', ...tables.map(latexTable)].join('\n');
 }
+
+/** A box no wider than the text: what is narrower keeps its size. */
+const FIT = '\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}';
 
 /** One table in the rules of booktabs, its title as the caption and its note below. */
 export function latexTable({ title, columns, rows, note }: Table): string {
@@ -14,13 +17,13 @@ export function latexTable({ title, columns, rows, note }: Table): string {
     '\\begin{table}',
     '  \\centering',
     `  \\caption{${escapeLatex(title)}}`,
-    `  \\begin{tabular}{${columns.map(({ align }) => align[0]).join('')}}`,
+    `  ${FIT}{\\begin{tabular}{${columns.map(({ align }) => align[0]).join('')}}`,
     '    \\toprule',
     line(columns.map(({ label }) => escapeLatex(label))),
     '    \\midrule',
     ...rows.map((row) => line(row.map(latexCell))),
     '    \\bottomrule',
-    '  \\end{tabular}',
+    '  \\end{tabular}}',
     ...below,
     '\\end{table}',
     '',

@@ -48,9 +48,10 @@ export function reproductionTables(file: TableFile): Table[] {
 /** Those tables for a LaTeX document. */
 export const reproductionLatex = (file: TableFile): string => latexTables(reproductionTables(file));
 
+/** Sets by name: metric and decoding stand in the table's title. */
 const headings = ({ columns }: TableFile, group: Group) => [
   column('row'),
-  ...group.columns.map((at) => column(columns[at]?.title ?? '', 'right')),
+  ...group.columns.map((at) => column(columns[at]?.dataset ?? '', 'right')),
 ];
 
 function scoreTable(file: TableFile, group: Group): Table {

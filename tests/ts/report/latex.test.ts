@@ -21,7 +21,7 @@ test('booktabs, title as caption, best in bold, note below', () => {
     '\\begin{table}',
     '  \\centering',
     '  \\caption{Exact match, 100 \\%}',
-    '  \\begin{tabular}{lr}',
+    '  \\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{\\begin{tabular}{lr}',
     '    \\toprule',
     '    row & seen\\_set \\\\',
     '    \\midrule',
@@ -29,7 +29,7 @@ test('booktabs, title as caption, best in bold, note below', () => {
     '    ammd & \\textbf{40.6 $\\pm$ 1.0$^\\dagger$} {\\footnotesize ($-$0.2 to 3)} \\\\',
     '    kd &  \\\\',
     '    \\bottomrule',
-    '  \\end{tabular}',
+    '  \\end{tabular}}',
     '  \\par\\smallskip\\parbox{\\linewidth}{\\footnotesize In \\$.}',
     '\\end{table}',
     '',
@@ -39,7 +39,7 @@ test('booktabs, title as caption, best in bold, note below', () => {
 
 test('several are one text, which says what it needs', () => {
   const text = latexTables([TABLE, { ...TABLE, title: 'Other' }]);
-  expect(text).toMatch(/^% Needs \\usepackage\{booktabs\}\.\n\n\\begin\{table\}/);
+  expect(text).toMatch(/^% Needs \\usepackage\{booktabs,graphicx\}\.\n\n\\begin\{table\}/);
   expect(text.match(/\\caption/g)).toHaveLength(2);
 });
 
