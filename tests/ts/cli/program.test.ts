@@ -41,6 +41,7 @@ describe('help', () => {
     'eval',
     'generate',
     'export',
+    'import',
     'check',
     'report',
     'doctor',
