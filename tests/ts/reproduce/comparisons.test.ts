@@ -27,12 +27,17 @@ describe('rows against one row', () => {
   });
 
   test('over the training seeds that both have, which is told', () => {
-    const fewer = RESULTS.filter(({ row, seed }) => row !== 'kd' || seed < 104);
+    const fewer = RESULTS.filter(({ row, seed }) => row !== 'kd' || seed > 102);
     const { compared, warnings } = compareRows(fewer, ROWS, 'ammd', [SEEN]);
     expect(compared.map(({ row, tested }) => [row, tested.seeds])).toEqual([
       ['sft', 5],
       ['kd', 3],
     ]);
+    const scores = (row: string) =>
+      seedResults(fewer, row, SEEN)
+        .filter(({ seed }) => seed > 102)
+        .map((result) => result.scores ?? []);
+    expect(compared[1]?.tested).toEqual(hierarchicalBootstrap(scores('kd'), scores('ammd')));
     expect(warnings).toEqual(['kd and ammd are compared on the 3 training seeds that both have']);
   });
 
