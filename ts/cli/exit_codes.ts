@@ -1,6 +1,7 @@
 import { AmmdError, systemCodeOf } from '../common/errors.js';
 import type { ReproduceErrorCode } from '../reproduce/errors.js';
 import type { RunErrorCode } from '../run/errors.js';
+import type { SweepErrorCode } from '../sweep/errors.js';
 import type { WorkerFailureCode } from '../wire/errors.js';
 import type { ErrorCode } from '../wire/protocol.gen.js';
 import type { CliErrorCode } from './errors.js';
@@ -30,6 +31,7 @@ type KnownCode =
   | CliErrorCode
   | ReproduceErrorCode
   | RunErrorCode
+  | SweepErrorCode
   | WorkerFailureCode
   | ErrorCode
   | 'config'
@@ -56,6 +58,9 @@ export const EXIT_OF_CODE: Readonly<Record<KnownCode, ExitCode | 'cause'>> = {
   config_changed: EXIT.usage,
   report_no_run: EXIT.usage,
   reproduction_other: EXIT.usage,
+  sweep_exists: EXIT.usage,
+  sweep_not_found: EXIT.usage,
+  sweep_changed: EXIT.usage,
   report_mixed: EXIT.usage,
   report_out: EXIT.usage,
   // A figure that the contract or the model does not allow, for example more tokens than it has positions.
@@ -72,10 +77,12 @@ export const EXIT_OF_CODE: Readonly<Record<KnownCode, ExitCode | 'cause'>> = {
   state: EXIT.input,
   journal_row: EXIT.input,
   journal_offset: EXIT.input,
+  sweep_files: EXIT.input,
   report_file: EXIT.input,
   table_file: EXIT.input,
 
   check_failed: EXIT.check,
+  sweep_empty: EXIT.check,
   endpoint: EXIT.check,
   package_missing: EXIT.check,
   // No font, or no renderer of images for this machine.
@@ -103,6 +110,7 @@ export const EXIT_OF_CODE: Readonly<Record<KnownCode, ExitCode | 'cause'>> = {
 
   stage_failed: 'cause',
   reproduction_failed: 'cause',
+  sweep_failed: 'cause',
   aborted: 'cause',
 
   // The two sides disagree about what they do: only a defect does that.

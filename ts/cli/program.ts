@@ -13,6 +13,7 @@ import { quickstartCommand } from './quickstart.js';
 import { reportCommand } from './report.js';
 import { reproduceCommand } from './reproduce.js';
 import { resumeCommand } from './resume.js';
+import { sweepCommand } from './sweep.js';
 import { trainCommand } from './train.js';
 
 const EPILOGUE = `Exit status: ${EXIT.ok} done, ${EXIT.defect} defect of the program, ${EXIT.usage} wrong command, config or run folder,
@@ -41,6 +42,7 @@ function parserOf(argv: readonly string[]) {
     .command(exportCommand)
     .command(importCommand)
     .command(checkCommand)
+    .command(sweepCommand)
     .command(reproduceCommand)
     .command(reportCommand)
     .command(doctorCommand)

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { packageRoot } from './files.js';
 import { stageReference } from './schema/models.js';
+import { sweep } from './schema/sweep.js';
 import {
   dataset,
   method,
@@ -157,6 +158,7 @@ export function reference(): string {
     section('stage', 'An entry of `stages`.', inner(stage)),
     section('method', 'A file of `configs/methods`, or the `method` of a stage.', inner(method)),
     scheduleSection(),
+    section('sweep', 'A file of `configs/sweeps`.', inner(sweep)),
     section('optimizer', 'AdamW.', inner(optimizer)),
     section('sampling', 'How tokens are drawn.', inner(sampling)),
   ].join('\n');

@@ -36,6 +36,10 @@ function step(shape: Shape, key: string): readonly Shape[] {
   }
   if (definition.type === 'record') return shapes(definition.valueType);
   if (definition.type === 'array') return shapes(definition.element);
+  if (definition.type === 'tuple') {
+    const item = definition.items[Number(key)];
+    return item === undefined ? [] : shapes(item);
+  }
   return [];
 }
 
@@ -84,6 +88,10 @@ function describeOne(schema: z.core.$ZodTypes): string {
       return definition.values.join(' | ');
     case 'array':
       return `list of ${describe(shapes(definition.element))}`;
+    case 'tuple':
+      return `[${definition.items.map((item) => describe(shapes(item))).join(', ')}]`;
+    case 'lazy':
+      return 'any value';
     case 'record':
       return `mapping of names to ${describe(shapes(definition.valueType))}`;
     case 'object':

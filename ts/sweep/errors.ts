@@ -1,0 +1,20 @@
+import { AmmdError, type ErrorOptionsWithHint } from '../common/errors.js';
+
+export type SweepErrorCode =
+  | 'sweep_exists'
+  | 'sweep_not_found'
+  | 'sweep_changed'
+  | 'sweep_files'
+  /** All trials at the beginning failed; the cause says why. */
+  | 'sweep_failed'
+  /** Trials are done and none was completed, though nothing went wrong that an error would tell. */
+  | 'sweep_empty';
+
+/** A sweep cannot begin, go on or end as asked. */
+export class SweepError extends AmmdError {
+  declare readonly code: SweepErrorCode;
+
+  constructor(code: SweepErrorCode, message: string, options: ErrorOptionsWithHint = {}) {
+    super(code, message, options);
+  }
+}

@@ -1,0 +1,199 @@
+import { availableParallelism } from 'node:os';
+import { showPath } from '../config/files.js';
+import { Journal, readJournal } from '../metrics/journal.js';
+import { type SweepSummary, type TrialRow, trialRowSchema } from '../metrics/sweep_rows.js';
+import { RunError } from '../run/errors.js';
+import { acquireLock } from '../run/lock.js';
+import { WorkerPool, type WorkerPoolOptions } from '../run/worker_pool.js';
+import { workerPython } from '../run/worker_python.js';
+import { contentFingerprint } from '../store/fingerprint.js';
+import { StageStore } from '../store/stage_store.js';
+import { SweepError } from './errors.js';
+import type { SweepEvent } from './events.js';
+import { runLanes } from './lanes.js';
+import { summaryOf, writeOutcome } from './outcome.js';
+import type { ResolvedSweep } from './resolve.js';
+import { trialsWanted } from './space.js';
+import { openStudy, type Study } from './study.js';
+import {
+  makeSweepFolder,
+  openSweepFolder,
+  resolveFolder,
+  type SweepFolder,
+  writeConfig,
+} from './sweep_folder.js';
+
+export interface SweepOptions {
+  readonly emit: (event: SweepEvent) => void;
+  /** Aborting stops the running trials with a checkpoint each; `resumeSweep` goes on with them. */
+  readonly signal?: AbortSignal;
+  /** Devices of the workers, shared out in turn; by default the one of the run's `worker.device`. */
+  readonly devices?: readonly string[];
+  /** Trials at a time, a worker each; by default one a device. */
+  readonly jobs?: number;
+  /** Python with the worker's packages and Optuna; by default that of the set-up. */
+  readonly python?: string;
+  /** What trains and what searches; others in tests. */
+  readonly parts?: Partial<SweepParts>;
+}
+
+export interface SweepParts {
+  readonly openStudy: (resolved: ResolvedSweep, folder: SweepFolder, python: string) => Promise<Study>;
+  readonly openPool: (options: WorkerPoolOptions) => WorkerPool;
+  readonly stages: (folder: string) => Pick<StageStore, 'folder' | 'run'>;
+}
+
+export interface SweepResult {
+  readonly folder: SweepFolder;
+  readonly summary: SweepSummary;
+  /** Of all trials, in the order in which they finished. */
+  readonly rows: readonly TrialRow[];
+}
+
+const PARTS: SweepParts = {
+  openStudy,
+  openPool: (options) => new WorkerPool(options),
+  stages: (folder) => new StageStore(folder),
+};
+
+/**
+ * Runs a sweep in a new folder.
+ *
+ * @param out folder to make; by default `runs/NAME-TIME`.
+ * @throws RunError `interrupted`; SweepError `sweep_failed` when all of the first trials fail, `sweep_empty` when none
+ * was completed; what the search or a worker failed with where no trial is to blame.
+ */
+export async function runSweep(
+  resolved: ResolvedSweep,
+  out: string | undefined,
+  options: SweepOptions,
+): Promise<SweepResult> {
+  const folder = makeSweepFolder(resolved, out, new Date());
+  return runIn(folder, () => resolveFolder(folder), resolved.warnings, options);
+}
+
+/**
+ * Goes on with a sweep that was stopped or killed: trials that were running are run again under their numbers, after
+ * their last checkpoints. One that is done is only summed up anew.
+ *
+ * @param trials in place of how many there were to be, to add some.
+ * @throws SweepError `sweep_not_found`, `sweep_changed`, RunError `run_locked`; otherwise as `runSweep`.
+ */
+export async function resumeSweep(
+  path: string,
+  options: SweepOptions & { readonly trials?: number | undefined },
+): Promise<SweepResult> {
+  const folder = openSweepFolder(path);
+  return runIn(folder, () => resolveFolder(folder, options.trials), [], options);
+}
+
+async function runIn(
+  folder: SweepFolder,
+  resolve: () => ResolvedSweep,
+  warnings: readonly string[],
+  options: SweepOptions,
+): Promise<SweepResult> {
+  const release = acquireLock(folder.lock);
+  try {
+    const resolved = resolve();
+    writeConfig(folder, resolved);
+    for (const message of warnings) options.emit({ kind: 'note', message });
+    return await runOpen(folder, resolved, options);
+  } finally {
+    release();
+  }
+}
+
+/** A worker's share of the cores where it does not say how many: two that each take all of them run far slower. */
+function workerSettings({ base }: ResolvedSweep, jobs: number) {
+  const { worker } = base;
+  if (worker.threads > 0 || jobs === 1) return worker;
+  return { ...worker, threads: Math.max(1, Math.floor(availableParallelism() / jobs)) };
+}
+
+async function runOpen(
+  folder: SweepFolder,
+  resolved: ResolvedSweep,
+  options: SweepOptions,
+): Promise<SweepResult> {
+  const started = performance.now();
+  const { emit, python = workerPython() } = options;
+  const parts = { ...PARTS, ...options.parts };
+  const devices = options.devices ?? [resolved.base.worker.device];
+  const jobs = options.jobs ?? devices.length;
+  const pool = parts.openPool({
+    worker: workerSettings(resolved, jobs),
+    devices,
+    jobs,
+    logs: folder.logs,
+    python,
+  });
+  const study = await parts.openStudy(resolved, folder, python);
+  const journal = Journal.open(folder.trials, trialRowSchema);
+  try {
+    const rows = readJournal(folder.trials, trialRowSchema);
+    checkFiles(folder, study, rows);
+    emit({
+      kind: 'sweep_started',
+      name: resolved.config.name,
+      folder: folder.path,
+      wanted: trialsWanted(resolved.config),
+      done: rows.length,
+      objective: resolved.objective,
+    });
+    const summarise = async () => summaryOf(resolved, rows, await study.weigh());
+    const sumUp = async () => writeOutcome(folder, resolved, await summarise());
+    await sumUp();
+    const fingerprint = contentFingerprint();
+    const stages = parts.stages(folder.stages);
+    const signal = options.signal ?? new AbortController().signal;
+    await runLanes({
+      resolved,
+      folder,
+      study,
+      stages,
+      pool,
+      fingerprint,
+      emit,
+      signal,
+      jobs,
+      rows,
+      journal,
+      sumUp,
+    });
+    const summary = await summarise();
+    const seconds = (performance.now() - started) / 1000;
+    checkEnd(folder, summary, signal);
+    emit({ kind: 'sweep_finished', folder: folder.path, best: summary.best, seconds });
+    return { folder, summary, rows };
+  } finally {
+    journal.close();
+    await Promise.all([study.close(), pool.close()]);
+  }
+}
+
+/** The search's journal and the rows must be of the same trials: a row is written before the search is told. */
+function checkFiles(folder: SweepFolder, study: Study, rows: readonly TrialRow[]): void {
+  const written = new Set(rows.map(({ number }) => number));
+  const known = new Set([...study.ended, ...study.running.map(({ number }) => number)]);
+  const lost = study.ended.find((number) => !written.has(number));
+  const unknown = rows.find(({ number }) => !known.has(number));
+  if (lost === undefined && unknown === undefined) return;
+  const what =
+    lost === undefined
+      ? `${showPath(folder.study)} lacks trial ${unknown?.number}`
+      : `${showPath(folder.trials)} lacks trial ${lost}`;
+  throw new SweepError('sweep_files', what, { hint: 'restore the file, or start another sweep' });
+}
+
+function checkEnd(folder: SweepFolder, { trials, best }: SweepSummary, signal: AbortSignal): void {
+  const done = trials.complete + trials.pruned + trials.failed;
+  if (signal.aborted && done < trials.wanted)
+    throw new RunError('interrupted', `stopped after ${done} of ${trials.wanted} trials`, {
+      hint: `continue with: ammd sweep ${showPath(folder.path)}`,
+    });
+  if (best === null)
+    throw new SweepError('sweep_empty', `none of ${done} trials was completed`, {
+      hint: `their reasons are in ${showPath(folder.trials)}`,
+    });
+}
