@@ -1,5 +1,5 @@
 import { PHASES, type PhaseSeconds } from '../metrics/aggregate.js';
-import { AXIS, type Chart, CONTAINED, FONT, slug, WIDE } from './chart.js';
+import { AXIS, type Chart, CONTAINED, FONT, NAMES_CONTAINED, slug, WIDE } from './chart.js';
 import { formatSeconds } from './figures.js';
 import { phaseColour, roundOf, seriesColour } from './palette.js';
 import { legendItem, type Series } from './series.js';
@@ -80,7 +80,7 @@ export function phaseChart(stages: readonly Spent[]): Chart {
       shape: 'bar',
     })),
     option: {
-      grid: { left: 8, right: 24, top: 4, bottom: 4, ...CONTAINED },
+      grid: { left: 14, right: 24, top: 4, bottom: 4, ...NAMES_CONTAINED },
       xAxis: { type: 'value', splitNumber: 5, ...AXIS, axisLabel: { ...FONT, formatter: formatSeconds } },
       yAxis: categories(stages.map(({ name }) => name)),
       series: phases.map((phase, index) => ({
@@ -102,7 +102,7 @@ export function categories(names: readonly string[]): object {
     inverse: true,
     data: names.map(printable),
     ...AXIS,
-    axisLabel: { ...FONT, interval: 0, width: 170, overflow: 'truncate' },
+    axisLabel: { ...FONT, interval: 0, width: 150, overflow: 'truncate' },
     axisTick: { show: false },
     splitLine: { show: false },
   };

@@ -2,13 +2,15 @@ import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { writeFileAtomic, writeJsonAtomic } from '../common/atomic_file.js';
 import type { Chart } from './chart.js';
-import { chartSvg, type FigureFormat, svgToPng } from './chart_file.js';
+import { chartSvg, type FigureFormat, pngRenderer } from './chart_file.js';
 import { comparisonReport } from './comparison_report.js';
 import { ReportError } from './errors.js';
 import { commonKind } from './folder_kind.js';
+import { readReproduction } from './read_reproduction.js';
 import { readRun } from './read_run.js';
 import { readSweep } from './read_sweep.js';
 import type { Report } from './report.js';
+import { reproductionReport } from './reproduction_report.js';
 import { runReport } from './run_report.js';
 import { sweepReport } from './sweep_report.js';
 
@@ -28,8 +30,8 @@ export interface WrittenReport extends Report<unknown> {
 }
 
 /**
- * Writes report.html, results.md and results.json into a run folder, from the other files in it alone; the
- * run may still be going.
+ * Writes report.html, results.md, tables.tex and results.json into a run folder, from the other files in it alone;
+ * the run may still be going.
  *
  * @throws {ReportError} there is no run in the folder, or a file of it is damaged
  * @throws {JournalError} a row is damaged; the message names file and line
@@ -70,7 +72,7 @@ export function renderReport(folders: readonly string[]): Report<unknown> {
     case 'run':
       return folders.length === 1 ? runReport(readRun(first)) : comparisonReport(folders.map(readRun));
     case 'reproduction':
-      throw new ReportError('report_no_run', `${first} is a reproduction`);
+      return reproductionReport(readReproduction(first));
     case 'sweep':
       return sweepReport(readSweep(first));
   }
@@ -88,15 +90,17 @@ function makeFolder(folders: readonly string[], out: string | undefined): string
   return folder;
 }
 
-function writeReport(folder: string, { html, markdown, results }: Report<unknown>): void {
+function writeReport(folder: string, { html, markdown, latex, results }: Report<unknown>): void {
   writeFileAtomic(join(folder, 'report.html'), html);
   writeFileAtomic(join(folder, 'results.md'), markdown);
+  writeFileAtomic(join(folder, 'tables.tex'), latex);
   writeJsonAtomic(join(folder, 'results.json'), results);
 }
 
 /** Charts whose names are alike are numbered. */
 function writeFigures(folder: string, charts: readonly Chart[], formats: readonly FigureFormat[]): string[] {
   if (formats.length === 0) return [];
+  const toPng = formats.includes('png') ? pngRenderer() : Buffer.from;
   mkdirSync(folder, { recursive: true });
   const used = new Map<string, number>();
   return charts.flatMap((chart) => {
@@ -106,7 +110,7 @@ function writeFigures(folder: string, charts: readonly Chart[], formats: readonl
     const svg = chartSvg(chart);
     return formats.map((format) => {
       const file = `${stem}.${format}`;
-      writeFileAtomic(file, format === 'svg' ? svg : svgToPng(svg));
+      writeFileAtomic(file, format === 'svg' ? svg : toPng(svg));
       return file;
     });
   });

@@ -30,6 +30,8 @@ export const WIDE = 2.1 * WIDTH;
 export const FONT = { color: INK, fontSize: 11, fontFamily: 'inherit' };
 /** The grid's box holds the axis labels too. */
 export const CONTAINED = { outerBoundsMode: 'same', outerBoundsContain: 'axisLabel' };
+/** The same with names along the vertical axis, for which there is more room. */
+export const NAMES_CONTAINED = { ...CONTAINED, outerBoundsClampWidth: '45%' };
 export const AXIS = {
   silent: true,
   axisLabel: { ...FONT, hideOverlap: true },

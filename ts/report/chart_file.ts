@@ -9,7 +9,8 @@ import { printable } from './table.js';
 export const FIGURE_FORMATS = ['svg', 'png'] as const;
 export type FigureFormat = (typeof FIGURE_FORMATS)[number];
 
-const FAMILY = "'Helvetica Neue', Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif";
+/** Without quotes: resvg finds no family of a list that has them. */
+const FAMILY = 'Helvetica Neue, Arial, Liberation Sans, DejaVu Sans, sans-serif';
 const MARGIN = 12;
 const LINE = 18;
 /** Pixels of an image for each of a chart's own. */
@@ -39,16 +40,16 @@ function placeLegend(items: readonly LegendItem[], width: number): Placed[] {
 /** The chart as an SVG file that stands alone: light colours, a title, its legend, no reference to anything. */
 export function chartSvg(chart: Chart): string {
   const legend = placeLegend(chart.legend, chart.width);
-  const legendHeight = legend.length === 0 ? 0 : Math.max(...legend.map(({ y }) => y)) + LINE + 4;
-  const [width, height] = [chart.width + 2 * MARGIN, chart.height + legendHeight + LINE + 3 * MARGIN];
-  const top = MARGIN + LINE;
+  const legendHeight = legend.length === 0 ? 0 : Math.max(...legend.map(({ y }) => y)) + LINE;
+  const top = MARGIN + LINE + 4;
+  const [width, height] = [chart.width + 2 * MARGIN, top + legendHeight + chart.height + MARGIN];
   // No file of its own takes a font from what surrounds it.
   const drawing = drawChart(chart)
     .text.replaceAll(/font-family\s*:\s*inherit/g, `font-family:${FAMILY}`)
     .replace(/^<svg width="[^"]*" height="[^"]*"/, '<svg')
     .replace(
       '<svg',
-      `<svg x="${MARGIN}" y="${top + legendHeight + MARGIN}" width="${chart.width}" height="${chart.height}"`,
+      `<svg x="${MARGIN}" y="${top + legendHeight}" width="${chart.width}" height="${chart.height}"`,
     );
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="${FAMILY}">
 <rect width="${width}" height="${height}" fill="var(--card)"/>
@@ -70,22 +71,19 @@ function legendEntry({ item: { label, colour, dash, shape }, x, y }: Placed): st
 }
 
 /**
- * An SVG file as an image.
+ * What makes images of SVG files.
  *
  * @throws {ReportError} `report_figures`: there is no font to write with, or no renderer for this machine
  */
-export function svgToPng(svg: string): Buffer {
+export function pngRenderer(): (svg: string) => Buffer {
   const { Resvg: Renderer } = loadRenderer();
   const font = { loadSystemFonts: true };
-  const letters = new Renderer(
-    '<svg xmlns="http://www.w3.org/2000/svg" width="20" height="20"><text y="15">A</text></svg>',
-    { font },
-  );
-  if (letters.innerBBox() === undefined)
+  const letter = '<svg xmlns="http://www.w3.org/2000/svg" width="20" height="20"><text y="15">A</text></svg>';
+  if (new Renderer(letter, { font }).innerBBox() === undefined)
     throw new ReportError('report_figures', 'no font was found, so that PNG figures would have no text', {
       hint: 'Install one (on Debian: fonts-dejavu-core), or give --figures svg.',
     });
-  return new Renderer(svg, { font, fitTo: { mode: 'zoom', value: ZOOM } }).render().asPng();
+  return (svg) => new Renderer(svg, { font, fitTo: { mode: 'zoom', value: ZOOM } }).render().asPng();
 }
 
 function loadRenderer(): typeof Resvg {

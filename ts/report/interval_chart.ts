@@ -1,6 +1,6 @@
 import type { CustomSeriesRenderItemAPI, CustomSeriesRenderItemParams } from 'echarts';
 import { categories } from './bar_charts.js';
-import { AXIS, type Chart, CONTAINED, FONT, slug, WIDTH } from './chart.js';
+import { AXIS, type Chart, FONT, NAMES_CONTAINED, slug, WIDTH } from './chart.js';
 import { formatFigure } from './figures.js';
 import { seriesColour } from './palette.js';
 
@@ -23,7 +23,7 @@ export function intervalChart(title: string, estimates: readonly Estimate[]): Ch
     height: 20 * estimates.length + 36,
     legend: [],
     option: {
-      grid: { left: 8, right: 14, top: 6, bottom: 4, ...CONTAINED },
+      grid: { left: 14, right: 14, top: 6, bottom: 4, ...NAMES_CONTAINED },
       xAxis: {
         type: 'value',
         scale: true,

@@ -27,7 +27,7 @@ td + td, th + th { padding-left: .9rem; }
 .right { text-align: right; }
 td small { color: var(--soft); display: inline-block; min-width: 2.9rem; margin-left: .15rem; }
 td.strong { background: var(--mark); }
-td details { margin: 0; max-width: 26rem; white-space: normal; }
+td details { margin: 0; width: 20rem; white-space: normal; text-align: left; overflow-wrap: anywhere; }
 td summary { font-weight: 400; }
 td.strong b { color: var(--accent); }
 .legend { display: flex; flex-wrap: wrap; gap: .3rem 1.1rem; font-size: .87rem; color: var(--soft); margin: .5rem 0; padding: .3rem 0; }

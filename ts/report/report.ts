@@ -1,5 +1,6 @@
 import type { Chart } from './chart.js';
 import { renderDocument } from './document.js';
+import { latexTables } from './latex.js';
 import type { Results } from './results.js';
 import type { Section } from './section.js';
 import { escapeMarkdown, markdownTable, type Table, textTable } from './table.js';
@@ -9,6 +10,8 @@ export interface Report<Figures = Results> {
   /** One self-contained page. */
   readonly html: string;
   readonly markdown: string;
+  /** The same tables for a document with booktabs. */
+  readonly latex: string;
   /** For programs. */
   readonly results: Figures;
   /** The main tables for a terminal. */
@@ -36,6 +39,7 @@ export function assemble<Figures>(parts: ReportParts<Figures>): Report<Figures> 
   return {
     html: renderDocument(title, headline, sections).text,
     markdown: [`# ${escapeMarkdown(title)}`, '', ...lines, ...tables.map(markdownTable)].join('\n'),
+    latex: latexTables(tables),
     results,
     text: main.map(textTable).join('\n'),
     charts: sections.flatMap(({ charts }) => charts),

@@ -56,11 +56,13 @@ function identityOf(run: RunData): string | undefined {
   return identity;
 }
 
-/** Names of configurations where they tell the groups apart, otherwise those of folders, otherwise whole paths. */
+/** Names of configurations where they tell the groups apart, otherwise methods, otherwise folders. */
 function distinctLabels(groups: readonly (readonly RunData[])[]): string[] {
   const first = groups.flatMap((runs) => runs.slice(0, 1));
   const attempts = [
     groups.map((runs) => commonName(runs.map(({ name }) => name))),
+    // Stages of a store are called alike; what trained them tells them apart.
+    first.map(({ name, stages }) => (stages.length === 1 ? (stages[0]?.method ?? name) : name)),
     first.map(({ folder }) => basename(folder)),
     first.map(({ folder }) => `${basename(dirname(folder))}/${basename(folder)}`),
   ];

@@ -1,8 +1,17 @@
 import type { Domain, SweepSummary, TrialRow } from '../metrics/sweep_rows.js';
 import { categories } from './bar_charts.js';
-import { AXIS, type Chart, CONTAINED, FONT, type LegendItem, STEP_AXIS, WIDE } from './chart.js';
+import {
+  AXIS,
+  type Chart,
+  CONTAINED,
+  FONT,
+  type LegendItem,
+  NAMES_CONTAINED,
+  STEP_AXIS,
+  WIDE,
+} from './chart.js';
 import { formatFigure } from './figures.js';
-import { INK, RANKS, RULE, rankColour } from './palette.js';
+import { INK, RANKS, rankColour } from './palette.js';
 import type { SweepData } from './read_sweep.js';
 import { formatValue, shortNames } from './sweep_names.js';
 import { objectiveTitle, ranked } from './sweep_tables.js';
@@ -53,7 +62,7 @@ export function historyChart(data: SweepData): Chart | undefined {
       { label: 'best so far', colour: rankColour(BEST), shape: 'line' },
       ...(seen.length === 0
         ? []
-        : [{ label: 'pruned, at its last evaluation', colour: RULE, shape: 'bar' as const }]),
+        : [{ label: 'pruned, at its last evaluation', colour: INK, shape: 'bar' as const }]),
     ],
     option: {
       grid: { left: 8, right: 12, top: 10, bottom: 4, ...CONTAINED },
@@ -106,8 +115,8 @@ export function parallelChart(data: SweepData): Chart | undefined {
         dim,
         silent: true,
         nameTextStyle: { ...FONT, padding: [0, 0, 4, 0] },
-        nameTruncate: { maxWidth: (WIDE - 130) / (axes.length + 0.5), ellipsis: '…' },
-        axisLabel: { ...FONT, formatter: (it: number | string) => formatValue(it) },
+        nameTruncate: { maxWidth: (WIDE - 130) / (axes.length + 1), ellipsis: '…' },
+        axisLabel: { ...FONT, ...HALO, formatter: (it: number | string) => formatValue(it) },
         axisLine: { lineStyle: { color: INK, opacity: 0.5 } },
         axisTick: { lineStyle: { color: INK, opacity: 0.5 } },
         ...axis,
@@ -119,6 +128,9 @@ export function parallelChart(data: SweepData): Chart | undefined {
     },
   };
 }
+
+/** Labels stand on lines here. */
+const HALO = { textBorderColor: 'var(--card)', textBorderWidth: 3 };
 
 function parameterAxis(name: string, domain: Domain | undefined): object {
   if (domain?.kind === 'values')
@@ -162,7 +174,7 @@ export function importanceChart({ summary }: SweepData): Chart | undefined {
     height: 26 * bars.length + 36,
     legend: [],
     option: {
-      grid: { left: 8, right: 24, top: 4, bottom: 4, ...CONTAINED },
+      grid: { left: 14, right: 24, top: 4, bottom: 4, ...NAMES_CONTAINED },
       xAxis: { type: 'value', min: 0, max: 1, splitNumber: 5, ...AXIS },
       yAxis: categories(bars.map(([path]) => names.get(path) ?? path)),
       series: [

@@ -28,20 +28,20 @@ export function trialTable(data: SweepData): Table {
     columns: [
       column('trial', 'right'),
       column('state'),
-      ...[...names.values()].map((name) => column(name, 'right')),
       column(metricTitle(summary.objective.metric), 'right'),
+      ...[...names.values()].map((name) => column(name, 'right')),
       column('time', 'right'),
       column('why'),
     ],
     rows: trials.map((trial) => [
       cell(String(trial.number)),
       cell(trial.state),
-      ...[...names.keys()].map((path) =>
-        trial.parameters[path] === undefined ? NONE : cell(formatValue(trial.parameters[path])),
-      ),
       trial.value === null
         ? NONE
         : { text: formatFigure(trial.value), strong: trial.number === summary.best?.number },
+      ...[...names.keys()].map((path) =>
+        trial.parameters[path] === undefined ? NONE : cell(formatValue(trial.parameters[path])),
+      ),
       cell(formatSeconds(trial.seconds)),
       trial.reason === null ? cell('') : cell(trial.reason),
     ]),

@@ -13,7 +13,7 @@ ${note === '' ? [] : html`<p class="note">${note}</p>`}`;
 }
 
 /** Longer texts are folded: a reason, a list, a prompt. */
-const LONGEST = 60;
+const LONGEST = 46;
 
 function cellMarkup({ text, detail, strong }: Cell, align: string): Markup {
   const kind = `${align}${strong === true ? ' strong' : ''}`;

@@ -35,7 +35,7 @@ describe('the main job', () => {
     rmSync(made, { recursive: true });
   });
 
-  test('three files from the others in the folder, the same each time', () => {
+  test('four files from the others in the folder, the same each time', () => {
     writeRun(folder, MAIN_JOB.slice(0, 2));
     const before = readdirSync(folder);
     const written = buildReport(folder);
@@ -43,6 +43,7 @@ describe('the main job', () => {
       'report.html',
       'results.json',
       'results.md',
+      'tables.tex',
     ]);
     expect(readFileSync(join(folder, 'report.html'), 'utf8')).toBe(written.html);
     expect(readFileSync(join(folder, 'results.md'), 'utf8')).toBe(written.markdown);

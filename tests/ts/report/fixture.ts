@@ -40,14 +40,34 @@ function noise(...keys: readonly number[]): number {
   return ((((mixed ^ (mixed >>> 15)) >>> 0) / 2 ** 31) % 2) - 1;
 }
 
+export interface RunShape {
+  readonly name: string;
+  readonly seed: number;
+  /** Lines of the configuration besides. */
+  readonly settings: readonly string[];
+}
+
+const RUN: RunShape = { name: 'layout-example', seed: 7, settings: [] };
+
 /** Writes a whole run folder as a run writes it: journals, config, manifest, markers of finished stages. */
-export function writeRun(folder: string, stages: readonly StageShape[] = MAIN_JOB): void {
+export function writeRun(
+  folder: string,
+  stages: readonly StageShape[] = MAIN_JOB,
+  about: Partial<RunShape> = {},
+): void {
+  const run = { ...RUN, ...about };
   mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'config.yaml'), configText(stages));
+  writeFileSync(join(folder, 'config.yaml'), configText(stages, run));
   writeFileSync(join(folder, 'config.sha256'), `${'ab'.repeat(32)}\n`);
-  const manifest = { ammd: '0.1.0', seed: 7, worker: { torch: '2.13.0', devices: ['cpu'] }, git: null };
+  const manifest = {
+    ammd: '0.1.0',
+    seed: run.seed,
+    worker: { torch: '2.13.0', devices: ['cpu'] },
+    git: null,
+  };
   writeFileSync(join(folder, 'manifest.json'), JSON.stringify(manifest));
-  for (const [index, stage] of stages.entries()) {
+  for (const [place, stage] of stages.entries()) {
+    const index = place + 1000 * (run.seed - RUN.seed);
     writeStage(join(folder, 'stages', stage.name), {
       steps: stepRows(stage, index),
       evaluations: [...validationRows(stage, index), ...finalRows(stage, index)],
@@ -80,7 +100,7 @@ export function writeStage(
   if (done === true) writeFileSync(join(folder, 'done.json'), '{}');
 }
 
-function configText(stages: readonly StageShape[]): string {
+function configText(stages: readonly StageShape[], { name: title, seed, settings }: RunShape): string {
   const entries = stages.flatMap(({ name, method, teacher, steps }) => [
     `  ${name}:`,
     `    student: small`,
@@ -90,7 +110,7 @@ function configText(stages: readonly StageShape[]): string {
     `    training: {steps: ${steps}}`,
   ]);
   const head = stages.length === 0 ? 'stages: {}' : 'stages:';
-  return ['name: layout-example', 'seed: 7', head, ...entries, ''].join('\n');
+  return [`name: ${title}`, `seed: ${seed}`, ...settings, head, ...entries, ''].join('\n');
 }
 
 function stepRows(shape: StageShape, index: number): StepRow[] {
@@ -104,7 +124,7 @@ function stepRow(shape: StageShape, index: number, step: number): StepRow {
     (to + (from - to) * Math.exp(-4 * progress)) * jitter(salt);
   const taught = shape.teacher !== undefined;
   const metrics: Record<string, number | null> = {
-    loss: fall(2.4, 0.5 + 0.1 * index, 1),
+    loss: fall(2.4, 0.5 + 0.1 * (index % 1000), 1),
     gradient_norm: fall(3, 0.8, 2),
     ...(taught ? { loss_anchor: fall(1.5, 0.4, 3) } : { loss_cross_entropy: fall(2.4, 0.5, 4) }),
   };

@@ -1,0 +1,142 @@
+import { groupBy } from '../metrics/aggregate.js';
+import type { TableFile } from '../metrics/table_file.js';
+import type { Chart } from './chart.js';
+import { diagnosticsSection } from './comparison_page.js';
+import { curveSection } from './curve_section.js';
+import { legendMarkup, plots } from './figure.js';
+import { formatCount, formatSeconds } from './figures.js';
+import { html, type Markup } from './markup.js';
+import type { ReproductionData, Trained } from './read_reproduction.js';
+import { columnCharts, dynamicsCharts, rowName, sweptCharts } from './reproduction_charts.js';
+import { type Generation, type Role, sampleSection } from './samples.js';
+import type { Section } from './section.js';
+import { legendItem, type Series } from './series.js';
+import { settingsDiff } from './settings_diff.js';
+import { cell, column, NONE, type Table } from './table.js';
+import { tableMarkup } from './table_markup.js';
+
+/** One series for each row of the table that was trained: its seeds are its members. */
+export function seriesOfRows({ table, curves }: ReproductionData): Series[] {
+  return table.rows.map((row, place) => ({
+    name: rowName(row, table),
+    place,
+    members: curves.filter((it) => it.row === row.id).map(({ stage }) => stage),
+  }));
+}
+
+/** What the page of a reproduction shows, in order. */
+export function reproductionSections(data: ReproductionData, tables: readonly Table[]): Section[] {
+  const series = seriesOfRows(data);
+  const isTeacher = ({ place }: Series): boolean => data.table.rows[place]?.group === 'teacher';
+  return [
+    resultSection(data, tables),
+    figureSection(data.table, series),
+    diagnosticsSection(series.filter((it) => !isTeacher(it))),
+    curveSection(
+      series.filter((it) => !isTeacher(it)),
+      series.filter(isTeacher),
+      'Curves of the teacher',
+    ),
+    costSection(data.table),
+    rowSampleSection(data),
+    settingsSection(data),
+  ].filter((section) => section !== undefined);
+}
+
+function resultSection({ table, missing }: ReproductionData, tables: readonly Table[]): Section {
+  const protocol = html`<h3>Protocol</h3><ul>${table.protocol.map((line) => html`<li>${line}</li>`)}</ul>`;
+  const gone =
+    missing.length === 0
+      ? []
+      : [`${missing.length} folders of trained stages are gone: their curves and samples are missing here.`];
+  const warnings = [...table.warnings, ...gone].map((line) => html`<p class="warning">${line}</p>`);
+  const body = html`${warnings}${primaryMarkup(table)}${tables.map(tableMarkup)}${protocol}`;
+  return { id: 'results', title: 'Results', body, charts: [] };
+}
+
+function primaryMarkup({ primary }: TableFile): Markup {
+  return primary === null
+    ? html`<p class="note">No comparison was declared for this table.</p>`
+    : html`<div class="primary"><p>${primary.declared}</p><p><b>${primary.conclusion}</b></p></div>`;
+}
+
+function figureSection(table: TableFile, series: readonly Series[]): Section | undefined {
+  const swept = sweptCharts(table);
+  const dynamics = table.table === 'dynamics' ? dynamicsCharts(series) : [];
+  const columns = swept.length > 0 ? [] : columnCharts(table);
+  const charts = [...dynamics, ...swept, ...columns];
+  if (charts.length === 0) return undefined;
+  const drawn = series.filter(({ members }) => members.length > 0);
+  const body = html`${dynamics.length === 0 ? [] : legendMarkup(drawn.map((it) => legendItem(it, 'line')))}${plots(dynamics)}${spreadNote([...swept, ...columns])}${legendOf(swept)}${plots([...swept, ...columns])}`;
+  return { id: 'figures', title: 'Figures', body, charts };
+}
+
+function spreadNote(charts: readonly Chart[]): Markup {
+  const text = 'Mean over training seeds, with one standard deviation to either side.';
+  return charts.length === 0 ? html`` : html`<p class="note">${text}</p>`;
+}
+
+function legendOf([first]: readonly Chart[]): Markup {
+  return first === undefined ? html`` : legendMarkup(first.legend);
+}
+
+function costSection({ rows }: TableFile): Section {
+  const table: Table = {
+    title: '',
+    columns: [
+      column('row'),
+      column('response tokens', 'right'),
+      column('settings tried', 'right'),
+      column('time', 'right'),
+    ],
+    rows: rows.map(({ label, tokens, tuning_trials: trials, seconds }) => [
+      cell(label),
+      tokens === null ? NONE : cell(formatCount(tokens)),
+      trials === null ? NONE : cell(String(trials)),
+      seconds === null ? NONE : cell(formatSeconds(seconds)),
+    ]),
+    note: 'Means over training seeds. response tokens: trained on. settings tried: on the tuning split.',
+  };
+  return { id: 'time', title: 'Tokens and time', body: tableMarkup(table), charts: [] };
+}
+
+/** Texts of the first seed of each row. */
+function rowSampleSection({ table, samples }: ReproductionData): Section | undefined {
+  const generations = table.rows.flatMap((row): Generation[] => {
+    const [first] = samples.filter((it) => it.row === row.id);
+    const role: Role = row.group === 'teacher' ? 'teacher' : row.group === 'start' ? 'before' : 'after';
+    return (first?.stage.samples ?? []).map((sample) => ({ role, label: rowName(row, table), sample }));
+  });
+  return sampleSection(generations);
+}
+
+function settingsSection({ folder, table, curves }: ReproductionData): Section {
+  const byRow = groupBy(curves, ({ row }) => row);
+  const settings = table.rows.flatMap((row) => {
+    const value = stageOf(byRow.get(row.id)?.[0]);
+    return value === undefined ? [] : [{ label: rowName(row, table), value }];
+  });
+  const diff = settingsDiff(settings);
+  const facts: readonly (readonly [string, string])[] = [
+    ['folder', folder],
+    ['profile', table.profile],
+    ['training seeds', table.seeds.join(', ')],
+    ['decoding seeds', table.decoding_seeds.join(', ')],
+  ];
+  const list = facts.map(([name, text]) => html`<dt>${name}</dt><dd>${text}</dd>\n`);
+  const differing =
+    diff === undefined
+      ? []
+      : html`<details><summary>${diff.rows.length} settings differ</summary>${tableMarkup({ ...diff, title: '' })}</details>`;
+  return {
+    id: 'settings',
+    title: 'Settings',
+    body: html`<dl class="facts">${list}</dl>${differing}`,
+    charts: [],
+  };
+}
+
+/** The stage's own part of its run's configuration: the rest names where its parents lie. */
+function stageOf(trained: Trained | undefined): unknown {
+  return trained?.run.config?.value.stages[trained.stage.name];
+}

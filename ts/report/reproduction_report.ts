@@ -1,0 +1,21 @@
+import type { TableFile } from '../metrics/table_file.js';
+import type { ReproductionData } from './read_reproduction.js';
+import { assemble, type Report } from './report.js';
+import { reproductionSections } from './reproduction_page.js';
+import { reproductionTables } from './reproduction_tables.js';
+
+/** The report of a reproduction that has been read; writes nothing. */
+export function reproductionReport(data: ReproductionData): Report<TableFile> {
+  const { table } = data;
+  const tables = reproductionTables(table);
+  const { title, profile, seeds, primary, protocol, warnings } = table;
+  return assemble({
+    title,
+    headline: `Table ${table.table}, profile ${profile}, ${seeds.length} training seeds.`,
+    sections: reproductionSections(data, tables),
+    results: table,
+    preface: [...(primary === null ? [] : [primary.declared, primary.conclusion]), ...protocol, ...warnings],
+    tables,
+    main: tables,
+  });
+}
