@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { packageRoot } from '../config/files.js';
 import type { Domain, TrialRow } from '../metrics/sweep_rows.js';
-import { WorkerFailure } from '../wire/errors.js';
 import { type DialogueProcess, startDialogue } from '../worker/dialogue_process.js';
 import type { ResolvedSweep } from './resolve.js';
 import { domainsOf, type Parameters, type ParameterValue } from './space.js';
@@ -83,6 +82,7 @@ export async function openStudy(
 ): Promise<Study> {
   const process = await startDialogue({
     name: 'the search (Optuna)',
+    setUp: 'install what it needs with: npx ammd setup --with sweep',
     command: [python, '-m', 'py_worker.sweep.study'],
     packageRoot: packageRoot(),
     logFile: folder.studyLog,
@@ -91,7 +91,7 @@ export async function openStudy(
     return await converse(process, resolved, folder.study);
   } catch (error) {
     await process.close();
-    throw error instanceof WorkerFailure ? withRemedy(error) : error;
+    throw error;
   }
 }
 
@@ -116,13 +116,4 @@ async function converse(process: DialogueProcess, resolved: ResolvedSweep, journ
     weigh: async () => (await ask(weighedSchema, { kind: 'weigh' })).importances,
     close: async () => void (await process.close()),
   };
-}
-
-/** Scripts come here without the set-up that the command line has. */
-function withRemedy(error: WorkerFailure): WorkerFailure {
-  if (!error.logTail?.includes('ModuleNotFoundError')) return error;
-  return new WorkerFailure('worker_start', error.message, {
-    cause: error,
-    hint: 'its packages are installed with: npx ammd setup --with sweep',
-  });
 }

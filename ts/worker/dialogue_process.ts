@@ -8,6 +8,8 @@ import { type Exit, exitInWords, exitOf, openLog, pythonPath } from './spawn.js'
 export interface DialogueOptions extends LineProcessOptions {
   /** What it is, for errors: `the search`. */
   readonly name: string;
+  /** What to do when a Python package is missing, as one sentence. */
+  readonly setUp: string;
 }
 
 /** A process that answers each line with a line, in order. */
@@ -68,14 +70,14 @@ export async function startDialogue(options: DialogueOptions): Promise<DialogueP
   };
 }
 
-function failureOf({ name, logFile }: DialogueOptions, begin: number, exit: Exit): WorkerFailure {
+function failureOf({ name, logFile, setUp }: DialogueOptions, begin: number, exit: Exit): WorkerFailure {
   const said = logTail(logFile, begin);
   const last = said.split('\n').at(-1) ?? '';
   return new WorkerFailure(
     'worker_exited',
     `${name} ended (${exitInWords(exit)})${last === '' ? '' : `: ${last}`}`,
     {
-      hint: `its log is ${logFile}`,
+      hint: said.includes('ModuleNotFoundError') ? setUp : `its log is ${logFile}`,
       ...(exit.exitCode === undefined ? {} : { exitCode: exit.exitCode }),
       ...(exit.signal === undefined ? {} : { signal: exit.signal }),
       logTail: said,

@@ -81,7 +81,7 @@ test('a Python without Optuna is told how to get it', async () => {
   writeFileSync(python, '#!/bin/sh\necho "ModuleNotFoundError: No module named \'optuna\'" >&2\nexit 1\n');
   chmodSync(python, 0o755);
   await expect(open(resolveSmall(), path, python)).rejects.toMatchObject({
-    code: 'worker_start',
+    code: 'worker_exited',
     message: "the search (Optuna) ended (exit status 1): ModuleNotFoundError: No module named 'optuna'",
     hint: expect.stringContaining('setup --with sweep'),
   });
