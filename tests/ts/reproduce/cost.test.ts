@@ -1,0 +1,65 @@
+import { describe, expect, test } from '@jest/globals';
+import { parametersOf, stageCost } from '../../../ts/reproduce/cost.js';
+import { resolveRun } from '../config/workspace.js';
+
+/** 16 wide, one layer, two heads of two key/value heads, 32 in the perceptron: counted by hand. */
+const TINY = 4 * 16 * 16 + 3 * 16 * 32 + 99 * 16;
+/** 32 wide, two layers, four heads with two key/value heads, 64 in the perceptron. */
+const BIG = 2 * (2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 64) + 99 * 32;
+
+function cost(
+  stage: string,
+  overrides: readonly string[] = [],
+  known: Readonly<Record<string, number>> = {},
+) {
+  const { config } = resolveRun(...overrides);
+  const settings = config.stages[stage];
+  if (settings === undefined) throw new Error(`no stage ${stage}`);
+  return stageCost(config, settings, known, 100);
+}
+
+describe('parameters', () => {
+  test('of a built-in model follow from its shape, of a stage from its student', () => {
+    const { config } = resolveRun();
+    expect(parametersOf(config, 'tiny', {})).toBe(TINY);
+    expect(parametersOf(config, { stage: 'teacher', init: 'pretrained', layers: null }, {})).toBe(BIG);
+  });
+
+  test('of another model must be told', () => {
+    const { config } = resolveRun('models.big={source: org/model, arch: null, init: pretrained}');
+    expect(parametersOf(config, 'big', {})).toBeNull();
+    expect(parametersOf(config, 'big', { big: 7e9 })).toBe(7e9);
+  });
+});
+
+describe('cost of a stage', () => {
+  test('training alone: six operations a parameter and token', () => {
+    const tokens = 20 * 8 * 512;
+    expect(cost('teacher')).toEqual({ steps: 20, tokens, flops: tokens * 6 * BIG });
+  });
+
+  test('a teacher is run forward, and half of the rows are drawn', () => {
+    const tokens = 20 * 8 * 512;
+    const drawn = 20 * 4 * 16 * 2 * TINY;
+    expect(cost('student').flops).toBe(tokens * (6 * TINY + 2 * BIG) + drawn);
+    const mixed = cost('student', ['stages.student.method.sources.on.mixture=0.5']).flops;
+    expect(mixed).toBe(tokens * (6 * TINY + 2 * BIG) + 20 * 4 * 16 * 2 * (TINY + BIG));
+  });
+
+  test('adapters leave out the gradients of weights', () => {
+    const plain = cost('teacher').flops ?? 0;
+    const lora = cost('teacher', ['stages.teacher.training.lora={rank: 4}']).flops;
+    expect(lora).toBeCloseTo((plain * 4) / 6, 0);
+  });
+
+  test('epochs count the rows of the training set', () => {
+    const epochs = ['stages.teacher.training.steps=null', 'stages.teacher.training.epochs=3'];
+    expect(cost('teacher', epochs).steps).toBe(Math.ceil((3 * 100) / 8));
+  });
+
+  test('is unknown where a model is', () => {
+    expect(
+      cost('student', ['models.big={source: org/model, arch: null, init: pretrained}']).flops,
+    ).toBeNull();
+  });
+});

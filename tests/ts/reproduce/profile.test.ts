@@ -1,0 +1,68 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { shippedConfigs } from '../../../ts/config/files.js';
+import { resolveProfile } from '../../../ts/reproduce/profile.js';
+import { configErrorOf } from '../config/workspace.js';
+import { changedProfile, TINY_PROFILE, tinyProfile } from './scene.js';
+
+const TEXT = readFileSync(TINY_PROFILE, 'utf8').replace('../configs', path.resolve('tests/fixtures/configs'));
+const errorOf = (from: string, to: string) =>
+  configErrorOf(() => resolveProfile(changedProfile(TEXT, from, to))).message;
+
+describe('a profile', () => {
+  test('lays its settings over the run, and the command line over them', () => {
+    const { run } = tinyProfile('data.tuning.limit=5', 'stage_defaults.training.steps=9');
+    expect(run.data.tuning).toMatchObject({ split: 'tuning', limit: 5 });
+    expect(run.stages.jsd?.method.name).toBe('jsd');
+    expect(run.stages.ammd?.training.steps).toBe(9);
+  });
+
+  test('gives each row a run with its settings, and no test set in any stage', () => {
+    const { config, runOf } = tinyProfile();
+    const row = config.tables.beta?.rows.w1;
+    if (row === undefined) throw new Error('the table has the row');
+    const run = runOf(row, { 'training.lr.from': 0.5 });
+    expect(Object.keys(run.stages)).toEqual(['teacher', 'ammd']);
+    expect(run.stages.ammd?.method.on_policy_weight).toMatchObject({ value: 1 });
+    expect(run.stages.ammd?.training.lr).toMatchObject({ from: 0.5 });
+    expect(Object.values(run.stages).map(({ data }) => data.test)).toEqual([[], []]);
+  });
+});
+
+describe('mistakes name the place', () => {
+  test.each([
+    [
+      '{stage: jsd, label',
+      '{stage: jds, label',
+      /tables\.instruct\.rows\.jsd\.stage: unknown stage "jds"; did you mean "jsd"/,
+    ],
+    [
+      'data: [seen]\n    primary',
+      'data: [sene]\n    primary',
+      /tables\.instruct\.data\.0: unknown dataset "sene"/,
+    ],
+    ['primary: {row: ammd', 'primary: {row: amd', /primary\.row: unknown row "amd"; did you mean "ammd"/],
+    ['data: seen}', 'data: train}', /primary\.data: unknown test set "train"/],
+    ['data: tuning\n', 'data: seen\n', /"seen" is the tuning set: nothing may be tested on it/],
+    ['seed: 1\n', 'seed: 5\n', /tuning\.seed: must be below the first seed/],
+    ['metric: exact_match', 'metric: bleu', /metric/],
+    ['method.on_policy_weight: 0}', 'method.on_policy_wieght: 0}', /on_policy_wieght/],
+    ['run: /', 'run: ./', /no file/],
+  ])('%s → %s', (from, to, message) => {
+    expect(errorOf(from, to)).toMatch(message);
+  });
+
+  test('a primary comparison needs a tuning set', () => {
+    const start = TEXT.indexOf('tuning:\n');
+    const tuning = TEXT.slice(start, TEXT.indexOf('not_comparable'));
+    expect(errorOf(tuning, '')).toMatch(/there is no `tuning`/);
+  });
+});
+
+test.each(shippedConfigs('reproduce'))('profile %s resolves, every row of it', (name) => {
+  const { config, missing } = resolveProfile(name);
+  expect(config.name).toBe(name);
+  expect(Object.keys(config.tables)).toContain('instruct');
+  expect(missing.every(({ message }) => message.startsWith('no such file'))).toBe(true);
+});
