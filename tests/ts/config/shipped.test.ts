@@ -6,13 +6,16 @@ import { resolveConfig, resolveMethod } from '../../../ts/config/resolve.js';
 import { planRun } from '../../../ts/plan/run.js';
 import { workspace } from './workspace.js';
 
-/** Data that shipped runs name by path, beside a clone of the package. */
+/** Data that shipped runs name by path: beside a clone of the package, and where `ammd import` writes. */
 const ROW = '{"instruction": "x", "output": "y"}\n';
+const IMPORTED = ['dolly/train', 'dolly/validation', 'dolly/test', 'openwebtext/train'].concat(
+  ['self_instruct', 'vicuna', 'sni', 'unni'].map((name) => `${name}/test`),
+);
 const CLONE = join(
   workspace({
     'shared/data/dolly_6400_no_context.jsonl': ROW,
     'shared/data/self_instruct_eval.jsonl': ROW,
-    'clone/README.md': '',
+    ...Object.fromEntries(IMPORTED.map((file) => [`clone/data/${file}.jsonl`, ROW])),
   }),
   'clone',
 );
