@@ -111,7 +111,7 @@ describe('coverage of a nominal 95 % interval', () => {
     let [held, small] = [0, 0];
     for (let trial = 0; trial < TRIALS; trial += 1) {
       const [left, right] = crossed(design, effect, seeded(2024, trial));
-      const { low, high, p } = hierarchicalBootstrap(left, right, { seed: trial, resamples: 300 });
+      const { low, high, p } = hierarchicalBootstrap(left, right, { seed: trial, resamples: 200 });
       if (low <= effect && effect <= high) held += 1;
       if (p < 0.05) small += 1;
     }
