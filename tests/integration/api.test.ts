@@ -1,0 +1,79 @@
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { check, type RunEvent, RunFolder, resolveConfig, resume, run } from '../../ts/index.js';
+import { readJournal } from '../../ts/metrics/journal.js';
+import { stepRowSchema } from '../../ts/metrics/rows.js';
+import { listCheckpoints } from '../../ts/run/checkpoints.js';
+import { PYTHON, TINY } from './tiny_run.js';
+
+const folder = mkdtempSync(path.join(tmpdir(), 'ammd-api-'));
+const resolved = resolveConfig(TINY, ['stages.ammd=null']);
+const home = process.cwd();
+beforeAll(() => process.chdir(folder)); // for the cache of tokenized data
+afterAll(() => {
+  process.chdir(home);
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test('a reader who leaves finds a checkpoint, from which resume goes on', async () => {
+  const out = new RunFolder('run');
+  const first: RunEvent[] = [];
+  for await (const event of run(resolved, { out: out.path, python: PYTHON })) {
+    first.push(event);
+    if (event.kind === 'step' && event.step === 1) break;
+  }
+  expect(first.at(0)).toMatchObject({ kind: 'run_started', folder: out.path });
+  const { checkpoints, metrics, done } = out.stage('teacher');
+  const reached = readJournal(metrics, stepRowSchema).length;
+  expect(path.basename(listCheckpoints(checkpoints)[0] ?? '')).toMatch(new RegExp(`^step-0*${reached}$`));
+  expect(reached).toBeLessThan(resolved.config.stages.teacher?.training.steps ?? 0);
+  expect(existsSync(done)).toBe(false);
+  expect(existsSync(out.lock)).toBe(false);
+
+  const events = resume(out.path, { python: PYTHON });
+  const rest: RunEvent[] = [];
+  let next = await events.next();
+  for (; !next.done; next = await events.next()) rest.push(next.value);
+  expect(next.value).toEqual(out);
+  expect(rest.find(({ kind }) => kind === 'stage_started')).toMatchObject({ resumed_from: reached });
+  expect(rest.at(-1)).toMatchObject({ kind: 'run_finished', report: out.report });
+  expect(existsSync(out.report)).toBe(true);
+  expect(readJournal(metrics, stepRowSchema).map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6]);
+}, 120_000);
+
+test('an aborted signal ends the loop with an error that says how to go on', async () => {
+  const stop = new AbortController();
+  const steps: number[] = [];
+  const reading = async () => {
+    for await (const event of run(resolved, { out: 'aborted', python: PYTHON, signal: stop.signal })) {
+      if (event.kind !== 'step') continue;
+      steps.push(event.step);
+      stop.abort();
+    }
+  };
+  await expect(reading()).rejects.toMatchObject({
+    code: 'interrupted',
+    hint: expect.stringContaining('ammd resume'),
+  });
+  expect(steps.length).toBeGreaterThan(0);
+}, 120_000);
+
+test('errors come from the iterator', async () => {
+  await expect(resume('nowhere').next()).rejects.toMatchObject({ code: 'run_not_found' });
+  const events: RunEvent[] = [];
+  const reading = async () => {
+    const options = { out: 'none', python: path.join(folder, 'no-such-python') };
+    for await (const event of run(resolved, options)) events.push(event);
+  };
+  await expect(reading()).rejects.toMatchObject({ code: 'worker_start' });
+  expect(events[0]).toMatchObject({ kind: 'run_started' });
+});
+
+test('a configuration is tried without being trained', async () => {
+  const { stages, problems } = await check(resolved, { python: PYTHON });
+  expect(problems).toEqual([]);
+  expect(stages).toMatchObject([{ stage: 'teacher', skipped: null, memory: { fits: true } }]);
+  expect(stages[0]?.checks.length).toBeGreaterThan(0);
+}, 120_000);
