@@ -10,7 +10,7 @@ const TABLE = {
   metrics: [],
   run: ['config', 'plan', 'schedule', 'dispatch', 'wire', 'worker', 'metrics', 'bootstrap'],
   report: ['metrics'],
-  store: ['config', 'plan', 'metrics', 'run'],
+  store: ['config', 'plan', 'metrics', 'dispatch', 'run'],
   sweep: ['config', 'plan', 'metrics', 'run', 'store', 'report', 'worker'],
   reproduce: ['config', 'plan', 'metrics', 'run', 'store', 'report'],
 };

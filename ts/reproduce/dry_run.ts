@@ -32,7 +32,7 @@ interface Needed {
 }
 
 const labelOf = ({ row, seed, value, purpose }: Job): string =>
-  purpose === 'tuning' ? `${row} (${value}, tuning)` : `${row} (seed ${seed})`;
+  purpose === 'tuning' ? `${row} (${value ?? 'as written'}, tuning)` : `${row} (seed ${seed})`;
 
 /** A stage and those it takes models from, parents first. */
 function collect(needed: Map<string, Needed>, item: Omit<Needed, 'for'>, why: string): void {

@@ -8,7 +8,7 @@ export interface Job {
   readonly purpose: 'tuning' | 'table';
   readonly row: string;
   readonly seed: number;
-  /** The value tried, of a job for tuning. */
+  /** The value of the setting that is chosen; null as written. */
   readonly value: number | null;
   /** The stage of the run, and the run with the row's settings and the value tried. */
   readonly stage: string;
@@ -60,19 +60,32 @@ function trainingOf(
   return { seed, stage: row.stage, run, stored: storedStage(run, row.stage, options) };
 }
 
-/** The students that are trained to choose each row's setting. */
+/**
+ * What is tried of a row on the tuning set: each value, or once as it is written where a baseline must have a figure to be
+ * compared by.
+ */
+function triedOf(
+  row: RowConfig,
+  values: readonly number[],
+  { primary }: TableConfig,
+): readonly (number | null)[] {
+  if (isFixed(row)) return [];
+  if (row.tune && values.length > 0) return values;
+  return primary !== null && row.group === 'baseline' ? [null] : [];
+}
+
+/** The students that are trained to choose each row's setting, and the baseline of the primary comparison. */
 export function tuningJobs(profile: Profile, table: TableConfig, fingerprint: Fingerprint): readonly Job[] {
   const { tuning } = profile.config;
   if (tuning === null) return [];
   const evaluation = evaluationOf(profile, [tuning.data], tuning.rows);
-  return Object.entries(table.rows).flatMap(([id, row]) => {
-    if (isFixed(row) || !row.tune) return [];
-    return tuning.values.map((value): Job => {
-      const run = profile.runOf(row, { [tuning.setting]: value });
+  return Object.entries(table.rows).flatMap(([id, row]) =>
+    triedOf(row, tuning.values, table).map((value): Job => {
+      const run = profile.runOf(row, value === null ? {} : { [tuning.setting]: value });
       const training = trainingOf(run, row, tuning.seed, fingerprint);
       return { purpose: 'tuning', row: id, value, ...training, evaluation };
-    });
-  });
+    }),
+  );
 }
 
 /** Training seeds of a table. */

@@ -28,6 +28,15 @@ export interface Profile {
 const overridesOf = (settings: Readonly<Record<string, unknown>>, prefix = ''): readonly string[] =>
   Object.entries(settings).map(([key, value]) => `${prefix}${key}=${JSON.stringify(value)}`);
 
+/** A row with the first value that is tried of it, so that a setting it does not have shows before anything starts. */
+function triedFirst(
+  { tuning }: ProfileConfig,
+  { tune, group }: RowConfig,
+): Readonly<Record<string, unknown>> {
+  const [value] = tune && group !== 'teacher' && group !== 'start' ? (tuning?.values ?? []) : [];
+  return tuning === null || value === undefined ? {} : { [tuning.setting]: value };
+}
+
 /** A stage and the stages it takes models from. */
 function withParents(run: RunConfig, stage: string): readonly string[] {
   const { student, teacher } = run.stages[stage] ?? { student: '', teacher: null };
@@ -118,6 +127,7 @@ export function resolveProfile(
   if (findings.errors.length > 0) throw new ConfigError(findings.errors);
   const runOf: Profile['runOf'] = (row, chosen = {}) =>
     resolveDraft(run, [...laid, ...rowOverrides(row, chosen, base)], cwd).config;
-  for (const { rows } of Object.values(config.tables)) for (const row of Object.values(rows)) runOf(row);
+  for (const { rows } of Object.values(config.tables))
+    for (const row of Object.values(rows)) runOf(row, triedFirst(config, row));
   return { config, run: base, missing, runOf };
 }

@@ -25,8 +25,6 @@ export interface TableInputs {
   readonly results: readonly StudentResult[];
 }
 
-const METRIC_TITLES: Readonly<Record<string, string>> = { exact_match: 'exact match', rouge_l: 'ROUGE-L' };
-
 /** Sampled figures of every set first, then greedy ones. */
 function columnsOf({ metric, evaluation }: ProfileConfig, { data }: TableConfig): readonly TableColumn[] {
   const decodings = evaluation.greedy ? (['sampled', 'greedy'] as const) : (['sampled'] as const);
@@ -36,7 +34,7 @@ function columnsOf({ metric, evaluation }: ProfileConfig, { data }: TableConfig)
         dataset,
         decoding,
         metric,
-        title: `${dataset}, ${decoding} ${METRIC_TITLES[metric] ?? metric}`,
+        title: `${dataset}, ${decoding}`,
       };
     }),
   );

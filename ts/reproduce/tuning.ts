@@ -28,11 +28,10 @@ export function chooseValues(
   const choices = new Map<string, number>();
   const figures = new Map<string, number>();
   for (const { job, evaluations } of tried) {
-    if (job.value === null) continue;
     const figure = sampledMean(evaluations, metric);
     if (figure <= (figures.get(job.row) ?? Number.NEGATIVE_INFINITY)) continue;
-    choices.set(job.row, job.value);
     figures.set(job.row, figure);
+    if (job.value !== null) choices.set(job.row, job.value);
   }
   return { choices, figures };
 }

@@ -23,7 +23,7 @@ const CLONE = join(
 test('every file in configs/ is of a kind that is loaded here', () => {
   const files = readdirSync(join(packageRoot(), 'configs'), { recursive: true, encoding: 'utf8' });
   const yaml = files.filter((file) => /\.ya?ml$/.test(file)).sort();
-  const loaded = (['methods', 'runs', 'sweeps'] as const).flatMap((kind) =>
+  const loaded = (['methods', 'reproduce', 'runs', 'sweeps'] as const).flatMap((kind) =>
     shippedConfigs(kind).map((name) => `${kind}/${name}.yaml`),
   );
   const references = 'reproduce/reference/literature.yaml'; // loaded by tests/ts/reproduce/reference.test.ts

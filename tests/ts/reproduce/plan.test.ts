@@ -91,6 +91,14 @@ describe('the students that a setting is chosen with', () => {
     for (const { evaluation } of jobs) expect(Object.keys(evaluation.datasets)).toEqual(['tuning']);
   });
 
+  test('a baseline that is not tuned gets a figure as it is written, since it may be compared with', () => {
+    const profile = tinyProfile();
+    const table = tableOf(profile);
+    const untuned = Object.entries(table.rows).map(([id, row]) => [id, { ...row, tune: false }] as const);
+    const jobs = tuningJobs(profile, { ...table, rows: Object.fromEntries(untuned) }, asIs);
+    expect(jobs.map(({ row, value, seed }) => [row, value, seed])).toEqual([['jsd', null, 1]]);
+  });
+
   test('none in a table whose rows are as written', () => {
     const profile = tinyProfile();
     expect(tuningJobs(profile, tableOf(profile, 'beta'), asIs)).toEqual([]);

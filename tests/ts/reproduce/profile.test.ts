@@ -48,6 +48,7 @@ describe('mistakes name the place', () => {
     ['seed: 1\n', 'seed: 5\n', /tuning\.seed: must be below the first seed/],
     ['metric: exact_match', 'metric: bleu', /metric/],
     ['method.on_policy_weight: 0}', 'method.on_policy_wieght: 0}', /on_policy_wieght/],
+    ['setting: training.lr.from', 'setting: training.lr.form', /lr\.form: unknown key/],
     ['run: /', 'run: ./', /no file/],
   ])('%s → %s', (from, to, message) => {
     expect(errorOf(from, to)).toMatch(message);

@@ -81,9 +81,14 @@ export const profile = z.strictObject({
     .describe('Final evaluation of every student'),
   tuning: z
     .strictObject({
-      data: name.describe('Dataset that nothing else uses'),
+      data: name.describe('Dataset that no table is tested on'),
       setting: z.string().min(1).max(256).describe('What is chosen, by its path below a stage'),
-      values: z.array(z.number()).min(2).max(64).describe('What is tried; the same for every row'),
+      values: z
+        .array(z.number())
+        .max(64)
+        .describe(
+          'What is tried, the same for every row; [] leaves all as written, and only compares baselines',
+        ),
       seed: seed.describe('Training seed, none of those of the tables'),
       rows: positiveCount
         .nullable()
@@ -92,7 +97,9 @@ export const profile = z.strictObject({
     })
     .nullable()
     .default(null)
-    .describe('One setting of each row is chosen before any test set is looked at; null: all are as written'),
+    .describe(
+      'One setting of each row, and the best baseline, are chosen before any test set is looked at; null: neither',
+    ),
   reference: z
     .strictObject({
       family: z.string().min(1).max(64).describe('Family of models, as the reference numbers name it'),
