@@ -32,7 +32,7 @@ function printImport(out: string, { rows, dropped }: OperationResult<'import_dat
 }
 
 async function importData({ dataset, from, out, seed, limit, json }: ImportArguments): Promise<void> {
-  const options = parseOptions(choices, { seed, ...(limit === undefined ? {} : { limit }) });
+  const chosen = parseOptions(choices, { seed, ...(limit === undefined ? {} : { limit }) });
   const folder = out ?? path.join('data', dataset);
   requireEmpty(folder);
   const status = openStatusLine();
@@ -43,7 +43,8 @@ async function importData({ dataset, from, out, seed, limit, json }: ImportArgum
       // A hub name is no path; a path is meant from here, wherever the worker runs.
       ...(from === undefined ? {} : { source: existsSync(from) ? path.resolve(from) : from }),
       dir: path.resolve(folder),
-      ...options,
+      seed: chosen.seed,
+      ...(chosen.limit === undefined ? {} : { limit: chosen.limit }),
     });
     return reply.result;
   }).finally(status.clear);
