@@ -77,6 +77,8 @@ describe('a wrong command line', () => {
     ['an option twice', ['train', 'run.yaml', '--out', 'a', '--out', 'b'], /--out is given more than once/],
     ['a wrong choice', ['eval', 'm', '--data', 'd', '--metric', 'bleu'], /metric.*bleu/],
     ['seeds that are no numbers', ['eval', 'm', '--data', 'd', '--seeds', 'x'], /--seeds: .*number/],
+    ['no steps', ['quickstart', '--steps', '0'], /--steps: /],
+    ['no steps, by the other name', ['start', '--steps', '0.5'], /--steps: /],
     ['no rows', ['eval', 'm', '--data', 'd', '--rows', '0'], /--rows: /],
     ['no tokens', ['eval', 'm', '--data', 'd', '--max-new-tokens', '0'], /--max-new-tokens: /],
     ['nothing to decode', ['eval', 'm', '--data', 'd', '--no-greedy', '--seeds'], /nothing to decode/],
