@@ -1,10 +1,18 @@
 /**
  * What scripts use. A configuration is resolved (`resolveConfig`), tried (`check`), run or resumed with its events as an
- * async iterator (`run`, `resume`), and reported on (`buildReport`). Importing has no effects; a run starts a worker with
- * the Python that `npx ammd setup` has set up.
+ * async iterator (`run`, `resume`), and reported on (`buildReport`, `reportOn`); `resolveSweep`, `sweep` and `resumeSweep`
+ * do the same with a sweep. Importing has no effects; a run starts a worker with the Python that `npx ammd setup` has
+ * set up.
  */
 
 export { type NewRunOptions, type ResumeOptions, type RunEvents, resume, run } from './api/run.js';
+export {
+  type NewSweepOptions,
+  type ResumeSweepOptions,
+  resumeSweep,
+  type SweepEvents,
+  sweep,
+} from './api/sweep.js';
 export { AmmdError } from './common/errors.js';
 export { ConfigError, type ConfigIssue } from './config/errors.js';
 export { configToYaml, type ResolvedConfig, resolveConfig } from './config/resolve.js';
@@ -23,11 +31,23 @@ export type {
 } from './metrics/events.js';
 export { JournalError } from './metrics/journal.js';
 export type { EvaluationRow, SampleRow, StepRow } from './metrics/rows.js';
-export { buildReport, type Report } from './report/build.js';
+export type { SweepSummary, TrialRow } from './metrics/sweep_rows.js';
+export {
+  buildReport,
+  type Report,
+  type ReportOptions,
+  reportOn,
+  type WrittenReport,
+} from './report/build.js';
 export { ReportError } from './report/errors.js';
 export { checkRun as check, type RunCheck } from './run/check_run.js';
 export { RunError, type RunErrorCode } from './run/errors.js';
 export type { StagePreflight } from './run/preflight.js';
 export { type RunOptions, resumeRun, startRun } from './run/run.js';
 export { RunFolder } from './run/run_folder.js';
+export { SweepError, type SweepErrorCode } from './sweep/errors.js';
+export type { SweepEvent } from './sweep/events.js';
+export { type ResolvedSweep, resolveSweep } from './sweep/resolve.js';
+export type { SweepResult } from './sweep/sweep.js';
+export { SweepFolder } from './sweep/sweep_folder.js';
 export { WireError, WorkerFailure, type WorkerFailureCode } from './wire/errors.js';

@@ -1,12 +1,32 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { check, type RunEvent, RunFolder, resolveConfig, resume, run } from '../../ts/index.js';
+import {
+  check,
+  type RunEvent,
+  RunFolder,
+  resolveConfig,
+  resolveSweep,
+  resume,
+  resumeSweep,
+  run,
+  SweepFolder,
+  sweep,
+} from '../../ts/index.js';
 import { readJournal } from '../../ts/metrics/journal.js';
 import { stepRowSchema } from '../../ts/metrics/rows.js';
 import { listCheckpoints } from '../../ts/run/checkpoints.js';
 import { PYTHON, TINY } from './tiny_run.js';
+
+const SWEEP = `name: seeds
+run: ${TINY}
+stage: teacher
+set: {stages.ammd: null}
+space: {seed: {values: [1, 2]}}
+search: {kind: grid}
+objective: {metric: exact_match}
+`;
 
 const folder = mkdtempSync(path.join(tmpdir(), 'ammd-api-'));
 const resolved = resolveConfig(TINY, ['stages.ammd=null']);
@@ -76,4 +96,24 @@ test('a configuration is tried without being trained', async () => {
   expect(problems).toEqual([]);
   expect(stages).toMatchObject([{ stage: 'teacher', skipped: null, memory: { fits: true } }]);
   expect(stages[0]?.checks.length).toBeGreaterThan(0);
+}, 120_000);
+
+test('a sweep that is left goes on with the trials that it has not done', async () => {
+  writeFileSync('sweep.yaml', SWEEP);
+  const out = new SweepFolder('sweep');
+  for await (const event of sweep(resolveSweep('sweep.yaml'), { out: out.path, python: PYTHON }))
+    if (event.kind === 'trial') break;
+
+  const trials: number[] = [];
+  const events = resumeSweep(out.path, { python: PYTHON });
+  let next = await events.next();
+  for (; !next.done; next = await events.next())
+    if (next.value.kind === 'trial') trials.push(next.value.number);
+  expect(next.value.rows.map(({ number, state }) => `${number} ${state}`)).toEqual([
+    '0 complete',
+    '1 complete',
+  ]);
+  expect([[1], []]).toContainEqual(trials); // the second may have been done before the first was read
+  expect(existsSync(out.best)).toBe(true);
+  expect(existsSync(path.join(out.path, 'report.html'))).toBe(true);
 }, 120_000);

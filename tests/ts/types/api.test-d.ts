@@ -5,8 +5,13 @@ import type {
   ConfigIssue,
   EvaluationRow,
   NewRunOptions,
+  NewSweepOptions,
+  Report,
+  ReportOptions,
   ResolvedConfig,
+  ResolvedSweep,
   ResumeOptions,
+  ResumeSweepOptions,
   RunCheck,
   RunConfig,
   RunErrorCode,
@@ -15,7 +20,13 @@ import type {
   RunFolder,
   StagePreflight,
   StepRow,
+  SweepErrorCode,
+  SweepEvent,
+  SweepEvents,
+  SweepResult,
+  TrialRow,
   WorkerFailureCode,
+  WrittenReport,
 } from '../../../ts/index.js';
 import * as ammd from '../../../ts/index.js';
 
@@ -59,7 +70,20 @@ same<
   (resolved: ResolvedConfig, options?: { readonly python?: string }) => Promise<RunCheck>
 >();
 same<RunCheck, { readonly stages: readonly StagePreflight[]; readonly problems: readonly string[] }>();
-same<Parameters<typeof ammd.buildReport>, [folder: string]>();
+same<typeof ammd.buildReport, (folder: string) => Report>();
+same<typeof ammd.reportOn, (folders: readonly string[], options?: ReportOptions) => WrittenReport>();
+same<WrittenReport['path'], string>();
+same<
+  typeof ammd.resolveSweep,
+  (reference: string, overrides?: readonly string[], cwd?: string) => ResolvedSweep
+>();
+same<typeof ammd.sweep, (resolved: ResolvedSweep, options?: NewSweepOptions) => SweepEvents>();
+same<typeof ammd.resumeSweep, (folder: string, options?: ResumeSweepOptions) => SweepEvents>();
+same<SweepEvents, AsyncGenerator<SweepEvent, SweepResult, void>>();
+same<keyof NewSweepOptions, 'out' | 'signal' | 'devices' | 'jobs' | 'python'>();
+same<keyof ResumeSweepOptions, 'trials' | 'signal' | 'devices' | 'jobs' | 'python'>();
+same<Extract<SweepEvent, { kind: 'trial' }>, TrialRow>();
+same<SweepResult['rows'], readonly TrialRow[]>();
 same<
   RunEvent['kind'],
   | 'run_started'
@@ -101,6 +125,7 @@ export async function script(resolved: ResolvedConfig): Promise<number> {
 /** What is thrown says what it is. */
 export function errors(error: unknown): void {
   if (error instanceof ammd.RunError) same<typeof error.code, RunErrorCode>();
+  if (error instanceof ammd.SweepError) same<typeof error.code, SweepErrorCode>();
   if (error instanceof ammd.WorkerFailure) same<typeof error.code, WorkerFailureCode>();
   if (error instanceof ammd.ConfigError) same<typeof error.issues, readonly ConfigIssue[]>();
   if (error instanceof ammd.AmmdError) same<typeof error.hint, string | undefined>();
