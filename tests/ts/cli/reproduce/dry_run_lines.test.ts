@@ -1,0 +1,32 @@
+import path from 'node:path';
+import { expect, test } from '@jest/globals';
+import { plannedLines } from '../../../../ts/cli/reproduce/dry_run_lines.js';
+import { ReproductionFolder } from '../../../../ts/reproduce/folder.js';
+import { resolveProfile } from '../../../../ts/reproduce/profile.js';
+import { planTable } from '../../../../ts/reproduce/run_table.js';
+import { temporaryFolder } from '../../bootstrap/temporary_folder.js';
+import { tinyProfile } from '../../reproduce/scene.js';
+
+const asIs = (source: string) => source;
+
+function linesOf(profile = tinyProfile()): string {
+  const table = profile.config.tables.instruct;
+  if (table === undefined) throw new Error('the profile has the table');
+  const folder = new ReproductionFolder(path.join(temporaryFolder(), 'none'), asIs);
+  return plannedLines(profile, planTable(profile, table, { folder, fingerprint: asIs })).join('\n');
+}
+
+test('every stage, what it is for, and that all files are there', () => {
+  const text = linesOf();
+  expect(text).toMatch(/teacher +jsd \(0\.001, tuning\), jsd \(0\.004, tuning\) and 7 more +6/);
+  expect(text).toMatch(/ammd +ammd \(seed 6\) +6/);
+  expect(text).toContain('9 stages, 0 done; 27 evaluations, 0 done');
+  expect(text).toContain('files: all there');
+});
+
+test('what is missing is told with the key that names it, and nothing is refused', () => {
+  const text = linesOf(resolveProfile('gpt2'));
+  expect(text).toContain('files that are missing:');
+  expect(text).toMatch(/data\.train\.source: no such file or folder; looked for .*data\/dolly\/train\.jsonl/);
+  expect(text).toMatch(/\d hours on an H100/);
+});
