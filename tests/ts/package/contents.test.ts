@@ -6,7 +6,7 @@ import { describe, expect, test } from '@jest/globals';
 const ALLOWED = [
   /^(LICENSE|README\.md|package\.json)$/,
   /^configs\/(README|REFERENCE)\.md$/,
-  /^configs\/(runs|methods|models|data|sweeps|reproduce)\/[\w-]+\.(yaml|md)$/,
+  /^configs\/(runs|methods|models|data|sweeps|reproduce(\/reference)?)\/[\w-]+\.(yaml|md)$/,
   /^protocol\/(protocol\.json|README\.md|REFERENCE\.md)$/,
   /^py_worker\/([a-z]\w*\/)*\w+\.py$/,
   /^py_worker\/requirements\/[\w-]+\.(in|lock)$/,
@@ -71,7 +71,7 @@ describe('the npm package', () => {
 
   test('has a compiled module with types for each source', () => {
     const compiled = files.flatMap((file) => (file.endsWith('.js') ? [sourceOf(file)] : []));
-    const sources = filesIn('ts', /\.ts$/).filter((file) => file !== 'ts/config/reference.ts');
+    const sources = filesIn('ts', /(?<!\.d)\.ts$/).filter((file) => file !== 'ts/config/reference.ts');
     expect(new Set(compiled)).toEqual(new Set(sources));
     const untyped = files.filter(
       (file) => file.endsWith('.js') && !files.includes(file.replace(/\.js$/, '.d.ts')),
