@@ -114,7 +114,9 @@ export function groupSettingsSection(groups: readonly RunGroup[]): Section {
   const diff = settingsDiff(
     groups.flatMap((group) => {
       const value = group.runs[0]?.config?.value;
-      return value === undefined ? [] : [{ label: group.label, value: { ...value, seed: seedsOf(group) } }];
+      return value === undefined
+        ? []
+        : [{ label: group.label, value: { ...value, name: null, seed: seedsOf(group) } }];
     }),
   );
   const differing =

@@ -1,10 +1,10 @@
 import { mean, sampleStandardDeviation } from 'simple-statistics';
 import { groupBy, rowScores, summarise, throughput } from '../metrics/aggregate.js';
+import { hierarchicalBootstrap } from '../metrics/hierarchical_bootstrap.js';
 import { pairedDifference } from '../metrics/paired.js';
 import type { Decoding, EvaluationRow } from '../metrics/rows.js';
-import { teaches } from './compared_series.js';
+import { type ComparedSeries, teaches } from './compared_series.js';
 import type { RunGroup } from './run_groups.js';
-import type { Series } from './series.js';
 
 /** What was measured: one column of a table. */
 export interface Measure {
@@ -33,6 +33,8 @@ export interface Difference extends Measure {
   readonly difference: number;
   readonly low: number;
   readonly high: number;
+  /** Training seeds that both have, over which the interval reaches too; 1 where it is one of rows alone. */
+  readonly seeds: number;
 }
 
 /** Means over training seeds. */
@@ -63,7 +65,7 @@ export interface ComparisonResults {
   readonly training: readonly Training[];
 }
 
-export function compare(groups: readonly RunGroup[], series: readonly Series[]): ComparisonResults {
+export function compare(groups: readonly RunGroup[], series: readonly ComparedSeries[]): ComparisonResults {
   const measured = series.flatMap(measuredBy);
   const last = series.findLast(
     (it) => !teaches(it) && measured.some(({ score }) => score.series === it.name),
@@ -88,43 +90,44 @@ export function compare(groups: readonly RunGroup[], series: readonly Series[]):
 
 interface Measured {
   readonly score: Score;
-  /** Of each test row, mean over decoding seeds and training seeds. */
-  readonly rows: readonly number[] | undefined;
+  /** Scores by test row of each training seed, means over decoding seeds; empty where some were not kept. */
+  readonly bySeed: ReadonlyMap<number | string, readonly number[]>;
 }
 
 const measureKey = ({ dataset, metric, decoding }: Measure): string =>
   JSON.stringify([dataset, metric, decoding]);
 
-function measuredBy({ name, members }: Series): Measured[] {
+function measuredBy({ name, members, seeds }: ComparedSeries): Measured[] {
   const finals = members.map((stage) => stage.evaluations.filter((row) => row.final));
   return [...groupBy(finals.flat(), measureKey)].flatMap(([key, [first]]) => {
-    const bySeed = finals
-      .map((rows) => rows.filter((row) => measureKey(row) === key))
-      .filter((rows) => rows.length > 0);
-    return first === undefined ? [] : [measuredOn(name, first, bySeed)];
+    const own = finals.map((rows, at) => ({
+      seed: seeds[at] ?? `member ${at}`,
+      rows: rows.filter((row) => measureKey(row) === key),
+    }));
+    const known = own.filter(({ rows }) => rows.length > 0);
+    return first === undefined ? [] : [measuredOn(name, first, known)];
   });
+}
+
+interface SeedRows {
+  readonly seed: number | string;
+  readonly rows: readonly EvaluationRow[];
 }
 
 function measuredOn(
   series: string,
   { dataset, metric, decoding, rows: count }: EvaluationRow,
-  bySeed: readonly (readonly EvaluationRow[])[],
+  own: readonly SeedRows[],
 ): Measured {
-  const values = bySeed.flatMap((rows) =>
+  const values = own.flatMap(({ rows }) =>
     summarise(rows)
       .slice(-1)
       .map((summary) => summary.mean),
   );
-  const rows = meanOfRows(bySeed.map(rowScores));
-  const { low, high } =
-    rows === undefined
-      ? { low: null, high: null }
-      : pairedDifference(
-          rows,
-          rows.map(() => 0),
-        );
+  const bySeed = scoresOf(own);
+  const means = meansOf(bySeed);
   return {
-    rows,
+    bySeed,
     score: {
       series,
       dataset,
@@ -133,33 +136,66 @@ function measuredOn(
       values,
       mean: mean(values),
       sd: values.length < 2 ? null : sampleStandardDeviation(values),
-      interval: low === null || high === null ? null : { low, high },
+      interval: means.length === 0 ? null : intervalOf(means),
       rows: count,
     },
   };
 }
 
-function meanOfRows(seeds: readonly (readonly number[] | undefined)[]): readonly number[] | undefined {
-  const [first] = seeds;
-  const known = seeds.filter((scores) => scores?.length === first?.length && scores !== undefined);
-  if (first === undefined || known.length < seeds.length) return undefined;
-  return first.map((_, row) => mean(known.map((scores) => scores?.[row] ?? Number.NaN)));
+function scoresOf(own: readonly SeedRows[]): ReadonlyMap<number | string, readonly number[]> {
+  const scored = own.flatMap(({ seed, rows }): [number | string, readonly number[]][] => {
+    const scores = rowScores(rows);
+    return scores === undefined ? [] : [[seed, scores]];
+  });
+  const alike = scored.every(([, scores]) => scores.length === scored[0]?.[1].length);
+  return new Map(alike && scored.length === own.length ? scored : []);
+}
+
+/** Of each test row, over training seeds. */
+function meansOf(bySeed: Measured['bySeed']): readonly number[] {
+  const all = [...bySeed.values()];
+  return (all[0] ?? []).map((_, row) => mean(all.map((scores) => scores[row] ?? Number.NaN)));
+}
+
+function intervalOf(scores: readonly number[]): { readonly low: number; readonly high: number } {
+  const { low, high } = pairedDifference(
+    scores,
+    scores.map(() => 0),
+  );
+  return { low, high };
 }
 
 function differencesOf(measured: readonly Measured[], last: string): Difference[] {
   return [...groupBy(measured, ({ score }) => measureKey(score)).values()].flatMap((own) => {
-    const rows = own.find(({ score }) => score.series === last)?.rows;
-    if (rows === undefined) return [];
-    return own.flatMap(({ score, rows: others }) => {
-      if (score.series === last || others?.length !== rows.length) return [];
-      const { dataset, metric, decoding, series: against } = score;
-      const { difference, low, high } = pairedDifference(rows, others);
-      return [{ series: last, against, dataset, metric, decoding, difference, low, high }];
+    const left = own.find(({ score }) => score.series === last);
+    if (left === undefined) return [];
+    return own.flatMap((right) => {
+      const { dataset, metric, decoding, series: against } = right.score;
+      const found = against === last ? undefined : differenceOf(left.bySeed, right.bySeed);
+      return found === undefined ? [] : [{ series: last, against, dataset, metric, decoding, ...found }];
     });
   });
 }
 
-function trainingOf({ name, members }: Series): Training {
+/** Enough for an interval; a table may have hundreds of them. */
+const RESAMPLES = 1000;
+
+function differenceOf(
+  left: Measured['bySeed'],
+  right: Measured['bySeed'],
+): Pick<Difference, 'difference' | 'low' | 'high' | 'seeds'> | undefined {
+  const [first, others] = [meansOf(left), meansOf(right)];
+  if (first.length === 0 || first.length !== others.length) return undefined;
+  const shared = [...left.keys()].filter((seed) => right.has(seed));
+  const paired = shared.length >= 2;
+  const of = (scores: Measured['bySeed']) => shared.map((seed) => scores.get(seed) ?? []);
+  const { difference, low, high } = paired
+    ? hierarchicalBootstrap(of(left), of(right), { resamples: RESAMPLES })
+    : pairedDifference(first, others);
+  return { difference, low, high, seeds: paired ? shared.length : 1 };
+}
+
+function trainingOf({ name, members }: ComparedSeries): Training {
   const all = members.map((stage) => throughput(stage.steps)).filter(({ steps }) => steps > 0);
   const average = (value: (one: (typeof all)[number]) => number): number =>
     all.length === 0 ? 0 : mean(all.map(value));

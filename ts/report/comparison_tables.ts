@@ -118,8 +118,17 @@ function differenceTable(
         return found === undefined ? NONE : differenceCell(found, format);
       }),
     ]),
-    note: `Paired by test row; in parentheses: ${INTERVAL}. Marked: the interval does not hold 0. It covers the choice of rows, not of training seeds.`,
+    note: differenceNote(differences),
   };
+}
+
+function differenceNote(differences: readonly Difference[]): string {
+  const seeds = Math.max(...differences.map((it) => it.seeds));
+  const over =
+    seeds > 1
+      ? `over test rows, and over the training seeds that both have (up to ${seeds}, hierarchical bootstrap) where they are two or more`
+      : 'over test rows; it covers their choice, not that of training seeds';
+  return `Paired by test row. In parentheses: 95 % percentile bootstrap interval ${over}. Marked: the interval does not hold 0.`;
 }
 
 /** A difference with its interval, marked where that does not hold 0. */

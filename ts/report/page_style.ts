@@ -34,7 +34,7 @@ td.strong b { color: var(--accent); }
 .legend.sticky { position: sticky; top: 0; background: var(--paper); z-index: 1; }
 .swatch { display: inline-block; width: .75rem; height: .75rem; border-radius: 2px; margin-right: .4rem; vertical-align: -1px; }
 .swatch.line { width: 1.4rem; height: .2rem; border-radius: 0; vertical-align: .2rem; }
-.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(21rem, 100%), 1fr)); gap: 1rem; }
+.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(19rem, 100%), 1fr)); gap: 1rem; }
 figure { margin: 0; padding: .8rem .8rem .4rem; background: var(--card); border: 1px solid var(--rule); border-radius: 6px; }
 figure.wide { max-width: 56rem; margin: 1rem 0; }
 figcaption { font-size: .87rem; font-weight: 500; margin-bottom: .2rem; overflow-wrap: anywhere; }

@@ -26,7 +26,7 @@ const SERIES: readonly Shades[] = [
   { light: '#d1495b', dark: '#ef7686' },
   { light: '#2a9d8f', dark: '#4fc3b3' },
   { light: '#e07b39', dark: '#f09a60' },
-  { light: '#4f5d75', dark: '#8d9bb5' },
+  { light: '#6f8f2f', dark: '#a6c25c' },
 ];
 
 /** Parts of a step's time. */

@@ -1,6 +1,7 @@
 import type { CustomSeriesRenderItemAPI, CustomSeriesRenderItemParams } from 'echarts';
-import type { TableFile, TableRow } from '../metrics/table_file.js';
+import type { TableColumn, TableFile, TableRow } from '../metrics/table_file.js';
 import { AXIS, type Chart, CONTAINED, FONT, slug, WIDTH } from './chart.js';
+import { measureTitle } from './comparison_tables.js';
 import { curveChart } from './curve_chart.js';
 import { curvesOf } from './curves.js';
 import { formatFigure } from './figures.js';
@@ -24,17 +25,21 @@ function placed(table: TableFile): Placed[] {
   return table.rows.map((row, place) => ({ row, name: rowName(row, table), place }));
 }
 
+function columnTitle({ title, metric, decoding }: TableColumn): string {
+  return `${title}: ${measureTitle({ metric, decoding })}`;
+}
+
 /** One chart for each column: means of all rows but the teacher's, with one standard deviation over training seeds. */
 export function columnCharts(table: TableFile): Chart[] {
   const students = placed(table).filter(({ row }) => row.group !== 'teacher');
-  return table.columns.flatMap(({ title }, column) => {
+  return table.columns.flatMap((measured, column) => {
     const estimates = students.flatMap(({ row, name, place }): Estimate[] => {
       const cell = row.cells[column] ?? null;
       if (cell === null) return [];
       const { mean, sd } = cell;
       return [{ name, place, mean, low: mean - (sd ?? 0), high: mean + (sd ?? 0) }];
     });
-    return estimates.length < 2 ? [] : [intervalChart(title, estimates)];
+    return estimates.length < 2 ? [] : [intervalChart(columnTitle(measured), estimates)];
   });
 }
 
@@ -43,8 +48,9 @@ export function sweptCharts(table: TableFile): Chart[] {
   const rows = placed(table).filter(({ row }) => row.group !== 'teacher');
   const swept = rows.filter(({ row }) => row.hyperparameter !== null);
   if (swept.length < 2) return [];
-  const levels = rows.filter(({ row }) => row.hyperparameter === null);
-  return table.columns.map(({ title }, column) => sweptChart(title, column, swept, levels));
+  // A start far below would leave the others no room.
+  const levels = rows.filter(({ row }) => row.hyperparameter === null && row.group !== 'start');
+  return table.columns.map((measured, column) => sweptChart(columnTitle(measured), column, swept, levels));
 }
 
 function sweptChart(
@@ -63,11 +69,14 @@ function sweptChart(
   const shown = levels.filter(({ row }) => row.cells[column] !== null);
   return {
     id: slug('weight', title),
-    title: `${title}, by on_policy_weight`,
+    title,
     width: WIDTH,
     height: 230,
     legend: [
-      legendItem({ name: 'ammd', place }, 'line'),
+      legendItem(
+        { name: `${swept[0]?.row.method ?? 'ours'}, by weight of the on-policy side`, place },
+        'line',
+      ),
       ...shown.map((level) => ({ ...legendItem(level, 'line'), dash: LEVEL })),
     ],
     option: {

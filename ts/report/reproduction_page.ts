@@ -4,13 +4,13 @@ import type { Chart } from './chart.js';
 import { diagnosticsSection } from './comparison_page.js';
 import { curveSection } from './curve_section.js';
 import { legendMarkup, plots } from './figure.js';
-import { formatCount, formatSeconds } from './figures.js';
+import { formatCount, formatFigure, formatProbability, formatSeconds, formatSigned } from './figures.js';
 import { html, type Markup } from './markup.js';
 import type { ReproductionData, Trained } from './read_reproduction.js';
 import { columnCharts, dynamicsCharts, rowName, sweptCharts } from './reproduction_charts.js';
 import { type Generation, type Role, sampleSection } from './samples.js';
 import type { Section } from './section.js';
-import { legendItem, type Series } from './series.js';
+import type { Series } from './series.js';
 import { settingsDiff } from './settings_diff.js';
 import { cell, column, NONE, type Table } from './table.js';
 import { tableMarkup } from './table_markup.js';
@@ -24,13 +24,20 @@ export function seriesOfRows({ table, curves }: ReproductionData): Series[] {
   }));
 }
 
-/** What the page of a reproduction shows, in order. */
+/**
+ * What the page of a reproduction shows, in order.
+ *
+ * @param tables as `reproductionTables` makes them: scores by measure, then what follows from them
+ */
 export function reproductionSections(data: ReproductionData, tables: readonly Table[]): Section[] {
   const series = seriesOfRows(data);
+  const measures = new Set(data.table.columns.map(({ metric, decoding }) => `${metric} ${decoding}`)).size;
+  const [scores, further] = [tables.slice(0, measures), tables.slice(measures)];
   const isTeacher = ({ place }: Series): boolean => data.table.rows[place]?.group === 'teacher';
   return [
-    resultSection(data, tables),
+    resultSection(data, scores),
     figureSection(data.table, series),
+    verdictSection(further),
     diagnosticsSection(series.filter((it) => !isTeacher(it))),
     curveSection(
       series.filter((it) => !isTeacher(it)),
@@ -54,10 +61,25 @@ function resultSection({ table, missing }: ReproductionData, tables: readonly Ta
   return { id: 'results', title: 'Results', body, charts: [] };
 }
 
-function primaryMarkup({ primary }: TableFile): Markup {
-  return primary === null
-    ? html`<p class="note">No comparison was declared for this table.</p>`
-    : html`<div class="primary"><p>${primary.declared}</p><p><b>${primary.conclusion}</b></p></div>`;
+function verdictSection(tables: readonly Table[]): Section | undefined {
+  if (tables.length === 0) return undefined;
+  return {
+    id: 'verdicts',
+    title: 'Differences and verdicts',
+    body: html`${tables.map(tableMarkup)}`,
+    charts: [],
+  };
+}
+
+function primaryMarkup({ primary, rows }: TableFile): Markup {
+  if (primary === null) return html`<p class="note">No comparison was declared for this table.</p>`;
+  const { declared, conclusion, difference, low, high, p, seeds, rows: count, resamples, tuning } = primary;
+  const signed = (value: number): string => formatSigned(value, formatFigure);
+  const label = (id: string): string => rows.find((row) => row.id === id)?.label ?? id;
+  const chosen = tuning.map(({ row, value }) => `${label(row)} ${formatFigure(value)}`).join(', ');
+  return html`<div class="primary"><p>${declared}</p><p><b>${conclusion}</b></p>
+<p class="note">Difference ${signed(difference)} (95 % interval ${signed(low)} to ${signed(high)}), ${formatProbability(p)}; ${seeds} training seeds, ${count} rows,
+${resamples} resamples. Baselines on the tuning split: ${chosen}.</p></div>`;
 }
 
 function figureSection(table: TableFile, series: readonly Series[]): Section | undefined {
@@ -66,18 +88,17 @@ function figureSection(table: TableFile, series: readonly Series[]): Section | u
   const columns = swept.length > 0 ? [] : columnCharts(table);
   const charts = [...dynamics, ...swept, ...columns];
   if (charts.length === 0) return undefined;
-  const drawn = series.filter(({ members }) => members.length > 0);
-  const body = html`${dynamics.length === 0 ? [] : legendMarkup(drawn.map((it) => legendItem(it, 'line')))}${plots(dynamics)}${spreadNote([...swept, ...columns])}${legendOf(swept)}${plots([...swept, ...columns])}`;
+  const note = 'Mean over training seeds, with one standard deviation to either side.';
+  const still = [...swept, ...columns];
+  const body = html`${legendOf(dynamics)}${plots(dynamics)}
+${still.length === 0 ? [] : html`<p class="note">${note}</p>`}${legendOf(swept)}${plots(still)}`;
   return { id: 'figures', title: 'Figures', body, charts };
 }
 
-function spreadNote(charts: readonly Chart[]): Markup {
-  const text = 'Mean over training seeds, with one standard deviation to either side.';
-  return charts.length === 0 ? html`` : html`<p class="note">${text}</p>`;
-}
-
-function legendOf([first]: readonly Chart[]): Markup {
-  return first === undefined ? html`` : legendMarkup(first.legend);
+/** One legend for charts that stand together. */
+function legendOf(charts: readonly Chart[]): Markup {
+  const items = new Map(charts.flatMap(({ legend }) => legend.map((item) => [item.label, item] as const)));
+  return items.size === 0 ? html`` : legendMarkup([...items.values()]);
 }
 
 function costSection({ rows }: TableFile): Section {

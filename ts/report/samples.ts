@@ -69,7 +69,8 @@ function merged(generations: readonly Generation[]): Generation[] {
   return [...groupBy(generations, ({ sample }) => sample.text).values()].flatMap((same) => {
     const [first] = same;
     const labels = [...new Set(same.map((it) => it.label))];
-    return first === undefined ? [] : [{ ...first, label: labels.join(', ') }];
+    const label = labels.length > 3 ? `${labels[0]} and ${labels.length - 1} more` : labels.join(', ');
+    return first === undefined ? [] : [{ ...first, label }];
   });
 }
 

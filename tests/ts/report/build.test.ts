@@ -9,22 +9,13 @@ import { readRun } from '../../../ts/report/read_run.js';
 import { runReport } from '../../../ts/report/run_report.js';
 import { makeEvaluation, makeSample, makeStep } from '../metrics/make_rows.js';
 import { MAIN_JOB, TEST_SETS, writeRun, writeStage } from './fixture.js';
+import { count, outsideParts } from './page_checks.js';
 
 let folder: string;
 beforeEach(() => {
   folder = join(mkdtempSync(join(tmpdir(), 'ammd-report-')), 'run');
 });
 afterEach(() => rmSync(join(folder, '..'), { recursive: true }));
-
-/** Tags that load something, attributes that run something, addresses outside the page. */
-function outsideParts(page: string): string[] {
-  const withoutNamespaces = page.replaceAll(/ xmlns(:xlink)?="[^"]*"/g, '');
-  const forbidden =
-    /<(script|link|img|iframe|object|embed|base|form|image|use)\b|\son\w+=|javascript:|@import|url\((?!#)|(src|href)="(?!#)/gi;
-  return withoutNamespaces.match(forbidden) ?? [];
-}
-
-const count = (page: string, part: string | RegExp): number => page.split(part).length - 1;
 
 describe('the main job', () => {
   let report: Report;

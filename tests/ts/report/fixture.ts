@@ -17,6 +17,8 @@ export interface StageShape {
   readonly name: string;
   readonly method: string;
   readonly teacher?: string;
+  /** The stage that it starts from. */
+  readonly start?: string;
   readonly steps: number;
   /** Sampled score on the first test set. */
   readonly score: number;
@@ -26,9 +28,17 @@ export interface StageShape {
 export const MAIN_JOB: readonly StageShape[] = [
   { name: 'teacher', method: 'sft', steps: 900, score: 84 },
   { name: 'start', method: 'sft', steps: 200, score: 14 },
-  { name: 'sft', method: 'sft', steps: 300, score: 25 },
-  { name: 'kd', method: 'kd', teacher: 'teacher', steps: 300, score: 26 },
-  { name: 'ammd', method: 'ammd', teacher: 'teacher', steps: 300, score: 36, adversarial: true },
+  { name: 'sft', method: 'sft', start: 'start', steps: 300, score: 25 },
+  { name: 'kd', method: 'kd', teacher: 'teacher', start: 'start', steps: 300, score: 26 },
+  {
+    name: 'ammd',
+    method: 'ammd',
+    teacher: 'teacher',
+    start: 'start',
+    steps: 300,
+    score: 36,
+    adversarial: true,
+  },
 ];
 
 export const TEST_SETS = ['seen', 'phrasing', 'longer', 'compositions', 'parameters'] as const;
@@ -101,9 +111,9 @@ export function writeStage(
 }
 
 function configText(stages: readonly StageShape[], { name: title, seed, settings }: RunShape): string {
-  const entries = stages.flatMap(({ name, method, teacher, steps }) => [
+  const entries = stages.flatMap(({ name, method, teacher, start, steps }) => [
     `  ${name}:`,
-    `    student: small`,
+    `    student: ${start === undefined ? 'small' : `{stage: ${start}}`}`,
     `    teacher: ${teacher === undefined ? 'null' : `{stage: ${teacher}}`}`,
     `    method: {name: ${method}}`,
     `    data: {validation: validation}`,
