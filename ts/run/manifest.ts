@@ -5,8 +5,10 @@ import path from 'node:path';
 import { z } from 'zod';
 import { writeJsonAtomic } from '../common/atomic_file.js';
 import { packageRoot } from '../config/files.js';
+import type { RunConfig } from '../config/schema.js';
 import type { PartPlan, RunPlan, StagePlan } from '../plan/types.js';
 import { RunError } from './errors.js';
+import { importOf } from './import_manifest.js';
 import type { LoadedStage } from './stage_setup.js';
 
 const factsSchema = z.record(z.string(), z.record(z.string(), z.union([z.string(), z.number()])));
@@ -112,7 +114,13 @@ function seedsOf(stage: StagePlan): Record<string, number> {
   return Object.fromEntries(named);
 }
 
-export function withStage(manifest: RunManifest, stage: StagePlan, loaded: LoadedStage): RunManifest {
+/** @param data of the run's configuration: a file that `ammd import` wrote is named as such. */
+export function withStage(
+  manifest: RunManifest,
+  stage: StagePlan,
+  loaded: LoadedStage,
+  data: RunConfig['data'],
+): RunManifest {
   const models = Object.entries({ student: loaded.student, teacher: loaded.teacher }).flatMap(
     ([role, model]) => {
       if (model === null) return [];
@@ -120,14 +128,15 @@ export function withStage(manifest: RunManifest, stage: StagePlan, loaded: Loade
       return [[role, facts] as const];
     },
   );
-  const data = Object.entries(loaded.datasets).map(
-    ([name, { groups: _groups, ...facts }]) => [name, facts] as const,
+  const datasets = Object.entries(loaded.datasets).map(
+    ([name, { groups: _groups, ...facts }]) =>
+      [name, { ...facts, ...importOf(data[name]?.source ?? '') }] as const,
   );
   const entry: StageManifest = {
     method: stage.method,
     seeds: seedsOf(stage),
     models: Object.fromEntries(models),
-    data: Object.fromEntries(data),
+    data: Object.fromEntries(datasets),
   };
   return { ...manifest, stages: { ...manifest.stages, [stage.name]: entry } };
 }

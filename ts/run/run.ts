@@ -208,7 +208,7 @@ async function runOpenStages({ folder, resolved, plan, options }: Run, session: 
           now: () => performance.now(),
           signal: options.signal,
           onLoaded: (loaded) => {
-            manifest = withStage(manifest, stage, loaded);
+            manifest = withStage(manifest, stage, loaded, resolved.config.data);
             writeManifest(folder.manifest, manifest);
           },
         },

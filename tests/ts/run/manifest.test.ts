@@ -15,12 +15,12 @@ const resolved = resolveRun();
 const plan = planRun(resolved);
 
 /** A manifest of the demo run once its second stage has been loaded. */
-async function manifest() {
+async function manifest(data = resolved.config.data) {
   const begun = newManifest(plan, '1.2.3', WORKER, NOW);
   const stage = plan.stages[1];
   if (stage === undefined) throw new Error('no stage');
   const loaded = await loadStage(new ScriptedClient(), stage, resolved.config, new RunFolder('/run'));
-  return withStage(begun, stage, loaded);
+  return withStage(begun, stage, loaded, data);
 }
 
 test('who, what and where', () => {
@@ -37,6 +37,17 @@ test('who, what and where', () => {
     stages: {},
   });
   expect(begun.git_commit === null || /^[0-9a-f]{40}(\+changes)?$/.test(begun.git_commit)).toBe(true);
+});
+
+test('an imported dataset is cited', async () => {
+  const imported = { format: 'ammd-import', dataset: 'dolly', splits: { train: { name: 'train.jsonl' } } };
+  const folder = temporaryFolder({ 'manifest.json': JSON.stringify(imported) });
+  const { train } = resolved.config.data;
+  if (train === undefined) throw new Error('the demo run has data train');
+  const source = path.join(folder, 'train.jsonl');
+  const { stages } = await manifest({ ...resolved.config.data, train: { ...train, source } });
+  expect(stages.student?.data.train).toMatchObject({ rows: 10, import: 'dolly' });
+  expect(stages.student?.data.check).not.toHaveProperty('import');
 });
 
 test('a stage adds its models, data and seeds', async () => {

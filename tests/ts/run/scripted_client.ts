@@ -270,6 +270,7 @@ export class ScriptedClient implements WorkerClient {
       for (const [handle, size] of saved.rollouts) this.rollouts.set(handle, size);
       return { policy_version: this.version };
     },
+    import_data: () => ({ files: [], rows: {}, dropped: {}, notes: [] }),
     export: ({ dir }) => {
       const text = JSON.stringify({ version: this.version });
       mkdirSync(dir, { recursive: true });
