@@ -3,7 +3,7 @@ import { execa } from 'execa';
 import { WorkerFailure } from '../wire/errors.js';
 import type { LineProcessOptions } from './line_process.js';
 import { logSize, logTail } from './log_tail.js';
-import { type Exit, exitInWords, exitOf, openLog, pythonPath } from './spawn.js';
+import { type Exit, exitInWords, exitOf, openLog, pythonSettings } from './spawn.js';
 
 export interface DialogueOptions extends LineProcessOptions {
   /** What it is, for errors: `the search`. */
@@ -38,7 +38,7 @@ export async function startDialogue(options: DialogueOptions): Promise<DialogueP
     stdin: 'pipe',
     stdout: 'pipe',
     stderr: log,
-    env: { PYTHONPATH: pythonPath(options.packageRoot), PYTHONUNBUFFERED: '1' },
+    env: pythonSettings(options.packageRoot),
     reject: false,
     buffer: false,
   });

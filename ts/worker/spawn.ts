@@ -48,7 +48,7 @@ export function pythonSettings(packageRoot: string): Readonly<Record<string, str
 }
 
 /** Where a process finds the package `py_worker`, before what the user's environment has. */
-export function pythonPath(packageRoot: string): string {
+function pythonPath(packageRoot: string): string {
   const inherited = process.env.PYTHONPATH;
   return inherited ? `${packageRoot}${path.delimiter}${inherited}` : packageRoot;
 }
