@@ -39,6 +39,10 @@ def test_plain() -> None:
     assert render("plain", "hello", "") == "hello\n"
 
 
+def test_text_adds_nothing() -> None:
+    assert render("text", "A text", " begins.") == "A text begins."
+
+
 def test_chat() -> None:
     assert render("chat", "Add.", "1 2") == "<|user|>Add.\n\n1 2<|end|><|assistant|>"
     assert render("chat", "Hello.", "") == "<|user|>Hello.<|end|><|assistant|>"

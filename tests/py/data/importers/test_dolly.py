@@ -76,6 +76,15 @@ def test_the_reference_scripts_own_split(tmp_path: Path) -> None:
     assert rows_of(tmp_path / "out", "test")[0]["output"] == ["u", "v"]
 
 
+def test_the_reference_scripts_own_split_on_the_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    row = b'{"instruction": "a", "input": "", "output": "b"}\n'
+    files = {"raw.jsonl": row * 1_001, "valid.jsonl": row * 2, "valid.txt": b""}
+    FakeHub("MiniLLM/dolly", tmp_path / "hub", {None: files}).replace_hub(monkeypatch)
+    imported = do_import("dolly", "MiniLLM/dolly", tmp_path / "out")
+    assert counts_of(imported) == {"train": 1, "validation": 1_000, "test": 2}
+    assert "MiniLLM/dolly differs from databricks/databricks-dolly-15k" in imported.notes[0]
+
+
 def test_the_hub_dataset_must_be_what_it_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     content = "".join(f"{json.dumps(row)}\n" for row in dolly_rows(15_011)).encode()
     name = "databricks/databricks-dolly-15k"

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from py_worker.data.errors import DataError
+from tests.py.data.fake_hub import FakeHub
 from tests.py.data.importers.scene import LONG_ANSWER, SHORT_ANSWER, counts_of, do_import, jsonl, rows_of
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -79,6 +80,15 @@ def test_published_rows(tmp_path: Path) -> None:
     imported = do_import("sni", jsonl(tmp_path / "valid.jsonl", rows), tmp_path / "out")
     assert counts_of(imported) == {"test": 1}
     assert rows_of(tmp_path / "out", "test")[0]["id"] == "0"
+
+
+def test_published_rows_of_one_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    row = json.dumps({"prompt": "…", "instruction": "a", "input": "", "output": [LONG_ANSWER]}).encode()
+    files = {"11_/valid.jsonl": row, "0_2/valid.jsonl": b"{}", "11_/valid.txt": b""}
+    FakeHub("MiniLLM/sinst", tmp_path / "hub", {None: files}).replace_hub(monkeypatch)
+    assert counts_of(do_import("sni", "MiniLLM/sinst:11_", tmp_path / "out")) == {"test": 1}
+    with pytest.raises(DataError, match="has the configurations 0_2, 11_; name one: MiniLLM/sinst:0_2"):
+        do_import("sni", "MiniLLM/sinst", tmp_path / "second")
 
 
 def test_a_source_is_needed(tmp_path: Path) -> None:
