@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { writeFileAtomic, writeJsonAtomic } from '../common/atomic_file.js';
 import type { Chart } from './chart.js';
-import { chartSvg, type FigureFormat, pngRenderer } from './chart_file.js';
+import { chartSvg, ENCODERS, type FigureFormat } from './chart_file.js';
 import { comparisonReport } from './comparison_report.js';
 import { ReportError } from './errors.js';
 import { commonKind } from './folder_kind.js';
@@ -55,13 +55,14 @@ export function reportOn(
   { out, figures = [] }: ReportOptions = {},
 ): WrittenReport {
   const report = renderReport(folders);
+  const encoders = figures.map((format) => ({ format, encode: ENCODERS[format]() }));
   const folder = resolve(makeFolder(folders, typeof out === 'function' ? out() : out));
   writeReport(folder, report);
   const path = join(folder, 'figures');
   return {
     ...report,
     path: join(folder, 'report.html'),
-    figures: { path, files: writeFigures(path, report.charts, figures) },
+    figures: { path, files: writeFigures(path, report.charts, encoders) },
   };
 }
 
@@ -97,10 +98,14 @@ function writeReport(folder: string, { html, markdown, latex, results }: Report<
   writeJsonAtomic(join(folder, 'results.json'), results);
 }
 
+interface Encoder {
+  readonly format: FigureFormat;
+  readonly encode: (svg: string) => string | Buffer;
+}
+
 /** Charts whose names are alike are numbered. */
-function writeFigures(folder: string, charts: readonly Chart[], formats: readonly FigureFormat[]): string[] {
-  if (formats.length === 0) return [];
-  const toPng = formats.includes('png') ? pngRenderer() : Buffer.from;
+function writeFigures(folder: string, charts: readonly Chart[], encoders: readonly Encoder[]): string[] {
+  if (encoders.length === 0) return [];
   mkdirSync(folder, { recursive: true });
   const used = new Map<string, number>();
   return charts.flatMap((chart) => {
@@ -108,9 +113,9 @@ function writeFigures(folder: string, charts: readonly Chart[], formats: readonl
     used.set(chart.id, count);
     const stem = join(folder, count === 1 ? chart.id : `${chart.id}-${count}`);
     const svg = chartSvg(chart);
-    return formats.map((format) => {
+    return encoders.map(({ format, encode }) => {
       const file = `${stem}.${format}`;
-      writeFileAtomic(file, format === 'svg' ? svg : toPng(svg));
+      writeFileAtomic(file, encode(svg));
       return file;
     });
   });

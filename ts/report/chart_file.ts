@@ -86,6 +86,12 @@ export function pngRenderer(): (svg: string) => Buffer {
   return (svg) => new Renderer(svg, { font, fitTo: { mode: 'zoom', value: ZOOM } }).render().asPng();
 }
 
+/** Makes what turns an SVG file into one of a format. @throws as `pngRenderer` */
+export const ENCODERS: Readonly<Record<FigureFormat, () => (svg: string) => string | Buffer>> = {
+  svg: () => (svg) => svg,
+  png: pngRenderer,
+};
+
 function loadRenderer(): typeof Resvg {
   try {
     // A native library, loaded where an image is asked for and nowhere else.

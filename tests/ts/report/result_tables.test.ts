@@ -22,6 +22,7 @@ function stage(
     name,
     method: name,
     teaches: false,
+    begins: false,
     validation: null,
     done: true,
     steps: [],
