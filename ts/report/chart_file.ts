@@ -23,7 +23,7 @@ interface Placed {
 }
 
 /** Text is not measured: letters of a sans-serif face at 11 pixels are narrower than this on average. */
-const widthOf = (text: string): number => 6.4 * text.length;
+const widthOf = (text: string): number => 7 * text.length;
 
 /** Legend entries one after another, in as many lines as they need. */
 function placeLegend(items: readonly LegendItem[], width: number): Placed[] {

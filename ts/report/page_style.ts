@@ -61,6 +61,8 @@ li { max-width: 48rem; }
 @media (max-width: 40rem) {
   body { padding: 1.2rem .9rem 3rem; }
   .facts { grid-template-columns: 1fr; }
+  figure.wide { overflow-x: auto; }
+  figure.wide svg { min-width: 38rem; }
 }
 @media print { .legend.sticky { position: static; } details:not([open]) { display: none; } }
 `;
