@@ -69,7 +69,7 @@ export function historyChart(data: SweepData): Chart | undefined {
       xAxis: { ...STEP_AXIS, max: Math.max(1, ...data.trials.map(({ number }) => number)) },
       yAxis: valueAxis(),
       series: [
-        points(seen, INK, 'emptyCircle'),
+        points(seen, INK, 'circle'),
         { ...points(best, rankColour(BEST), 'none'), type: 'line', step: 'end', lineStyle: { width: 1.8 } },
         points(
           complete.map(({ number, value }) => [number, value ?? Number.NaN]),
