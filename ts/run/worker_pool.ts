@@ -49,10 +49,15 @@ export class WorkerPool {
     return this.#slots.length;
   }
 
-  /** Waits for a free worker, calls `work` with it, and passes on what that gives or throws. */
-  async use<Result>(work: (session: Session) => Promise<Result>): Promise<Result> {
+  /**
+   * Waits for a free worker, calls `work` with it, and passes on what that gives or throws.
+   *
+   * @throws RunError `interrupted` when the signal was aborted meanwhile: no worker is started for it.
+   */
+  async use<Result>(work: (session: Session) => Promise<Result>, signal?: AbortSignal): Promise<Result> {
     const slot = await this.#take();
     try {
+      if (signal?.aborted) throw new RunError('interrupted', 'stopped before it began');
       slot.session ??= await this.#open(slot);
       return await work(slot.session);
     } catch (error) {

@@ -67,8 +67,9 @@ export class EvaluationStore {
   async run(student: StoredStage, request: EvaluationRequest, options: EvaluateOptions): Promise<Evaluated> {
     const pieces = this.#pieces(student, request);
     const missing = pieces.filter(({ file }) => !existsSync(file));
+    const { pool, signal } = options;
     if (missing.length > 0)
-      await options.pool.use((session) => this.#evaluate(session, student, request, missing, options.signal));
+      await pool.use((session) => this.#evaluate(session, student, request, missing, signal), signal);
     const files = pieces.map(({ file }) => fileSchema.parse(JSON.parse(readFileSync(file, 'utf8'))));
     return {
       rows: files.flatMap(({ rows }) => rows),

@@ -1,8 +1,8 @@
 import { existsSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { allOf } from '../common/all_of.js';
 import { configHash } from '../config/resolve.js';
 import type { RunEvent } from '../metrics/events.js';
-import { RunError } from '../run/errors.js';
 import { resumeRun, startRun } from '../run/run.js';
 import { RunFolder } from '../run/run_folder.js';
 import type { Session } from '../run/session.js';
@@ -63,13 +63,9 @@ export class StageStore {
   }
 
   async #train(stage: StoredStage, options: StoreRunOptions): Promise<RunFolder> {
-    const { emitOf = () => () => {}, pool } = options;
-    await Promise.all(stage.parents.map((parent) => this.run(parent, { ...options, emit: emitOf(parent) })));
-    return pool.use((session) => {
-      // Those that wait for a worker have not begun.
-      if (options.signal?.aborted) throw new RunError('interrupted', `stage ${stage.name} was not begun`);
-      return this.#trainOn(session, stage, options);
-    });
+    const { emitOf = () => () => {}, pool, signal } = options;
+    await allOf(stage.parents.map((parent) => this.run(parent, { ...options, emit: emitOf(parent) })));
+    return pool.use((session) => this.#trainOn(session, stage, options), signal);
   }
 
   #trainOn(session: Session, stage: StoredStage, { emit, signal }: StoreRunOptions): Promise<RunFolder> {

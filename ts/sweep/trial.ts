@@ -1,3 +1,4 @@
+import { allOf } from '../common/all_of.js';
 import { AmmdError } from '../common/errors.js';
 import { ConfigError } from '../config/errors.js';
 import type { RunConfig } from '../config/schema.js';
@@ -85,7 +86,7 @@ export async function runTrial(context: TrialContext, trial: Trial): Promise<Tri
 
 /** Stages before come first, so that a trial's time is its own. */
 async function trainParents({ stages, pool, emit, signal }: TrialContext, stage: StoredStage): Promise<void> {
-  await Promise.all(stage.parents.map((parent) => stages.run(parent, { pool, emit, signal })));
+  await allOf(stage.parents.map((parent) => stages.run(parent, { pool, emit, signal })));
 }
 
 async function train(context: TrialContext, trial: Trial, stage: StoredStage): Promise<Ending> {

@@ -51,6 +51,19 @@ test('a worker whose run failed is replaced, one whose run was stopped is not', 
   expect(scene.closed).toBe(2);
 });
 
+test('what has not begun when it is stopped starts no worker', async () => {
+  const scene = new ScriptedPool(1);
+  const stop = new AbortController();
+  const broken = scene.pool.use(async () => {
+    stop.abort();
+    throw new Error('broken');
+  }, stop.signal);
+  const waiting = scene.pool.use(deviceOf, stop.signal);
+  await expect(broken).rejects.toThrow('broken');
+  await expect(waiting).rejects.toMatchObject({ code: 'interrupted' });
+  expect(scene.clients).toHaveLength(1);
+});
+
 test('a worker that is gone is replaced when it is next needed', async () => {
   const scene = new ScriptedPool(1);
   await scene.pool.use(deviceOf);

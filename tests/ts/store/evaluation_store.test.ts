@@ -31,6 +31,7 @@ function request(changes: Partial<EvaluationRequest> = {}): EvaluationRequest {
 function scene() {
   const folder = temporaryFolder();
   const { pool, clients } = new ScriptedPool();
+  const stop = new AbortController();
   const stages = new StageStore(path.join(folder, 'stages'));
   const fingerprints = new Map<string, string>();
   const store = new EvaluationStore(
@@ -43,7 +44,10 @@ function scene() {
     fingerprints,
     store,
     train: () => stages.run(STAGE, { pool, emit: () => {} }),
-    run: (changes?: Partial<EvaluationRequest>) => store.run(STAGE, request(changes), { pool }),
+    run: (changes?: Partial<EvaluationRequest>) =>
+      store.run(STAGE, request(changes), { pool, signal: stop.signal }),
+    stop,
+    clients,
     files: () => readdirSync(path.join(folder, 'evaluations')).sort(),
     requests: () => clients[0]?.argsOf('evaluate') ?? [],
     client: () => clients[0],
@@ -110,4 +114,14 @@ test('an evaluation that was stopped keeps what it had', async () => {
   });
   await expect(it.run()).rejects.toThrow();
   expect(it.files()).toHaveLength(1);
+});
+
+test('of evaluations that wait for a worker when they are stopped none begins', async () => {
+  const it = scene();
+  await it.train();
+  const before = it.requests().length;
+  it.client()?.before('evaluate', before + 1, () => it.stop.abort());
+  const outcomes = await Promise.allSettled([it.run(), it.run({ seeds: [30] }), it.run({ seeds: [40] })]);
+  expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
+  expect(it.clients.length).toBe(1);
 });

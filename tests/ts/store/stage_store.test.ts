@@ -5,7 +5,7 @@ import type { RunEvent } from '../../../ts/metrics/events.js';
 import { StageStore } from '../../../ts/store/stage_store.js';
 import { storedStage } from '../../../ts/store/stored_stage.js';
 import { temporaryFolder } from '../bootstrap/temporary_folder.js';
-import { resolveRun } from '../config/workspace.js';
+import { RUN, resolveRun, resolveText } from '../config/workspace.js';
 import { failWith, type ScriptedClient } from '../run/scripted_client.js';
 import { ScriptedPool } from './scripted_pool.js';
 
@@ -70,4 +70,18 @@ test('what a killed process had begun to make is made anew', async () => {
   writeFileSync(path.join(folder.path, 'stray'), '');
   await run();
   expect(existsSync(path.join(folder.path, 'stray'))).toBe(false);
+});
+
+test('when one parent fails the other is waited for: nothing is trained that nobody waits for', async () => {
+  const text = RUN.replace(
+    '  student:\n    student: tiny',
+    '  start: {student: tiny, method: sft}\n  student:\n    student: {stage: start}',
+  );
+  const { store, run } = scene((client, index) => {
+    if (index === 0) client.before('step_student', 1, failWith('out_of_memory', 'too much'));
+  });
+  const stage = storedStage(resolveText(text, STEPS).config, 'student');
+  expect(stage.parents.map(({ name }) => name)).toEqual(['start', 'teacher']);
+  await expect(run(stage)).rejects.toThrow('too much');
+  expect(stage.parents.map((parent) => store.isDone(parent))).toEqual([false, true]);
 });
