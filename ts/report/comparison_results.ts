@@ -24,9 +24,15 @@ export interface Score extends Measure {
   /** 95 % percentile bootstrap interval over test rows; null where no scores by row were kept. */
   readonly interval: { readonly low: number; readonly high: number } | null;
   readonly rows: number;
+  /** Hashes of the test rows: several where seeds had different ones, none where no manifest tells. */
+  readonly contents: readonly string[];
 }
 
-/** `series` minus `against`, paired by test row. */
+/** Whether scores are known to be of different rows under one name. */
+export const ofDifferentRows = (scores: readonly Score[]): boolean =>
+  new Set(scores.flatMap(({ contents }) => contents)).size > 1;
+
+/** `series` minus `against`, paired by test row; none where these are known to differ. */
 export interface Difference extends Measure {
   readonly series: string;
   readonly against: string;
@@ -103,6 +109,7 @@ function measuredBy({ name, members, seeds }: ComparedSeries): Measured[] {
     const own = finals.map((rows, at) => ({
       seed: seeds[at] ?? `member ${at}`,
       rows: rows.filter((row) => measureKey(row) === key),
+      content: members[at]?.contents?.[first?.dataset ?? ''],
     }));
     const known = own.filter(({ rows }) => rows.length > 0);
     return first === undefined ? [] : [measuredOn(name, first, known)];
@@ -112,6 +119,7 @@ function measuredBy({ name, members, seeds }: ComparedSeries): Measured[] {
 interface SeedRows {
   readonly seed: number | string;
   readonly rows: readonly EvaluationRow[];
+  readonly content: string | undefined;
 }
 
 function measuredOn(
@@ -124,7 +132,8 @@ function measuredOn(
       .slice(-1)
       .map((summary) => summary.mean),
   );
-  const bySeed = scoresOf(own);
+  const contents = [...new Set(own.flatMap(({ content }) => content ?? []))];
+  const bySeed: Measured['bySeed'] = contents.length > 1 ? new Map() : scoresOf(own);
   const means = meansOf(bySeed);
   return {
     bySeed,
@@ -138,6 +147,7 @@ function measuredOn(
       sd: values.length < 2 ? null : sampleStandardDeviation(values),
       interval: means.length === 0 ? null : intervalOf(means),
       rows: count,
+      contents,
     },
   };
 }
@@ -171,7 +181,8 @@ function differencesOf(measured: readonly Measured[], last: string): Difference[
     if (left === undefined) return [];
     return own.flatMap((right) => {
       const { dataset, metric, decoding, series: against } = right.score;
-      const found = against === last ? undefined : differenceOf(left.bySeed, right.bySeed);
+      const unpaired = against === last || ofDifferentRows([left.score, right.score]);
+      const found = unpaired ? undefined : differenceOf(left.bySeed, right.bySeed);
       return found === undefined ? [] : [{ series: last, against, dataset, metric, decoding, ...found }];
     });
   });

@@ -1,7 +1,12 @@
 import { mean } from 'simple-statistics';
 import { groupBy } from '../metrics/aggregate.js';
 import { methodOf, teaches } from './compared_series.js';
-import type { ComparisonResults, Difference, Score } from './comparison_results.js';
+import {
+  type ComparisonResults,
+  type Difference,
+  ofDifferentRows,
+  type Score,
+} from './comparison_results.js';
 import { formatCount, formatFigure, formatScore, formatSeconds, formatSigned } from './figures.js';
 import { metricTitle } from './metric_titles.js';
 import type { StageData } from './read_run.js';
@@ -35,8 +40,10 @@ function scoreTable(scores: readonly Score[], series: readonly Series[]): Table 
   const find = (name: string, dataset: string): Score | undefined =>
     scores.find((it) => it.series === name && it.dataset === dataset);
   const best = (dataset: string): number => {
-    const means = shown.filter((it) => !teaches(it)).flatMap(({ name }) => find(name, dataset)?.mean ?? []);
-    return means.length < 2 || forced ? Number.NaN : Math.max(...means);
+    const own = shown.filter((it) => !teaches(it)).flatMap(({ name }) => find(name, dataset) ?? []);
+    return own.length < 2 || forced || ofDifferentRows(own)
+      ? Number.NaN
+      : Math.max(...own.map((score) => score.mean));
   };
   const marks = new Map(datasets.map(({ dataset }) => [dataset, best(dataset)]));
   return {
@@ -75,7 +82,12 @@ function scoreNote(scores: readonly Score[], forced: boolean): string {
     ? ' ±: standard deviation over training seeds, decoding seeds averaged within.'
     : '';
   const best = forced ? ' In nats.' : ' The best student of each column is marked.';
-  return `In parentheses: ${INTERVAL}.${spread} ${rows} rows a set.${best}`;
+  const mixed = [...groupBy(scores, ({ dataset }) => dataset)].flatMap(([name, own]) =>
+    ofDifferentRows(own) ? [name] : [],
+  );
+  const warning =
+    mixed.length === 0 ? '' : ` Not the same rows in all runs, so not to be compared: ${mixed.join(', ')}.`;
+  return `In parentheses: ${INTERVAL}.${spread} ${rows} rows a set.${best}${warning}`;
 }
 
 /** In the order of the configurations, those that checkpoints are chosen on last. */

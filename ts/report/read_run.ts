@@ -24,6 +24,8 @@ export interface StageData {
   readonly begins: boolean;
   /** Dataset that checkpoints are chosen on. */
   readonly validation: string | null;
+  /** Hash of the rows of each dataset by its name, as far as the manifest tells. */
+  readonly contents?: Readonly<Record<string, string>>;
   readonly done: boolean;
   readonly steps: readonly StepRow[];
   readonly evaluations: readonly EvaluationRow[];
@@ -64,6 +66,13 @@ const configNames = z.looseObject({
 });
 type ConfigNames = z.infer<typeof configNames>;
 
+const manifestContents = z.looseObject({
+  stages: z.record(
+    z.string(),
+    z.looseObject({ data: z.record(z.string(), z.looseObject({ content_hash: z.string() })) }),
+  ),
+});
+
 /**
  * Reads a run folder, finished or not. Stages come in the order of the config.
  *
@@ -83,15 +92,19 @@ export function readRun(folder: string): RunData {
     );
   }
   const names = text === undefined ? undefined : readNames(join(path, 'config.yaml'), text);
+  const manifest = readManifest(join(path, 'manifest.json'));
   return {
     name: names?.name ?? basename(path),
     folder: path,
-    stages: stageNames(path, names).map((name) => readStage(path, name, names)),
+    stages: stageNames(path, names).map((name) => ({
+      ...readStage(path, name, names),
+      contents: contentsOf(manifest, name),
+    })),
     config:
       text === undefined || names === undefined
         ? null
         : { text, value: names, sha256: readIfThere(join(path, 'config.sha256'))?.trim() ?? null },
-    manifest: readManifest(join(path, 'manifest.json')),
+    manifest,
   };
 }
 
@@ -114,6 +127,11 @@ function readManifest(path: string): unknown {
   } catch (cause) {
     throw new ReportError('report_file', `${path} is not JSON`, { cause });
   }
+}
+
+function contentsOf(manifest: unknown, stage: string): Readonly<Record<string, string>> {
+  const datasets = manifestContents.safeParse(manifest).data?.stages[stage]?.data ?? {};
+  return Object.fromEntries(Object.entries(datasets).map(([name, facts]) => [name, facts.content_hash]));
 }
 
 function stageNames(path: string, names: ConfigNames | undefined): string[] {

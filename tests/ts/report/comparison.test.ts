@@ -114,6 +114,32 @@ describe('differences', () => {
   });
 });
 
+describe('a set that is not of the same rows in all runs', () => {
+  const of = (name: string, scores: readonly number[], seed: number, hash: string): RunData =>
+    makeRun({
+      name,
+      seed,
+      settings: { lr: name },
+      stages: [makeStage({ method: name, evaluations: evaluations(scores), contents: { seen: hash } })],
+    });
+
+  test('is not paired, has no best, and is named', () => {
+    const same = comparisonReport([of('kd', KD[0], 1, 'a'), of('ammd', AMMD[0], 1, 'a')]);
+    expect(same.results.differences).toHaveLength(1);
+    expect(same.markdown).not.toContain('Not the same rows');
+    const other = comparisonReport([of('kd', KD[0], 1, 'a'), of('ammd', AMMD[0], 1, 'b')]);
+    expect(other.results.differences).toEqual([]);
+    expect(other.markdown).toContain('Not the same rows in all runs, so not to be compared: seen.');
+    expect(same.markdown).toContain('**');
+    expect(other.markdown).not.toContain('**');
+  });
+
+  test('has no interval where seeds of one group had different ones', () => {
+    const { results } = comparisonReport([of('kd', KD[0], 1, 'a'), of('kd', KD[1], 2, 'b')]);
+    expect(results.scores).toMatchObject([{ interval: null, contents: ['a', 'b'] }]);
+  });
+});
+
 describe('the page', () => {
   const report = comparisonReport(runs());
 
