@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { writeJsonAtomic } from '../common/atomic_file.js';
@@ -40,7 +40,7 @@ export class ReproductionFolder {
    */
   claim(profile: string): void {
     const file = path.join(this.path, 'reproduction.json');
-    if (existsSync(this.path) && !existsSync(file))
+    if (existsSync(this.path) && readdirSync(this.path).length > 0 && !existsSync(file))
       throw new ReproduceError('reproduction_other', `${this.path} exists and holds no reproduction`, {
         hint: 'give another folder as --out',
       });

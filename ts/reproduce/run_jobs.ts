@@ -1,9 +1,10 @@
-import { AmmdError } from '../common/errors.js';
+import { AmmdError, systemCodeOf } from '../common/errors.js';
 import type { RunEvent } from '../metrics/events.js';
 import { RunError } from '../run/errors.js';
 import type { WorkerPool } from '../run/worker_pool.js';
 import type { Evaluated, EvaluationStore } from '../store/evaluation_store.js';
 import type { StageStore } from '../store/stage_store.js';
+import type { StoredStage } from '../store/stored_stage.js';
 import { ReproduceError } from './errors.js';
 import { type JobPhase, jobName, type ReproductionEvent } from './events.js';
 import type { Job } from './plan.js';
@@ -28,8 +29,8 @@ interface Phase {
 }
 
 /**
- * Calls `work` for every job at once; the pool lets in as many as it has workers. What fails does not keep the others
- * from being done, since a reproduction that is started again repeats only that.
+ * Calls `work` for every job at once; the pool lets in as many as it has workers. What fails is told at once, and does not
+ * keep the others from being done, since a reproduction that is started again repeats only that.
  *
  * @throws RunError `interrupted`; ReproduceError with the first failure as its cause
  */
@@ -44,7 +45,11 @@ async function runPhase<Result>(
   emit({ kind: 'phase_started', phase: name, jobs: jobs.length, done });
   const outcomes = await Promise.allSettled(
     jobs.map(async (job) => {
-      const result = await work(job);
+      const result = await work(job).catch((cause: unknown) => {
+        if (!signal?.aborted)
+          emit({ kind: 'job_failed', phase: name, job: jobName(job), message: messageOf(cause) });
+        throw cause;
+      });
       if (!kept.has(job)) {
         done += 1;
         emit({ kind: 'job_finished', phase: name, job: jobName(job), done, jobs: jobs.length });
@@ -59,8 +64,6 @@ async function runPhase<Result>(
       : [];
   });
   if (signal?.aborted) throw stopped();
-  for (const { job, cause } of failures)
-    emit({ kind: 'job_failed', phase: name, job: jobName(job), message: messageOf(cause) });
   const [first] = failures;
   if (first !== undefined) throw failed(name, failures.length, jobs.length, first);
   return outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
@@ -79,13 +82,14 @@ function failed(
   jobs: number,
   { job, cause }: { readonly job: Job; readonly cause: unknown },
 ) {
-  if (!(cause instanceof AmmdError)) return cause;
+  if (!(cause instanceof AmmdError) && systemCodeOf(cause) === undefined) return cause;
   return new ReproduceError(
     'reproduction_failed',
-    `${count} of ${jobs} jobs of ${phase} failed, first ${job.row} with seed ${job.seed}: ${cause.message}`,
+    `${count} of ${jobs} jobs of ${phase} failed, first ${job.row} with seed ${job.seed}: ${messageOf(cause)}`,
     {
-      cause,
-      hint: cause.hint ?? 'when that is mended, the same command goes on: what is done is not repeated',
+      // Not how to go on with the one run alone.
+      cause: cause instanceof RunError && cause.code === 'stage_failed' ? cause.cause : cause,
+      hint: 'when that is mended, the same command goes on: what is done is not repeated',
     },
   );
 }
@@ -101,6 +105,15 @@ function listen(job: Job, emit: (event: ReproductionEvent) => void): (event: Run
   };
 }
 
+/** Stages that jobs wait for, and that are no rows themselves. */
+function listenToParent({ name }: StoredStage, emit: (event: ReproductionEvent) => void) {
+  return (event: RunEvent): void => {
+    if (event.kind === 'stage_started')
+      emit({ kind: 'note', message: `${name} is trained first: ${event.steps} steps` });
+    else if (event.kind === 'note') emit(event);
+  };
+}
+
 /**
  * Trains and evaluates every job, whichever are not done. All training comes first: a worker keeps the teacher from one
  * student to the next, and evaluates without it.
@@ -113,7 +126,11 @@ export async function runJobs(
   const { stages, evaluations, pool, emit, signal } = context;
   const lent = { pool, ...(signal === undefined ? {} : { signal }) };
   await runPhase(jobs, { name: phases[0], isDone: ({ stored }) => stages.isDone(stored) }, context, (job) =>
-    stages.run(job.stored, { ...lent, emit: listen(job, emit) }),
+    stages.run(job.stored, {
+      ...lent,
+      emit: listen(job, emit),
+      emitOf: (parent) => listenToParent(parent, emit),
+    }),
   );
   const isEvaluated = ({ stored, evaluation }: Job) => evaluations.isDone(stored, evaluation);
   return runPhase(jobs, { name: phases[1], isDone: isEvaluated }, context, async (job) => ({

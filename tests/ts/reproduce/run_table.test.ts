@@ -79,15 +79,46 @@ test('a job that fails does not keep the others from being done, and is named', 
     message: expect.stringMatching(
       /^2 of 5 jobs of training failed, first ammd with seed 5: .*no such critic/,
     ),
+    cause: { code: 'unsupported' },
+    hint: expect.stringContaining('the same command goes on'),
   });
   expect(jobs.filter(({ stored }) => folder.stages.isDone(stored)).map(({ row }) => row)).toEqual([
     'teacher',
     'jsd',
     'jsd',
   ]);
-  expect(events.filter(({ kind }) => kind === 'job_failed')).toHaveLength(2);
+  const told = events.map(({ kind }) => kind);
+  expect(told.filter((kind) => kind === 'job_failed')).toHaveLength(2);
+  expect(told.indexOf('job_failed')).toBeLessThan(told.lastIndexOf('job_finished'));
   broken = false;
   await expect(runJobs(jobs, ['training', 'evaluation'], context)).resolves.toHaveLength(5);
+});
+
+test('a disk that is full is told with the job and how to go on', async () => {
+  const full = Object.assign(new Error('ENOSPC: no space left on device'), {
+    code: 'ENOSPC',
+    syscall: 'write',
+  });
+  const { jobs, context } = scene((client) =>
+    client.before('step_student', 1, () => {
+      throw full;
+    }),
+  );
+  await expect(runJobs(jobs, ['training', 'evaluation'], context)).rejects.toMatchObject({
+    code: 'reproduction_failed',
+    message: expect.stringContaining('no space left'),
+    hint: expect.stringContaining('the same command goes on'),
+  });
+});
+
+test('stages that rows wait for are told, with their notes', async () => {
+  const { profile, table, context, events } = scene((client) =>
+    Object.assign(client.memory, { available_bytes: 500 }),
+  );
+  await runJobs(tuningJobs(profile, table, asIs), ['tuning', 'tuning evaluation'], context);
+  const notes = events.flatMap((event) => (event.kind === 'note' ? [event.message] : []));
+  expect(notes).toContain('teacher is trained first: 4 steps');
+  expect(notes).toContainEqual(expect.stringMatching(/^stage teacher: needs more than/));
 });
 
 test('a reproduction that is stopped says how to go on, and begins nothing more', async () => {
@@ -168,9 +199,10 @@ test('a folder is of one profile', () => {
   folder.claim('tiny');
   folder.claim('tiny');
   expect(() => folder.claim('mini')).toThrow('is of the profile tiny');
-  expect(() => new ReproductionFolder(temporaryFolder(), asIs).claim('tiny')).toThrow(
+  expect(() => new ReproductionFolder(path.dirname(folder.path), asIs).claim('tiny')).toThrow(
     'holds no reproduction',
   );
+  expect(() => new ReproductionFolder(temporaryFolder(), asIs).claim('tiny')).not.toThrow();
   expect(() => readTable(folder.table('instruct'))).toThrow('cannot read');
   expect(JSON.parse(readFileSync(path.join(folder.path, 'reproduction.json'), 'utf8'))).toEqual({
     format: 1,
