@@ -1,6 +1,7 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { runCaptured } from '../ts/cli/captured.js';
 import { PYTHON } from './tiny_run.js';
@@ -52,6 +53,19 @@ test('a bad line is named by file and line, and nothing is written', async () =>
   expect(status).toBe(4);
   expect(stderr).toMatch(/broken\.jsonl, line 2: expected text as text, found int/);
   expect(existsSync('bad')).toBe(false);
+}, 60_000);
+
+test('one that is interrupted leaves nothing, not even what it had begun', async () => {
+  writeFileSync('long.jsonl', '{"text": "two words"}\n'.repeat(2_000_000));
+  const running = runCaptured('import', 'openwebtext', '--from', 'long.jsonl', '--out', 'stopped/here');
+  while (!existsSync('stopped') || readdirSync('stopped').length === 0) await sleep(20);
+  process.emit('SIGINT', 'SIGINT');
+  const { status, stderr } = await running;
+  expect({ status, stderr }).toMatchObject({
+    status: 130,
+    stderr: expect.stringContaining('the import of openwebtext was stopped, and has written nothing'),
+  });
+  expect(readdirSync('stopped')).toEqual([]);
 }, 60_000);
 
 test('a name that no importer has lists those there are', async () => {

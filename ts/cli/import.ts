@@ -3,11 +3,13 @@ import path from 'node:path';
 import type { CommandModule } from 'yargs';
 import { z } from 'zod';
 import { positiveCount, seed } from '../config/schema/common.js';
+import { RunError } from '../run/errors.js';
 import { withScratchWorker } from '../run/scratch_worker.js';
 import type { OperationResult } from '../wire/protocol.gen.js';
 import { parseOptions } from './options.js';
 import { requireEmpty } from './require_empty.js';
 import { openStatusLine } from './status_line.js';
+import { listenForStop } from './stop_signal.js';
 import { workerSettings } from './worker_settings.js';
 
 interface ImportArguments {
@@ -37,17 +39,31 @@ async function importData({ dataset, from, out, seed, limit, json }: ImportArgum
   requireEmpty(folder);
   const status = openStatusLine();
   status.show(`${dataset}: reading and writing`);
-  const result = await withScratchWorker(workerSettings({ device: 'cpu' }), async ({ client }) => {
-    const reply = await client.call('import_data', {
+  // A worker that dies with this process would leave what it has written.
+  const { signal, release } = listenForStop(() => status.show('stopping; once more stops at once'));
+  const work = withScratchWorker(workerSettings({ device: 'cpu' }), async ({ client }) => {
+    const args = {
       importer: dataset,
       // A hub name is no path; a path is meant from here, wherever the worker runs.
       ...(from === undefined ? {} : { source: existsSync(from) ? path.resolve(from) : from }),
       dir: path.resolve(folder),
       seed: chosen.seed,
       ...(chosen.limit === undefined ? {} : { limit: chosen.limit }),
-    });
+    };
+    const reply = await client.call('import_data', args, { signal });
     return reply.result;
-  }).finally(status.clear);
+  });
+  const result = await work
+    .catch((cause: unknown) => {
+      if (!signal.aborted) throw cause;
+      throw new RunError('interrupted', `the import of ${dataset} was stopped, and has written nothing`, {
+        cause,
+      });
+    })
+    .finally(() => {
+      release();
+      status.clear();
+    });
   for (const note of result.notes) console.error(`note: ${note}`);
   if (json) console.log(JSON.stringify({ dataset, out: path.resolve(folder), ...result }));
   else printImport(folder, result);
