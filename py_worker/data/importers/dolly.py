@@ -56,19 +56,19 @@ def _split_by_seed(job: Job, rows: list[Row]) -> Splits:
             f"{job.source.label}: {len(rows)} rows; {TEST_ROWS} are for test and {VALIDATION_ROWS} for "
             f"validation, so there must be more than {held_rows}"
         )
-    # By the question, so that equal questions come together and at most the borders part them.
+    # By the question: equal ones come together, only the borders part them, and the first side keeps those.
     order = sorted(range(len(rows)), key=lambda index: (shuffled(job.seed, *_question(rows[index])), index))
-    test, validation = set(order[:TEST_ROWS]), set(order[TEST_ROWS:held_rows])
-    held = {_question(rows[index]) for index in order[:held_rows]}
+    sides: dict[int, str] = {}
+    first: dict[tuple[str, str], str] = {}
+    for place, index in enumerate(order):
+        side = "test" if place < TEST_ROWS else "validation" if place < held_rows else "train"
+        sides[index] = side
+        first.setdefault(_question(rows[index]), side)
     for index, row in enumerate(rows):
-        if index in test:
-            yield "test", row
-        elif index in validation:
-            yield "validation", row
-        elif _question(row) in held:
-            job.tally.dropped["question of a test or validation row"] += 1
+        if sides[index] == first[_question(row)]:
+            yield sides[index], row
         else:
-            yield "train", row
+            job.tally.dropped["question of a test or validation row"] += 1
 
 
 def _question(row: Row) -> tuple[str, str]:

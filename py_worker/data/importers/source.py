@@ -175,7 +175,10 @@ def _data_files(root: Path) -> tuple[str, ...]:
 
 def _hash(path: Path) -> str:
     digest = sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
     return digest.hexdigest()

@@ -46,16 +46,20 @@ def test_a_seed_gives_the_same_bytes_whatever_the_order_of_the_rows(tmp_path: Pa
         assert ids[0] == ids[1]
 
 
-def test_a_question_of_a_held_row_is_not_trained_on(tmp_path: Path) -> None:
-    """Each question comes five times, so the borders of the splits part some of them."""
-    rows = [row for row in dolly_rows(400) for _ in range(5)]
+def test_a_question_is_on_one_side_only(tmp_path: Path) -> None:
+    """Each question comes seven times, and neither 500 nor 1,500 is a multiple: both borders part one."""
+    rows = [row for row in dolly_rows(300) for _ in range(7)]
     imported = do_import("dolly", jsonl(tmp_path / "dolly.jsonl", rows), tmp_path / "out")
-    held = {
-        row["instruction"] for split in ("test", "validation") for row in rows_of(tmp_path / "out", split)
-    }
-    train = [row["instruction"] for row in rows_of(tmp_path / "out", "train")]
-    assert not held.intersection(train)
-    assert len(train) + imported.dropped["question of a test or validation row"] == 500
+    test, validation, train = (
+        {row["instruction"] for row in rows_of(tmp_path / "out", split)}
+        for split in ("test", "validation", "train")
+    )
+    assert not test & validation
+    assert not (test | validation) & train
+    assert counts_of(imported)["test"] == 500
+    # 71 whole questions and 3 rows, so 4 are left out; 1,500 is 214 whole ones and 2 rows, so 5.
+    assert imported.dropped == {"question of a test or validation row": 4 + 5}
+    assert sum(counts_of(imported).values()) == 2_100 - 9
 
 
 def test_rows_without_a_response_are_left_out(tmp_path: Path) -> None:

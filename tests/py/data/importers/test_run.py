@@ -105,6 +105,12 @@ def test_a_disk_that_is_full_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp
     assert list((tmp_path / "new").iterdir()) == []
 
 
+def test_a_source_that_cannot_be_read_is_not_taken_for_a_full_disk(tmp_path: Path) -> None:
+    (tmp_path / "eval.jsonl").symlink_to("/proc/self/mem")  # may be opened, and not be read
+    with pytest.raises(DataError, match=r"eval\.jsonl: cannot be read: .*Input/output error"):
+        do_import("self_instruct", str(tmp_path / "eval.jsonl"), tmp_path / "out")
+
+
 def test_no_rows_at_all(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no row was left \(none found\)"):
         do_import("self_instruct", jsonl(tmp_path / "eval.jsonl", []), tmp_path / "out")
