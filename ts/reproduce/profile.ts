@@ -18,6 +18,8 @@ export interface Profile {
   readonly config: ProfileConfig;
   /** The run as the profile lays it out, without any row's settings. */
   readonly run: RunConfig;
+  /** What was laid over the profile's settings. */
+  readonly overrides: readonly string[];
   /** Files of data and models that are not there. */
   readonly missing: readonly ConfigIssue[];
   /** The run with settings of one stage laid over it, which is then trained by a row. */
@@ -65,6 +67,11 @@ function rowOverrides(
   ];
 }
 
+/** Whether two names stand for rows of one split of one source. */
+function isSameData({ data }: RunConfig, one: string, other: string): boolean {
+  return data[one]?.source === data[other]?.source && data[one]?.split === data[other]?.split;
+}
+
 function checkTable(
   key: TableName,
   { rows, data, primary }: TableConfig,
@@ -72,8 +79,14 @@ function checkTable(
   findings: Findings,
 ): void {
   const at = ['tables', key];
-  for (const [index, dataset] of data.entries())
-    findings.known([...at, 'data', index], 'dataset', dataset, Object.keys(run.data));
+  for (const [index, dataset] of data.entries()) {
+    const known = findings.known([...at, 'data', index], 'dataset', dataset, Object.keys(run.data));
+    if (known && config.tuning !== null && isSameData(run, dataset, config.tuning.data))
+      findings.error(
+        [...at, 'data', index],
+        `"${dataset}" has the rows of the tuning set: nothing may be tested on it`,
+      );
+  }
   for (const [id, row] of Object.entries(rows))
     findings.known([...at, 'rows', id, 'stage'], 'stage', row.stage, Object.keys(run.stages));
   if (primary === null) return;
@@ -84,8 +97,6 @@ function checkTable(
       [...at, 'primary'],
       'the best baseline is chosen on the tuning set, and there is no `tuning`',
     );
-  else if (data.includes(config.tuning.data))
-    findings.error([...at, 'data'], `"${config.tuning.data}" is the tuning set: nothing may be tested on it`);
 }
 
 /** Every dataset, stage and row that the profile names is there; seeds do not meet. */
@@ -129,5 +140,5 @@ export function resolveProfile(
     resolveDraft(run, [...laid, ...rowOverrides(row, chosen, base)], cwd).config;
   for (const { rows } of Object.values(config.tables))
     for (const row of Object.values(rows)) runOf(row, triedFirst(config, row));
-  return { config, run: base, missing, runOf };
+  return { config, run: base, overrides, missing, runOf };
 }

@@ -1,22 +1,48 @@
-import type { ProfileConfig, TableConfig } from '../config/schema.js';
+import type { RowConfig, TableConfig } from '../config/schema.js';
+import { groupBy } from '../metrics/aggregate.js';
+import { stepsOf } from './cost.js';
 import { isFixed } from './plan.js';
+import type { Profile } from './profile.js';
 
 const list = (values: readonly (string | number)[]) => values.join(', ');
 
+/** How long a row trains: its steps, or its epochs where the rows of its data are not known. */
+function lengthOf({ runOf }: Profile, row: RowConfig): string {
+  const run = runOf(row);
+  const stage = run.stages[row.stage];
+  if (stage === undefined) throw new RangeError(`no stage ${row.stage} in a checked profile`);
+  const { steps, epochs, batch_size } = stage.training;
+  const rows = run.data[stage.data.train]?.limit ?? null;
+  const length = steps === null && rows === null ? `${epochs} epochs` : `${stepsOf(stage, rows ?? 0)} steps`;
+  return `${length} of ${batch_size} rows`;
+}
+
+function dataSentence(profile: Profile, trained: readonly (readonly [string, RowConfig])[]): string {
+  const lengths = groupBy(trained, ([, row]) => lengthOf(profile, row));
+  if (lengths.size < 2)
+    return 'All rows of a seed draw the same data in the same order, for the same number of steps and rows a batch.';
+  const each = [...lengths].map(([length, rows]) => `${length} for ${list(rows.map(([id]) => id))}`);
+  return `Rows of a seed that train equally long draw the same data in the same order; not all do: ${each.join('; ')}.`;
+}
+
 /** What is equal for all rows of a table, and what is not, a sentence each. */
 export function protocolOf(
-  config: ProfileConfig,
+  profile: Profile,
   table: TableConfig,
   seeds: readonly number[],
 ): readonly string[] {
-  const { evaluation, tuning } = config;
-  const tuned = Object.entries(table.rows).filter(([, row]) => row.tune && !isFixed(row));
+  const { evaluation, tuning, title } = profile.config;
+  const trained = Object.entries(table.rows).filter(([, row]) => !isFixed(row));
+  const tuned = trained.filter(([, row]) => row.tune);
   return [
-    `${config.title}. Every row has ${seeds.length} training seeds (${list(seeds)}) but the teacher and the start, which have one.`,
-    'All rows of a seed draw the same data in the same order, for the same number of steps and rows a batch.',
+    `${title}. Every row has ${seeds.length} training seeds (${list(seeds)}) but the teacher and the start, which have one.`,
+    dataSentence(profile, trained),
     `Each student is decoded with seeds ${list(evaluation.seeds)}, averaged${evaluation.greedy ? ', and greedily' : ''}.`,
     tuning === null || tuning.values.length === 0 || tuned.length === 0
       ? 'No setting was chosen for this table: all are as written in the configuration.'
       : `For each of ${tuned.length} rows the best of ${tuning.values.length} values of ${tuning.setting} (${list(tuning.values)}) was chosen on the set ${tuning.data} with training seed ${tuning.seed}, before any test set was looked at; all else is as written in the method files.`,
+    ...(profile.overrides.length === 0
+      ? []
+      : [`Not as in the profile ${profile.config.name}, but as asked for: ${list(profile.overrides)}.`]),
   ];
 }

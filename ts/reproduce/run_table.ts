@@ -11,6 +11,7 @@ import type { ReproductionEvent } from './events.js';
 import type { ReproductionFolder } from './folder.js';
 import { type Choices, type Job, seedsOf, tableJobs, tuningJobs } from './plan.js';
 import type { Profile } from './profile.js';
+import { protocolOf } from './protocol_text.js';
 import { type FinishedJob, runJobs } from './run_jobs.js';
 import { type TableInputs, tableFile } from './table.js';
 import { chooseValues, type Tuned } from './tuning.js';
@@ -115,7 +116,8 @@ function inputsOf(profile: Profile, made: Made, folder: ReproductionFolder): Tab
     ...spentOn(job, folder),
     place: placeOf(job, folder, made.name),
   }));
-  return { profile: profile.config, ...rest, results };
+  const protocol = protocolOf(profile, made.table, made.seeds);
+  return { profile: profile.config, ...rest, results, protocol };
 }
 
 /** Tokens of responses trained on, and seconds of training. */

@@ -4,7 +4,6 @@ import type { JournalPlace, TableColumn, TableFile, TableRow } from '../metrics/
 import type { RowResult } from './cells.js';
 import { type Choices, isFixed } from './plan.js';
 import type { DeclaredPrimary } from './primary.js';
-import { protocolOf } from './protocol_text.js';
 import { readReferences, referenceNumber } from './reference.js';
 import { tableStatistics } from './statistics.js';
 
@@ -23,6 +22,8 @@ export interface TableInputs {
   readonly seeds: readonly number[];
   readonly tuned: { readonly choices: Choices; readonly figures: ReadonlyMap<string, number> };
   readonly results: readonly StudentResult[];
+  /** What is equal for all rows, a sentence each. */
+  readonly protocol: readonly string[];
 }
 
 /** Sampled figures of every set first, then greedy ones. */
@@ -97,7 +98,7 @@ function firstPlaces(results: readonly StudentResult[]): readonly JournalPlace[]
 
 /** The table of a reproduction, from everything that was trained and evaluated for it. */
 export function tableFile(inputs: TableInputs): TableFile {
-  const { profile, name, table, seeds, tuned, results } = inputs;
+  const { profile, name, table, seeds, tuned, results, protocol } = inputs;
   const columns = columnsOf(profile, table);
   const rows = Object.entries(table.rows);
   const { cells, primary, warnings } = tableStatistics({
@@ -117,7 +118,7 @@ export function tableFile(inputs: TableInputs): TableFile {
     profile: profile.name,
     title: table.title,
     metric: profile.metric,
-    protocol: [...protocolOf(profile, table, seeds)],
+    protocol: [...protocol],
     seeds: [...seeds],
     decoding_seeds: [...profile.evaluation.seeds],
     columns: [...columns],

@@ -1,0 +1,31 @@
+import { expect, test } from '@jest/globals';
+import { resolveProfile } from '../../../ts/reproduce/profile.js';
+import { protocolOf } from '../../../ts/reproduce/protocol_text.js';
+import { tinyProfile } from './scene.js';
+
+function protocol(profile = tinyProfile()): string {
+  const table = profile.config.tables.instruct;
+  if (table === undefined) throw new Error('the profile has the table');
+  return protocolOf(profile, table, [5, 6]).join('\n');
+}
+
+test('what is equal for all rows is said', () => {
+  expect(protocol()).toContain('2 training seeds (5, 6)');
+  expect(protocol()).toContain('for the same number of steps and rows a batch');
+  expect(protocol()).toContain('best of 2 values of training.lr.from (0.001, 0.004)');
+  expect(protocol()).not.toContain('as asked for');
+});
+
+test('what is not equal is not said to be', () => {
+  const text = protocol(tinyProfile('stages.jsd.training.steps=9'));
+  expect(text).not.toContain('for the same number of steps');
+  expect(text).toContain('not all do: 9 steps of 8 rows for jsd; 6 steps of 8 rows for ammd.');
+  expect(text).toContain('Not as in the profile tiny, but as asked for: stages.jsd.training.steps=9.');
+});
+
+test('epochs count as the steps that they make', () => {
+  expect(protocol(resolveProfile('mini'))).toContain('for the same number of steps');
+  expect(protocol(resolveProfile('gpt2'))).toMatch(
+    /8445 steps of 32 rows for sft, .*5000 steps of 64 rows for minillm/,
+  );
+});
