@@ -12,6 +12,8 @@ from py_worker.data.files import READERS
 # The hub converts most datasets and keeps the result in this branch, as CONFIGURATION/SPLIT/NNNN.parquet.
 _CONVERTED = "refs/convert/parquet"
 _SPLIT_WORDS = ("train", "validation", "valid", "dev", "test", "eval")
+# A description that many repositories have beside their data.
+_DESCRIPTION = "dataset_infos.json"
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def download(name: str, split: str) -> list[Path]:
         listed += tree.files
         if chosen := choose(tree.files, split, configuration, name):
             return [tree.fetch(file) for file in chosen]
-    data = [file for file in listed if PurePosixPath(file).suffix in READERS]
+    data = [file for file in listed if _is_data(file)]
     raise DataError(
         f"hub dataset {name} has no split '{split}'; its data files: {', '.join(data[:20]) or 'none'}"
     )
@@ -103,7 +105,7 @@ def files_of_split(files: Iterable[str], split: str) -> list[str]:
 
     A file belongs to the split whose name is a word of its path; files without any such word are `train`.
     """
-    data = [file for file in files if PurePosixPath(file).suffix in READERS]
+    data = [file for file in files if _is_data(file)]
     named = [file for file in data if split in _words(file)]
     if not named and split == "train":
         named = [file for file in data if not _words(file).intersection(_SPLIT_WORDS)]
@@ -112,6 +114,11 @@ def files_of_split(files: Iterable[str], split: str) -> list[str]:
         if chosen:
             return chosen
     return []
+
+
+def _is_data(file: str) -> bool:
+    path = PurePosixPath(file)
+    return path.suffix in READERS and path.name != _DESCRIPTION
 
 
 @contextmanager

@@ -46,6 +46,13 @@ def test_falls_back_to_the_hubs_parquet_branch(monkeypatch: pytest.MonkeyPatch, 
     assert len(read_records(DataSource("someone/data", split="test")).rows) == 3
 
 
+def test_a_description_of_the_data_is_not_the_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    converted = {"default/train/0000.jsonl": "with_input.jsonl"}
+    own = {"dataset_infos.json": "", "rows.csv": ""}
+    use(monkeypatch, tmp_path, {None: own, "refs/convert/parquet": converted})
+    assert len(read_records(DataSource("someone/data")).rows) == 3
+
+
 def test_a_missing_split_lists_what_there_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     use(monkeypatch, tmp_path, {None: {"train.jsonl": "instructions.jsonl", "README.md": ""}})
     with pytest.raises(DataError, match=r"has no split 'test'; its data files: train.jsonl$"):
