@@ -8,8 +8,12 @@ import { SetupError } from './setup_error.mjs';
  * @property {boolean} usesPython whether the Python environment is set up first
  */
 
-// Commands that only read files or say what is there, and options that make any command so.
-const PLAIN_COMMANDS = ['report', 'doctor'];
+// Commands that may start a worker, and options that keep any command from it. For others, a misspelt one among them,
+// gigabytes are not fetched.
+const WORKER_COMMANDS = [
+  ...['quickstart', 'start', 'train', 'resume', 'eval', 'generate', 'export', 'import', 'check'],
+  ...['sweep', 'reproduce'],
+];
 const PLAIN_OPTIONS = ['--help', '-h', '--version', '-v', '--dry-run'];
 
 /** What tests, types and style need: of the optional groups those that are tested in earnest. */
@@ -34,8 +38,9 @@ export function parseCommand(args, prebuilt) {
 }
 
 /** @param {readonly string[]} args */
-function usesPython([name = '--help', ...options]) {
-  return !(PLAIN_COMMANDS.includes(name) || [name, ...options].some((word) => PLAIN_OPTIONS.includes(word)));
+function usesPython(args) {
+  const name = args.find((word) => !word.startsWith('-')) ?? '';
+  return WORKER_COMMANDS.includes(name) && !args.some((word) => PLAIN_OPTIONS.includes(word));
 }
 
 /** @param {readonly string[]} args */

@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { parseCommand } from '../../../ts/bootstrap/command.mjs';
 import { findPlaces } from '../../../ts/bootstrap/places.mjs';
 import { splitArguments } from '../../../ts/bootstrap/split_arguments.mjs';
+import { runCaptured } from '../cli/captured.js';
 import { temporaryFolder } from './temporary_folder.js';
 
 const inClone = (...args: readonly string[]) => parseCommand(args, false);
@@ -64,9 +65,19 @@ describe('parseCommand', () => {
     [['check', 'quickstart', '--dry-run']],
     [['report', 'runs/a']],
     [['doctor']],
+    [['trian', 'quickstart']],
   ])('%j starts no worker, so no Python is set up for it', (args) => {
     expect(inClone(...args)).toEqual({ kind: 'cli', args, groups: [], usesPython: false });
   });
+});
+
+test('Python is set up for every command of the program but two', async () => {
+  const { stdout } = await runCaptured('--help');
+  const names = [...stdout.matchAll(/^ +ammd ([a-z]+)/gm)].map(([, name = '']) => name);
+  expect(names.length).toBeGreaterThan(5);
+  expect(names.filter((name) => !installed(name).usesPython)).toEqual(['report', 'doctor']);
+  for (const args of [['start'], ['--json', 'train', 'a.yaml']])
+    expect(installed(...args)).toMatchObject({ usesPython: true });
 });
 
 describe('findPlaces', () => {
