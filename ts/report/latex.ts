@@ -10,7 +10,9 @@ const FIT = '\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}
 
 /** One table in the rules of booktabs, its title as the caption and its note below. */
 export function latexTable({ title, columns, rows, note }: Table): string {
-  const line = (cells: readonly string[]): string => `    ${cells.join(' & ')} \\\\`;
+  // A bracket or a star at a row's start would be taken for an argument of the rule or the line above.
+  const line = (cells: readonly string[]): string =>
+    `    ${cells.join(' & ').replace(/^(?=[[*])/, '{}')} \\\\`;
   const below =
     note === '' ? [] : [`  \\par\\smallskip\\parbox{\\linewidth}{\\footnotesize ${escapeLatex(note)}}`];
   return [

@@ -37,6 +37,11 @@ test('booktabs, title as caption, best in bold, note below', () => {
   expect(latexTable({ ...TABLE, note: '' })).not.toContain('parbox');
 });
 
+test.each(['[1] kd', '*kd'])('a row may begin with %j', (name) => {
+  const text = latexTable({ ...TABLE, rows: [[cell(name), cell('1')]] });
+  expect(text).toContain(`    \\midrule\n    {}${name} & 1 \\\\\n`);
+});
+
 test('several are one text, which says what it needs', () => {
   const text = latexTables([TABLE, { ...TABLE, title: 'Other' }]);
   expect(text).toMatch(/^% Needs \\usepackage\{booktabs,graphicx\}\.\n\n\\begin\{table\}/);
