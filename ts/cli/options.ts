@@ -1,5 +1,6 @@
 import type { Argv } from 'yargs';
-import type { z } from 'zod';
+import { z } from 'zod';
+import { run as runSchema } from '../config/schema.js';
 import { CliError } from './errors.js';
 
 export interface RunArguments {
@@ -37,4 +38,16 @@ export function parseOptions<T extends z.ZodType>(schema: T, values: unknown): z
     return `--${option}: ${message}`;
   });
   throw new CliError('usage', problems.join('; '), { hint: 'see: ammd COMMAND --help' });
+}
+
+/**
+ * `cpu`, or `cuda:0,cuda:1`; each as a configuration's `worker.device`.
+ *
+ * @throws CliError `usage`.
+ */
+export function devicesOf(list: string | undefined): readonly string[] | undefined {
+  const schema = z.object({ devices: runSchema.shape.worker });
+  return list
+    ?.split(',')
+    .map((device) => parseOptions(schema, { devices: { device: device.trim() } }).devices.device);
 }

@@ -10,7 +10,7 @@ import { type Profile, resolveProfile } from '../reproduce/profile.js';
 import { planTable, reproduceTable } from '../reproduce/run_table.js';
 import { contentFingerprint } from '../store/fingerprint.js';
 import { CliError } from './errors.js';
-import { parseOptions } from './options.js';
+import { devicesOf, parseOptions } from './options.js';
 import { plannedLines } from './reproduce/dry_run_lines.js';
 import { openReproductionProgress } from './reproduce/progress.js';
 import { listenForStop } from './stop_signal.js';
@@ -34,7 +34,7 @@ const numbers = z.object({
 
 /** Devices of the workers, and how many work at a time: one a device; on a CPU as many as its cores allow. */
 function workersOf({ run }: Profile, devices: string | undefined, jobs: number | undefined) {
-  const names = devices?.split(',').filter((name) => name !== '') ?? [run.worker.device];
+  const names = devicesOf(devices) ?? [run.worker.device];
   const { threads } = run.worker;
   const onCpu = threads > 0 ? Math.max(1, Math.floor(availableParallelism() / threads)) : 1;
   return { devices: names, jobs: jobs ?? (names.every((name) => name === 'cpu') ? onCpu : names.length) };
@@ -51,6 +51,7 @@ function requireFiles({ missing }: Profile): void {
 async function reproduce(args: ReproduceArguments): Promise<void> {
   const { seeds: count, jobs } = parseOptions(numbers, { seeds: args.seeds, jobs: args.jobs });
   const profile = resolveProfile(args.profile, args.set);
+  const workers = workersOf(profile, args.devices, jobs);
   const { name, tables } = profile.config;
   const table = tables[args.table];
   if (table === undefined)
@@ -73,7 +74,7 @@ async function reproduce(args: ReproduceArguments): Promise<void> {
       folder,
       seeds: count,
       fingerprint,
-      ...workersOf(profile, args.devices, jobs),
+      ...workers,
       emit: (event) => progress.show(event),
       signal,
     });

@@ -1,13 +1,12 @@
 import type { CommandModule } from 'yargs';
 import { z } from 'zod';
-import { run as runSchema } from '../config/schema.js';
 import { reportOn } from '../report/build.js';
 import { resolveSweep } from '../sweep/resolve.js';
 import { cornersOf, gridSize, trialsWanted } from '../sweep/space.js';
 import { resumeSweep, runSweep, type SweepOptions, type SweepResult } from '../sweep/sweep.js';
 import { isFolder } from '../sweep/sweep_folder.js';
 import { CliError } from './errors.js';
-import { parseOptions } from './options.js';
+import { devicesOf, parseOptions } from './options.js';
 import { listenForStop } from './stop_signal.js';
 import { openSweepView } from './sweep_view.js';
 
@@ -27,14 +26,6 @@ const workersSchema = z.object({
   trials: z.int().min(1).max(1_000_000).optional(),
   devices: z.array(z.string()).min(1).optional(),
 });
-
-/** `cpu`, or `cuda:0,cuda:1`; each as a configuration's `worker.device`. */
-function devicesOf(list: string | undefined): readonly string[] | undefined {
-  return list
-    ?.split(',')
-    .map((device) => parseOptions(z.object({ devices: runSchema.shape.worker }), { devices: { device } }))
-    .map(({ devices }) => devices.device);
-}
 
 function refuseForFolder({ config, set, out, 'dry-run': dryRun }: SweepArguments): void {
   const given = [

@@ -36,7 +36,12 @@ const OF_THE_MACHINE: ReadonlySet<string> = new Set([
   'package_missing',
   'worker_start',
   'endpoint',
+  'checkpoint_error', // a full disk, mostly
+  'run_locked',
 ]);
+
+const isOfTheMachine = (error: unknown): boolean =>
+  error instanceof AmmdError && (OF_THE_MACHINE.has(error.code) || isOfTheMachine(error.cause));
 
 /** A trial that ended, and the error that a failed one ended with. */
 export interface TrialOutcome {
@@ -121,7 +126,7 @@ const isStop = (error: unknown) => error instanceof RunError && error.code === '
 /** The error where a trial has failed by it; throws it where the sweep has to end. */
 function ownFailure({ signal }: TrialContext, error: unknown): AmmdError {
   const stopped = signal.aborted && isStop(error);
-  if (!(error instanceof AmmdError) || OF_THE_MACHINE.has(error.code) || stopped) throw error;
+  if (!(error instanceof AmmdError) || isOfTheMachine(error) || stopped) throw error;
   return error;
 }
 

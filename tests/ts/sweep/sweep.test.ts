@@ -6,6 +6,7 @@ import { AmmdError } from '../../../ts/common/errors.js';
 import { resolveConfig } from '../../../ts/config/resolve.js';
 import { readJournal } from '../../../ts/metrics/journal.js';
 import { sweepSummarySchema, trialRowSchema } from '../../../ts/metrics/sweep_rows.js';
+import { RunError } from '../../../ts/run/errors.js';
 import { WorkerPool, type WorkerPoolOptions } from '../../../ts/run/worker_pool.js';
 import type { SweepEvent } from '../../../ts/sweep/events.js';
 import { resumeSweep, runSweep, type SweepOptions } from '../../../ts/sweep/sweep.js';
@@ -190,6 +191,12 @@ describe('a sweep', () => {
   test.each([
     ['a missing environment', new WorkerFailure('worker_start', 'no Python')],
     ['a defect', new TypeError('x is undefined')],
+    [
+      'a full disk',
+      new RunError('stage_failed', 'stage student: full', {
+        cause: new WireError('checkpoint_error', 'full'),
+      }),
+    ],
   ])('ends with %s, of which no trial is to blame, and runs the trial again', async (_, error) => {
     let broken = true;
     stages = new FakeStages(join(out, 'stages'), (lr) => (broken && lr === 4e-3 ? error : scoreAt(lr)));

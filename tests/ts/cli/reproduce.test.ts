@@ -1,0 +1,23 @@
+import { describe, expect, test } from '@jest/globals';
+import { linesOf, runCaptured } from './captured.js';
+
+const TINY = ['--profile', 'tests/fixtures/reproduce/tiny.yaml', '--dry-run'];
+
+describe('ammd reproduce refuses', () => {
+  test.each<[readonly string[], RegExp]>([
+    [['dynamics', ...TINY], /the profile tiny has no table dynamics\n {2}it has: instruct, beta/],
+    [['instruct', ...TINY, '--seeds', '0'], /--seeds/],
+    [['instruct', ...TINY, '--devices', 'cpu,gpu'], /expected auto, cpu, cuda or cuda:N/],
+    [['instruct', ...TINY, '--devices', ','], /expected auto, cpu, cuda or cuda:N/],
+    [['instruct', '--profile', 'minni'], /did you mean "mini"/],
+  ])('%j', async (args, message) => {
+    const { status, stderr } = await runCaptured('reproduce', ...args);
+    expect(stderr).toMatch(message);
+    expect(status).toBe(2);
+  });
+});
+
+test('devices may be written with spaces between them', async () => {
+  const lines = await linesOf('reproduce', 'instruct', ...TINY, '--devices', 'cuda:0, cuda:1');
+  expect(lines.join('\n')).toContain('9 stages, 0 done');
+});
