@@ -31,18 +31,19 @@ const POLL_MS = 300;
 export async function withSetupLock(path, task, onWait) {
   mkdirSync(dirname(path), { recursive: true });
   const mine = JSON.stringify({ pid: process.pid, host: hostname(), at: Date.now() });
-  for (let told = false; !acquire(path, mine); ) {
+  for (let told = false; !acquire(path, mine); await sleep(POLL_MS)) {
     const holder = read(path);
     if (holder === undefined) continue;
-    if (isStale(path, holder)) {
-      remove(path, holder);
-      continue;
+    if (isStale(path, holder)) remove(path, holder);
+    else {
+      if (!told) onWait(holder);
+      told = true;
     }
-    if (!told) onWait(holder);
-    told = true;
-    await sleep(POLL_MS);
   }
-  const touch = setInterval(() => utimesSync(path, new Date(), new Date()), TOUCH_MS);
+  const touch = setInterval(() => {
+    // Another process has taken it over, after this one was stopped for long, and may have given it back.
+    if (read(path) === mine) utimesSync(path, new Date(), new Date());
+  }, TOUCH_MS);
   try {
     return await task();
   } finally {

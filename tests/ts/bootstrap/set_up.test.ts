@@ -1,7 +1,7 @@
-import { existsSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 import { findPlaces } from '../../../ts/bootstrap/places.mjs';
 import { runMissing, setUp } from '../../../ts/bootstrap/set_up.mjs';
 import { withSetupLock } from '../../../ts/bootstrap/setup_lock.mjs';
@@ -97,6 +97,21 @@ describe('setUp of an installed package', () => {
 });
 
 describe('withSetupLock', () => {
+  test('one that was taken over meanwhile does not end the set-up', async () => {
+    const lock = join(temporaryFolder(), 'setup.lock');
+    jest.useFakeTimers();
+    const task = async () => {
+      rmSync(lock);
+      jest.advanceTimersByTime(10_000);
+      return 'done';
+    };
+    try {
+      await expect(withSetupLock(lock, task, silent)).resolves.toBe('done');
+    } finally {
+      jest.useRealTimers();
+    }
+  });
+
   const DEAD_PID = 2 ** 22 + 1; // above the highest process id of Linux
 
   test.each([
