@@ -1,4 +1,5 @@
 import { mkdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import type { WorkerConfig } from '../config/schema.js';
 import { RunError } from './errors.js';
@@ -16,6 +17,12 @@ export interface WorkerPoolOptions {
   readonly python?: string;
   /** Starts a worker; another one in tests. */
   readonly open?: typeof openSession;
+}
+
+/** A worker's share of the cores where it does not say how many: two that each take all of them run far slower. */
+function shared(worker: WorkerConfig, jobs: number): WorkerConfig {
+  if (worker.threads > 0 || jobs === 1) return worker;
+  return { ...worker, threads: Math.max(1, Math.floor(availableParallelism() / jobs)) };
 }
 
 interface Slot {
@@ -85,9 +92,9 @@ export class WorkerPool {
   }
 
   async #open(slot: Slot): Promise<Session> {
-    const { worker, python, open = openSession } = this.#options;
+    const { worker, jobs, python, open = openSession } = this.#options;
     const session = await open(
-      { ...worker, device: slot.device },
+      { ...shared(worker, jobs), device: slot.device },
       slot.log,
       python === undefined ? {} : { python },
     );

@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import { showPath } from '../config/files.js';
 import { Journal, readJournal } from '../metrics/journal.js';
 import { type SweepSummary, type TrialRow, trialRowSchema } from '../metrics/sweep_rows.js';
@@ -104,13 +103,6 @@ async function runIn(
   }
 }
 
-/** A worker's share of the cores where it does not say how many: two that each take all of them run far slower. */
-function workerSettings({ base }: ResolvedSweep, jobs: number) {
-  const { worker } = base;
-  if (worker.threads > 0 || jobs === 1) return worker;
-  return { ...worker, threads: Math.max(1, Math.floor(availableParallelism() / jobs)) };
-}
-
 async function runOpen(
   folder: SweepFolder,
   resolved: ResolvedSweep,
@@ -122,7 +114,7 @@ async function runOpen(
   const devices = options.devices ?? [resolved.base.worker.device];
   const jobs = options.jobs ?? devices.length;
   const pool = parts.openPool({
-    worker: workerSettings(resolved, jobs),
+    worker: resolved.base.worker,
     devices,
     jobs,
     logs: folder.logs,

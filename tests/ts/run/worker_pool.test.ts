@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { expect, test } from '@jest/globals';
 import { RunError } from '../../../ts/run/errors.js';
 import type { Session } from '../../../ts/run/session.js';
@@ -14,6 +15,14 @@ test('workers start when they are needed, one a job, on the devices in turn', as
   expect(await scene.pool.use(deviceOf)).toBe('cpu');
   expect(await scene.pool.use(deviceOf)).toBe('cpu');
   expect(scene.clients).toHaveLength(3);
+});
+
+test('of several workers each has its share of the cores', async () => {
+  const threadsOf = async ({ settings }: Session) => settings.threads;
+  const share = Math.max(1, Math.floor(availableParallelism() / 2));
+  expect(await new ScriptedPool(1).pool.use(threadsOf)).toBe(0);
+  expect(await new ScriptedPool(2).pool.use(threadsOf)).toBe(share);
+  expect(await new ScriptedPool(10_000).pool.use(threadsOf)).toBe(1);
 });
 
 test('no more at a time than there are workers, first come first served', async () => {
