@@ -85,6 +85,10 @@ function makeFolder(folders: readonly string[], out: string | undefined): string
     throw new ReportError('report_out', 'the report of several runs needs a folder of its own', {
       hint: 'Give one as --out.',
     });
+  if (folders.length > 1 && folders.some((own) => resolve(own) === resolve(folder)))
+    throw new ReportError('report_out', `${folder} is one of the runs, and has a report of its own`, {
+      hint: 'Give another folder as --out.',
+    });
   if (existsSync(folder) && !statSync(folder).isDirectory())
     throw new ReportError('report_out', `${folder} is a file`, { hint: 'Give a folder as --out.' });
   mkdirSync(folder, { recursive: true });

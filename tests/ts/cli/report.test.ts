@@ -44,6 +44,13 @@ describe('several runs', () => {
   });
 });
 
+test('several runs do not overwrite the report of one of them', async () => {
+  const { status, stderr } = await runCaptured('report', 'kd-7', 'other', '--out', './kd-7/');
+  expect(status).toBe(2);
+  expect(stderr).toContain('./kd-7/ is one of the runs, and has a report of its own\n  Give another folder');
+  expect(existsSync(join('kd-7', 'report.html'))).toBe(false);
+});
+
 test('a run, a reproduction and a sweep have theirs in their folders', async () => {
   for (const [name, title] of [
     ['kd-7', 'kd'],
