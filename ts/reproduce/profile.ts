@@ -67,6 +67,15 @@ function rowOverrides(
   ];
 }
 
+/** Datasets that students of a table are trained on, or by which they or their settings are chosen. */
+function seenBefore({ rows }: Pick<TableConfig, 'rows'>, { run, config }: Pick<Profile, 'run' | 'config'>) {
+  const ofStages = Object.values(rows).flatMap(({ stage }) => {
+    const { train, validation } = run.stages[stage]?.data ?? { train: null, validation: null };
+    return [train, validation];
+  });
+  return [config.tuning?.data ?? null, ...ofStages].filter((name) => name !== null);
+}
+
 /** Whether two names stand for rows of one split of one source. */
 function isSameData({ data }: RunConfig, one: string, other: string): boolean {
   return data[one]?.source === data[other]?.source && data[one]?.split === data[other]?.split;
@@ -80,11 +89,12 @@ function checkTable(
 ): void {
   const at = ['tables', key];
   for (const [index, dataset] of data.entries()) {
-    const known = findings.known([...at, 'data', index], 'dataset', dataset, Object.keys(run.data));
-    if (known && config.tuning !== null && isSameData(run, dataset, config.tuning.data))
+    if (!findings.known([...at, 'data', index], 'dataset', dataset, Object.keys(run.data))) continue;
+    const seen = seenBefore({ rows }, { run, config }).find((name) => isSameData(run, dataset, name));
+    if (seen !== undefined)
       findings.error(
         [...at, 'data', index],
-        `"${dataset}" has the rows of the tuning set: nothing may be tested on it`,
+        `"${dataset}" has the rows of "${seen}", by which students are trained or chosen: nothing may be tested on it`,
       );
   }
   for (const [id, row] of Object.entries(rows))
@@ -92,6 +102,13 @@ function checkTable(
   if (primary === null) return;
   findings.known([...at, 'primary', 'row'], 'row', primary.row, Object.keys(rows));
   findings.known([...at, 'primary', 'data'], 'test set', primary.data, data);
+  if (primary.decoding === 'greedy' && !config.evaluation.greedy)
+    findings.error([...at, 'primary', 'decoding'], 'nothing is decoded greedily; set evaluation.greedy');
+  if (rows[primary.row]?.group === 'baseline')
+    findings.error(
+      [...at, 'primary', 'row'],
+      `"${primary.row}" is one of the baselines; say \`group: ours\``,
+    );
   if (config.tuning === null)
     findings.error(
       [...at, 'primary'],

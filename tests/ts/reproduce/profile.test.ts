@@ -47,10 +47,13 @@ describe('mistakes name the place', () => {
     [
       'data: tuning\n',
       'data: seen\n',
-      /tables\.instruct\.data\.0: "seen" has the rows of the tuning set: nothing may be tested on it/,
+      /tables\.instruct\.data\.0: "seen" has the rows of "seen", by which .*: nothing may be tested on it/,
     ],
     ['data: tuning\n', 'data: seen\n', /tables\.beta\.data\.0: "seen" has the rows/],
-    ['split: tuning,', 'split: seen,', /"seen" has the rows of the tuning set/],
+    ['split: tuning,', 'split: seen,', /"seen" has the rows of "tuning"/],
+    ['data: [seen]\n    primary', 'data: [train]\n    primary', /"train" has the rows of "train"/],
+    ['limit: 8}', 'limit: 8}\n  data.seen.split: validation', /"seen" has the rows of "validation"/],
+    ['primary: {row: ammd', 'primary: {row: jsd', /primary\.row: "jsd" is one of the baselines/],
     ['seed: 1\n', 'seed: 5\n', /tuning\.seed: must be below the first seed/],
     ['metric: exact_match', 'metric: bleu', /metric/],
     ['method.on_policy_weight: 0}', 'method.on_policy_wieght: 0}', /on_policy_wieght/],
@@ -58,6 +61,14 @@ describe('mistakes name the place', () => {
     ['run: /', 'run: ./', /no file/],
   ])('%s → %s', (from, to, message) => {
     expect(errorOf(from, to)).toMatch(message);
+  });
+
+  test('a primary comparison by a decoding that there is none of', () => {
+    const text = TEXT.replace('data: seen}', 'data: seen, decoding: greedy}');
+    const file = changedProfile(text, 'evaluation:', 'evaluation:\n  greedy: false');
+    expect(configErrorOf(() => resolveProfile(file)).message).toMatch(
+      /primary\.decoding: nothing is decoded greedily/,
+    );
   });
 
   test('a primary comparison needs a tuning set', () => {
