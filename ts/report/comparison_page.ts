@@ -1,6 +1,6 @@
 import type { Chart } from './chart.js';
 import { teaches } from './compared_series.js';
-import type { ComparisonResults, Score } from './comparison_results.js';
+import { type ComparisonResults, ofDifferentRows, type Score } from './comparison_results.js';
 import {
   costTable,
   diagnosticsTable,
@@ -57,11 +57,12 @@ export function folded(summary: string, parts: readonly Markup[]): Markup {
   return parts.length === 0 ? html`` : html`<details><summary>${summary}</summary>${parts}</details>`;
 }
 
-/** Students alone: on an axis that reaches to the teachers nothing could be told of them. */
+/** Of sets that are the same in all runs. Students alone: on an axis that reaches to the teachers nothing could be told of them. */
 function scoreCharts(scores: readonly Score[], series: readonly Series[]): Chart[] {
   const [first] = scores;
   if (first === undefined || first.decoding === 'teacher_forced') return [];
   return [...new Set(scores.map(({ dataset }) => dataset))].flatMap((dataset) => {
+    if (ofDifferentRows(scores.filter((it) => it.dataset === dataset))) return [];
     const estimates = series
       .filter((it) => !teaches(it))
       .flatMap(({ name, place }): Estimate[] => {

@@ -123,13 +123,16 @@ describe('a set that is not of the same rows in all runs', () => {
       stages: [makeStage({ method: name, evaluations: evaluations(scores), contents: { seen: hash } })],
     });
 
-  test('is not paired, has no best, and is named', () => {
+  test('is not paired or drawn side by side, has no best, and is named', () => {
+    const drawn = ({ charts }: ReturnType<typeof comparisonReport>) =>
+      charts.filter(({ id }) => id.startsWith('intervals')).length;
     const same = comparisonReport([of('kd', KD[0], 1, 'a'), of('ammd', AMMD[0], 1, 'a')]);
     expect(same.results.differences).toHaveLength(1);
     expect(same.markdown).not.toContain('Not the same rows');
     const other = comparisonReport([of('kd', KD[0], 1, 'a'), of('ammd', AMMD[0], 1, 'b')]);
     expect(other.results.differences).toEqual([]);
     expect(other.markdown).toContain('Not the same rows in all runs, so not to be compared: seen.');
+    expect([drawn(same), drawn(other)]).toEqual([1, 0]);
     expect(same.markdown).toContain('**');
     expect(other.markdown).not.toContain('**');
   });
