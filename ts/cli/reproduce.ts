@@ -7,7 +7,7 @@ import type { TableName } from '../config/schema.js';
 import { reportOn } from '../report/build.js';
 import { ReproductionFolder } from '../reproduce/folder.js';
 import { type Profile, resolveProfile } from '../reproduce/profile.js';
-import { planTable, reproduceTable } from '../reproduce/run_table.js';
+import { planTable, type ReproducedTable, reproduceTable } from '../reproduce/run_table.js';
 import { contentFingerprint } from '../store/fingerprint.js';
 import { CliError } from './errors.js';
 import { devicesOf, parseOptions } from './options.js';
@@ -32,11 +32,15 @@ const numbers = z.object({
   jobs: z.int().min(1).max(256).optional(),
 });
 
+/** Workers on a CPU, however many cores it has: each takes half a gigabyte and more. */
+const MOST_ON_CPU = 8;
+
 /** Devices of the workers, and how many work at a time: one a device; on a CPU as many as its cores allow. */
 function workersOf({ run }: Profile, devices: string | undefined, jobs: number | undefined) {
   const names = devicesOf(devices) ?? [run.worker.device];
   const { threads } = run.worker;
-  const onCpu = threads > 0 ? Math.max(1, Math.floor(availableParallelism() / threads)) : 1;
+  const cores = threads > 0 ? Math.floor(availableParallelism() / threads) : 1;
+  const onCpu = Math.min(Math.max(1, cores), MOST_ON_CPU);
   return { devices: names, jobs: jobs ?? (names.every((name) => name === 'cpu') ? onCpu : names.length) };
 }
 
@@ -69,8 +73,9 @@ async function reproduce(args: ReproduceArguments): Promise<void> {
   requireFiles(profile);
   const progress = openReproductionProgress(args.json);
   const { signal, release } = listenForStop((message) => progress.show({ kind: 'note', message }));
+  let made: ReproducedTable;
   try {
-    await reproduceTable(profile, args.table, table, {
+    made = await reproduceTable(profile, args.table, table, {
       folder,
       seeds: count,
       fingerprint,
@@ -82,8 +87,7 @@ async function reproduce(args: ReproduceArguments): Promise<void> {
     release();
     progress.close();
   }
-  const made = folder.table(args.table);
-  const report = reportOn([made]);
+  const report = reportOn([made.folder]);
   if (!args.json) console.log(`${report.text}\nreport  ${showPath(report.path)}`);
 }
 
@@ -106,7 +110,8 @@ export const reproduceCommand: CommandModule<object, ReproduceArguments> = {
       .option('seeds', { type: 'number', describe: "Training seeds; default the profile's" })
       .option('jobs', {
         type: 'number',
-        describe: 'Stages at a time; default one a device, on the CPU one for `worker.threads` cores',
+        describe:
+          'Stages at a time; default one a device, on the CPU one for `worker.threads` cores, at most 8',
       })
       .option('devices', { type: 'string', describe: 'cpu, or for example cuda:0,cuda:1; default the run’s' })
       .option('set', {

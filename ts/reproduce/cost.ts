@@ -9,10 +9,11 @@ import { partRows } from '../config/shares.js';
 
 /** What a stage will take, from its settings alone: upper bounds, since rows may be shorter than they may be. */
 export interface StageCost {
-  readonly steps: number;
+  /** Null where they are epochs of a set whose rows are not known. */
+  readonly steps: number | null;
   /** Tokens that go through the student, prompts included. */
-  readonly tokens: number;
-  /** Floating-point operations of student, teacher and generation; null where a model's size is not known. */
+  readonly tokens: number | null;
+  /** Floating-point operations of student, teacher and generation; null where a model's size is not known either. */
   readonly flops: number | null;
 }
 
@@ -48,26 +49,28 @@ export function parametersOf(
 }
 
 /** Steps of the student; `epochs` count passes over `rows` of the training set. */
-export function stepsOf(stage: StageConfig, rows: number): number {
+export function stepsOf(stage: StageConfig, rows: number | null): number | null {
   const { steps, epochs, batch_size } = stage.training;
-  return steps ?? Math.ceil(((epochs ?? 0) * rows) / batch_size);
+  if (steps !== null || epochs === null) return steps;
+  return rows === null ? null : Math.ceil((epochs * rows) / batch_size);
 }
 
 /**
  * Cost of one stage: 2 operations a parameter and token forward, 4 more backward (2 with adapters alone), 2 for each
  * token drawn, by each model that draws.
  *
- * @param rows of the training set, which `epochs` are counted by
+ * @param rows of the training set, which `epochs` are counted by; null where they are not known
  */
 export function stageCost(
   run: RunConfig,
   stage: StageConfig,
   known: Readonly<Record<string, number>>,
-  rows: number,
+  rows: number | null,
 ): StageCost {
   const student = parametersOf(run, stage.student, known);
   const teacher = stage.teacher === null ? 0 : parametersOf(run, stage.teacher, known);
   const steps = stepsOf(stage, rows);
+  if (steps === null) return { steps, tokens: null, flops: null };
   const longest = run.data[stage.data.train]?.max_tokens ?? 0;
   const tokens = steps * stage.training.batch_size * longest;
   if (student === null || teacher === null) return { steps, tokens, flops: null };

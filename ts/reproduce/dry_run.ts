@@ -55,7 +55,7 @@ export function planStages(
   const stages = [...needed.values()].map(({ stored, stage, run, for: reasons }): PlannedStage => {
     const config = run.stages[stage];
     if (config === undefined) throw new RangeError(`no stage ${stage} in a checked profile`);
-    const rows = run.data[config.data.train]?.limit ?? 0;
+    const rows = run.data[config.data.train]?.limit ?? null;
     return {
       hash: stored.hash,
       name: stored.name,

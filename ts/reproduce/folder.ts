@@ -8,6 +8,15 @@ import { ReproduceError } from './errors.js';
 
 const aboutSchema = z.object({ format: z.literal(1), profile: z.string() });
 
+/** Whose a folder is; null where its file does not tell. */
+function readAbout(file: string): string | null {
+  try {
+    return aboutSchema.parse(JSON.parse(readFileSync(file, 'utf8'))).profile;
+  } catch {
+    return null;
+  }
+}
+
 /** Where a profile's tables, and the stages that they share, lie. */
 export class ReproductionFolder {
   readonly path: string;
@@ -49,9 +58,10 @@ export class ReproductionFolder {
       writeJsonAtomic(file, { format: 1, profile });
       return;
     }
-    const about = aboutSchema.safeParse(JSON.parse(readFileSync(file, 'utf8')));
-    if (about.data?.profile === profile) return;
-    const whose = about.success ? `is of the profile ${about.data.profile}` : 'was made by another version';
+    const about = readAbout(file);
+    if (about === profile) return;
+    const whose =
+      about === null ? 'is damaged, or was made by another version' : `is of the profile ${about}`;
     throw new ReproduceError('reproduction_other', `${this.path} ${whose}`, {
       hint: 'give another folder as --out',
     });

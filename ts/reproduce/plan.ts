@@ -1,3 +1,4 @@
+import { canonicalJson, sha256 } from '../common/hash.js';
 import type { RowConfig, RunConfig, TableConfig } from '../config/schema.js';
 import type { EvaluationRequest } from '../store/evaluation_store.js';
 import { type StoredStage, storedStage } from '../store/stored_stage.js';
@@ -91,6 +92,17 @@ export function tuningJobs(profile: Profile, table: TableConfig, fingerprint: Fi
 /** Training seeds of a table. */
 export const seedsOf = ({ config }: Profile, count = config.seeds.count): readonly number[] =>
   Array.from({ length: count }, (_, index) => config.seeds.first + index);
+
+/**
+ * Name of a table's folder. With other seeds or settings than the profile's it has another name, so that a try does not
+ * replace the real one.
+ */
+export function tableId(profile: Profile, table: string, seeds?: number): string {
+  const { config, overrides } = profile;
+  const ofSeeds = seeds === undefined || seeds === config.seeds.count ? [] : [`${seeds}-seeds`];
+  const ofSettings = overrides.length === 0 ? [] : [sha256(canonicalJson(overrides)).slice(0, 8)];
+  return [table, ...ofSeeds, ...ofSettings].join('-');
+}
 
 /** The students of a table, seed by seed, so that a table that is stopped has whole seeds. */
 export function tableJobs(

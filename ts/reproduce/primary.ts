@@ -23,8 +23,8 @@ export function bestBaseline(
   return baselines.reduce<string | undefined>((leader, row) => {
     const figure = tuning.get(row);
     if (figure === undefined) return leader;
-    const lead = leader === undefined ? Number.NEGATIVE_INFINITY : (tuning.get(leader) ?? 0);
-    return figure > lead ? row : leader;
+    const lead = leader === undefined ? undefined : tuning.get(leader);
+    return lead === undefined || figure > lead ? row : leader;
   }, undefined);
 }
 

@@ -9,7 +9,7 @@ import { WorkerPool } from '../run/worker_pool.js';
 import { type PlannedTable, planStages } from './dry_run.js';
 import type { ReproductionEvent } from './events.js';
 import type { ReproductionFolder } from './folder.js';
-import { type Choices, type Job, seedsOf, tableJobs, tuningJobs } from './plan.js';
+import { type Choices, type Job, seedsOf, tableId, tableJobs, tuningJobs } from './plan.js';
 import type { Profile } from './profile.js';
 import { protocolOf } from './protocol_text.js';
 import { type FinishedJob, runJobs } from './run_jobs.js';
@@ -44,6 +44,12 @@ export function planTable(profile: Profile, table: TableConfig, options: PlanOpt
   return planStages(profile, jobs, folder);
 }
 
+export interface ReproducedTable {
+  /** Where `table.json` lies. */
+  readonly folder: string;
+  readonly file: TableFile;
+}
+
 /**
  * Trains, evaluates and compares everything a table needs, and writes `table.json` into its folder. What is done is not
  * repeated; what a killed process had begun is continued.
@@ -55,7 +61,7 @@ export async function reproduceTable(
   name: TableName,
   table: TableConfig,
   options: ReproduceOptions,
-): Promise<TableFile> {
+): Promise<ReproducedTable> {
   const { folder, fingerprint, emit, signal } = options;
   folder.claim(profile.config.name);
   const release = acquireLock(folder.lock);
@@ -77,10 +83,11 @@ export async function reproduceTable(
     const tuned = chosen(tried, profile, emit);
     const jobs = tableJobs(profile, table, seeds, tuned.choices, fingerprint);
     const finished = await runJobs(jobs, ['training', 'evaluation'], context);
-    const file = tableFile(inputsOf(profile, { name, table, seeds, tuned, finished }, folder));
-    mkdirSync(folder.table(name), { recursive: true });
-    writeTable(folder.table(name), file);
-    return file;
+    const made = folder.table(tableId(profile, name, options.seeds));
+    const file = tableFile(inputsOf(profile, { name, table, seeds, tuned, finished }, folder, made));
+    mkdirSync(made, { recursive: true });
+    writeTable(made, file);
+    return { folder: made, file };
   } finally {
     await pool.close();
     release();
@@ -107,14 +114,14 @@ interface Made {
   readonly finished: readonly FinishedJob[];
 }
 
-function inputsOf(profile: Profile, made: Made, folder: ReproductionFolder): TableInputs {
+function inputsOf(profile: Profile, made: Made, folder: ReproductionFolder, out: string): TableInputs {
   const { finished, ...rest } = made;
   const results = finished.map(({ job, evaluated }) => ({
     row: job.row,
     seed: job.seed,
     evaluations: evaluated.rows,
     ...spentOn(job, folder),
-    place: placeOf(job, folder, made.name),
+    place: placeOf(job, folder, out),
   }));
   const protocol = protocolOf(profile, made.table, made.seeds);
   return { profile: profile.config, ...rest, results, protocol };
@@ -132,13 +139,8 @@ function spentOn(
   };
 }
 
-/** The student's run folder as the table's folder sees it. */
-function placeOf(job: Job, folder: ReproductionFolder, table: TableName) {
+/** The student's run folder as the table's folder `out` sees it. */
+function placeOf(job: Job, folder: ReproductionFolder, out: string) {
   const run = folder.stages.folder(job.stored).path;
-  return {
-    row: job.row,
-    seed: job.seed,
-    folder: path.relative(folder.table(table), run),
-    stage: job.stored.name,
-  };
+  return { row: job.row, seed: job.seed, folder: path.relative(out, run), stage: job.stored.name };
 }

@@ -57,6 +57,13 @@ describe('cost of a stage', () => {
     expect(cost('teacher', epochs).steps).toBe(Math.ceil((3 * 100) / 8));
   });
 
+  test('epochs of a set whose rows nobody knows', () => {
+    const { config } = resolveRun('stages.teacher.training.steps=null', 'stages.teacher.training.epochs=3');
+    const teacher = config.stages.teacher;
+    if (teacher === undefined) throw new Error('the run has a teacher');
+    expect(stageCost(config, teacher, {}, null)).toEqual({ steps: null, tokens: null, flops: null });
+  });
+
   test('is unknown where a model is', () => {
     expect(
       cost('student', ['models.big={source: org/model, arch: null, init: pretrained}']).flops,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { TableConfig } from '../../../ts/config/schema.js';
-import { type Job, seedsOf, tableJobs, tuningJobs } from '../../../ts/reproduce/plan.js';
+import { type Job, seedsOf, tableId, tableJobs, tuningJobs } from '../../../ts/reproduce/plan.js';
 import { tinyProfile } from './scene.js';
 
 const asIs = (source: string) => source;
@@ -103,6 +103,15 @@ describe('the students that a setting is chosen with', () => {
     const profile = tinyProfile();
     expect(tuningJobs(profile, tableOf(profile, 'beta'), asIs)).toEqual([]);
   });
+});
+
+test('a table with other seeds or settings than the profile has goes elsewhere', () => {
+  expect(tableId(tinyProfile(), 'beta')).toBe('beta');
+  expect(tableId(tinyProfile(), 'beta', 2)).toBe('beta');
+  expect(tableId(tinyProfile(), 'beta', 3)).toBe('beta-3-seeds');
+  const tried = tableId(tinyProfile('seed=4'), 'beta');
+  expect(tried).toMatch(/^beta-[0-9a-f]{8}$/);
+  expect(tableId(tinyProfile('seed=5'), 'beta')).not.toBe(tried);
 });
 
 test('tables share what they have in common', () => {

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, jest, test } from '@jest/globals';
 import type { TableFile } from '../../../ts/metrics/table_file.js';
@@ -200,6 +200,9 @@ test('a folder is of one profile', () => {
   folder.claim('tiny');
   folder.claim('tiny');
   expect(() => folder.claim('mini')).toThrow('is of the profile tiny');
+  const torn = new ReproductionFolder(temporaryFolder(), asIs);
+  writeFileSync(path.join(torn.path, 'reproduction.json'), '{');
+  expect(() => torn.claim('tiny')).toThrow('is damaged');
   expect(() => new ReproductionFolder(path.dirname(folder.path), asIs).claim('tiny')).toThrow(
     'holds no reproduction',
   );
