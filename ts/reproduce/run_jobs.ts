@@ -1,6 +1,7 @@
 import { AmmdError, systemCodeOf } from '../common/errors.js';
 import type { RunEvent } from '../metrics/events.js';
 import { RunError } from '../run/errors.js';
+import { isOfTheMachine } from '../run/machine_failure.js';
 import type { WorkerPool } from '../run/worker_pool.js';
 import type { Evaluated, EvaluationStore } from '../store/evaluation_store.js';
 import type { StageStore } from '../store/stage_store.js';
@@ -28,9 +29,13 @@ interface Phase {
   readonly isDone: (job: Job) => boolean;
 }
 
+/** Whether a job was stopped, by its user or since another found the machine at fault. */
+const isStopped = (cause: unknown) => cause instanceof RunError && cause.code === 'interrupted';
+
 /**
  * Calls `work` for every job at once; the pool lets in as many as it has workers. What fails is told at once, and does not
- * keep the others from being done, since a reproduction that is started again repeats only that.
+ * keep the others from being done, since a reproduction that is started again repeats only that; but where the machine is
+ * at fault (no environment, a full disk) the others are stopped.
  *
  * @throws RunError `interrupted`; ReproduceError with the first failure as its cause
  */
@@ -38,16 +43,19 @@ async function runPhase<Result>(
   jobs: readonly Job[],
   { name, isDone }: Phase,
   { emit, signal }: JobContext,
-  work: (job: Job) => Promise<Result>,
+  work: (job: Job, signal: AbortSignal) => Promise<Result>,
 ): Promise<readonly Result[]> {
+  const broken = new AbortController();
+  const either = AbortSignal.any([broken.signal, ...(signal === undefined ? [] : [signal])]);
   const kept = new Set(jobs.filter(isDone));
   let done = kept.size;
   emit({ kind: 'phase_started', phase: name, jobs: jobs.length, done });
   const outcomes = await Promise.allSettled(
     jobs.map(async (job) => {
-      const result = await work(job).catch((cause: unknown) => {
-        if (!signal?.aborted)
+      const result = await work(job, either).catch((cause: unknown) => {
+        if (!either.aborted)
           emit({ kind: 'job_failed', phase: name, job: jobName(job), message: messageOf(cause) });
+        if (isOfTheMachine(cause)) broken.abort();
         throw cause;
       });
       if (!kept.has(job)) {
@@ -59,12 +67,12 @@ async function runPhase<Result>(
   );
   const failures = outcomes.flatMap((outcome, index) => {
     const job = jobs[index];
-    return outcome.status === 'rejected' && job !== undefined
-      ? [{ job, cause: outcome.reason as unknown }]
-      : [];
+    if (outcome.status !== 'rejected' || job === undefined) return [];
+    const cause: unknown = outcome.reason;
+    return isStopped(cause) && broken.signal.aborted ? [] : [{ job, cause }];
   });
   if (signal?.aborted) throw stopped();
-  const [first] = failures;
+  const first = failures.find(({ cause }) => isOfTheMachine(cause)) ?? failures[0];
   if (first !== undefined) throw failed(name, failures.length, jobs.length, first);
   return outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
 }
@@ -123,18 +131,19 @@ export async function runJobs(
   phases: readonly [JobPhase, JobPhase],
   context: JobContext,
 ): Promise<readonly FinishedJob[]> {
-  const { stages, evaluations, pool, emit, signal } = context;
-  const lent = { pool, ...(signal === undefined ? {} : { signal }) };
-  await runPhase(jobs, { name: phases[0], isDone: ({ stored }) => stages.isDone(stored) }, context, (job) =>
+  const { stages, evaluations, pool, emit } = context;
+  const isTrained = ({ stored }: Job) => stages.isDone(stored);
+  await runPhase(jobs, { name: phases[0], isDone: isTrained }, context, (job, signal) =>
     stages.run(job.stored, {
-      ...lent,
+      pool,
+      signal,
       emit: listen(job, emit),
       emitOf: (parent) => listenToParent(parent, emit),
     }),
   );
   const isEvaluated = ({ stored, evaluation }: Job) => evaluations.isDone(stored, evaluation);
-  return runPhase(jobs, { name: phases[1], isDone: isEvaluated }, context, async (job) => ({
+  return runPhase(jobs, { name: phases[1], isDone: isEvaluated }, context, async (job, signal) => ({
     job,
-    evaluated: await evaluations.run(job.stored, job.evaluation, lent),
+    evaluated: await evaluations.run(job.stored, job.evaluation, { pool, signal }),
   }));
 }

@@ -7,6 +7,7 @@ import { readJournal } from '../metrics/journal.js';
 import { type EvaluationRow, evaluationRowSchema } from '../metrics/rows.js';
 import type { TrialRow } from '../metrics/sweep_rows.js';
 import { RunError } from '../run/errors.js';
+import { isOfTheMachine } from '../run/machine_failure.js';
 import type { WorkerPool } from '../run/worker_pool.js';
 import type { StageStore } from '../store/stage_store.js';
 import { type StoredStage, storedStage } from '../store/stored_stage.js';
@@ -29,19 +30,6 @@ export interface TrialContext {
   /** Calls `work` when no other trial of the same student is under way. */
   readonly alone: <Result>(hash: string, work: () => Promise<Result>) => Promise<Result>;
 }
-
-/** Failures of which no trial is to blame: all others would fail too, and are worth another try once it is mended. */
-const OF_THE_MACHINE: ReadonlySet<string> = new Set([
-  'python_missing',
-  'package_missing',
-  'worker_start',
-  'endpoint',
-  'checkpoint_error', // a full disk, mostly
-  'run_locked',
-]);
-
-const isOfTheMachine = (error: unknown): boolean =>
-  error instanceof AmmdError && (OF_THE_MACHINE.has(error.code) || isOfTheMachine(error.cause));
 
 /** A trial that ended, and the error that a failed one ended with. */
 export interface TrialOutcome {

@@ -121,6 +121,18 @@ test('stages that rows wait for are told, with their notes', async () => {
   expect(notes).toContainEqual(expect.stringMatching(/^stage teacher: needs more than/));
 });
 
+test('a fault of the machine stops the others, and is the one that is told', async () => {
+  const { jobs, context, clients, events } = scene((client) =>
+    client.before('stage_checkpoint', 1, failWith('checkpoint_error', 'the disk is full')),
+  );
+  await expect(runJobs(jobs, ['training', 'evaluation'], context)).rejects.toMatchObject({
+    code: 'reproduction_failed',
+    message: expect.stringMatching(/the disk is full/),
+  });
+  expect(clients.length).toBeLessThanOrEqual(2);
+  expect(events.filter(({ kind }) => kind === 'job_failed').length).toBeLessThanOrEqual(2);
+});
+
 test('a reproduction that is stopped says how to go on, and begins nothing more', async () => {
   const stop = new AbortController();
   const { jobs, context, clients } = scene((client) => client.before('step_student', 2, () => stop.abort()));
