@@ -60,11 +60,14 @@ function comparisonsOf({ columns, rows, results, primary: declared, tuning }: St
     declared,
     tuning,
     compared: first,
-    column: columns[declared.column]?.title ?? '',
+    column: nameOf(columns[declared.column]),
     label: (row) => labels.get(row) ?? row,
   });
   return { comparisons, primary, warnings };
 }
+
+const nameOf = (column: TableColumn | undefined): string =>
+  column === undefined ? '' : `${column.title}, ${column.decoding}`;
 
 const missing = ({ row }: DeclaredPrimary, opponent: string | undefined): string =>
   opponent === undefined

@@ -35,7 +35,7 @@ function columnsOf({ metric, evaluation }: ProfileConfig, { data }: TableConfig)
         dataset,
         decoding,
         metric,
-        title: `${dataset}, ${decoding}`,
+        title: dataset,
       };
     }),
   );

@@ -183,7 +183,10 @@ test('the table has every row and column, and says what was equal', async () => 
     })),
     protocol: ['All rows are equal.'],
   });
-  expect(file.columns.map(({ title }) => title)).toEqual(['seen, sampled', 'seen, greedy']);
+  expect(file.columns.map(({ title, decoding }) => [title, decoding])).toEqual([
+    ['seen', 'sampled'],
+    ['seen', 'greedy'],
+  ]);
   expect(
     file.rows.map(({ id, label, cells, tokens, tuning_trials }) => [
       id,
