@@ -52,7 +52,10 @@ describe('wrong values', () => {
       'stages.student.training.optimizer.beta1=1',
       'stages.student.training.optimizer.beta1: expected number from 0 below 1, got 1',
     ],
-    ['data.train.template=alpacca', 'data.train.template: expected alpaca | chat | plain | text, got "alpacca"'],
+    [
+      'data.train.template=alpacca',
+      'data.train.template: expected alpaca | chat | plain | text, got "alpacca"',
+    ],
     ['data.train.limit=0', 'data.train.limit: expected whole number from 1 to 1000000000, or null, got 0'],
     ['worker.device=gpu', 'worker.device: expected auto, cpu, cuda or cuda:N, got "gpu"'],
     ['name=a b', 'name: a name of at most 32 letters, digits, _ and -, beginning with a letter, got "a b"'],
