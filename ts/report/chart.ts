@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import type * as Echarts from 'echarts';
+import { formatFigure } from './figures.js';
 import { Markup } from './markup.js';
 import { INK, RULE } from './palette.js';
 
@@ -49,6 +50,15 @@ export const STEP_AXIS = {
   ...AXIS,
   splitLine: { show: false },
 };
+
+/** Of any figure, from where it begins. */
+export const FIGURE_AXIS = {
+  type: 'value',
+  scale: true,
+  splitNumber: 4,
+  ...AXIS,
+  axisLabel: { ...AXIS.axisLabel, formatter: formatFigure },
+} as const;
 
 /** A name for files and anchors out of any text. */
 export function slug(...parts: readonly string[]): string {

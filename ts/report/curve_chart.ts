@@ -1,6 +1,5 @@
-import { AXIS, type Chart, CONTAINED, FONT, STEP_AXIS, slug, WIDTH } from './chart.js';
+import { type Chart, CONTAINED, FIGURE_AXIS, STEP_AXIS, slug, WIDTH } from './chart.js';
 import type { Curve, Point } from './curves.js';
-import { formatFigure } from './figures.js';
 import { seriesColour } from './palette.js';
 import { dashOf, legendItem, type Series } from './series.js';
 
@@ -20,13 +19,7 @@ export function curveChart({ title, lines }: Curve, series: readonly Series[]): 
     option: {
       grid: { left: 8, right: 12, top: 10, bottom: 4, ...CONTAINED },
       xAxis: STEP_AXIS,
-      yAxis: {
-        type: 'value',
-        scale: true,
-        splitNumber: 4,
-        ...AXIS,
-        axisLabel: { ...FONT, hideOverlap: true, formatter: formatFigure },
-      },
+      yAxis: FIGURE_AXIS,
       series: [
         ...drawn.flatMap(({ own, points }) => band(own, points, opacity)),
         ...drawn.map(({ own, points }) => line(own, points)),

@@ -1,10 +1,9 @@
 import type { CustomSeriesRenderItemAPI, CustomSeriesRenderItemParams } from 'echarts';
 import type { TableColumn, TableFile, TableRow } from '../metrics/table_file.js';
-import { AXIS, type Chart, CONTAINED, FONT, slug, WIDTH } from './chart.js';
+import { AXIS, type Chart, CONTAINED, FIGURE_AXIS, slug, WIDTH } from './chart.js';
 import { measureTitle } from './comparison_tables.js';
 import { curveChart } from './curve_chart.js';
 import { curvesOf } from './curves.js';
-import { formatFigure } from './figures.js';
 import { type Estimate, intervalChart } from './interval_chart.js';
 import { seriesColour } from './palette.js';
 import { legendItem, type Series } from './series.js';
@@ -82,13 +81,7 @@ function sweptChart(
     option: {
       grid: { left: 8, right: 14, top: 10, bottom: 4, ...CONTAINED },
       xAxis: { type: 'value', min: 0, max: 'dataMax', ...AXIS, splitLine: { show: false } },
-      yAxis: {
-        type: 'value',
-        scale: true,
-        splitNumber: 4,
-        ...AXIS,
-        axisLabel: { ...FONT, hideOverlap: true, formatter: formatFigure },
-      },
+      yAxis: FIGURE_AXIS,
       series: [
         ...shown.map(({ row, place: own }) => level(row.cells[column]?.mean ?? 0, points, seriesColour(own))),
         errorBars(points, seriesColour(place)),

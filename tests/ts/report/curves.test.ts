@@ -4,21 +4,9 @@ import { curvesOf as curvesOfSeries, type Point, windows as windowsOf } from '..
 import type { StageData } from '../../../ts/report/read_run.js';
 import { seriesOfStages } from '../../../ts/report/series.js';
 import { makeEvaluation, makeStep } from '../metrics/make_rows.js';
+import { makeStage } from './make_run.js';
 
-function stage(name: string, change: Partial<StageData>): StageData {
-  return {
-    name,
-    method: 'ammd',
-    teaches: false,
-    begins: false,
-    validation: null,
-    done: true,
-    steps: [],
-    evaluations: [],
-    samples: [],
-    ...change,
-  };
-}
+const stage = (name: string, change: Partial<StageData>): StageData => makeStage({ name, ...change });
 
 const steps = (count: number, value: (step: number) => number | null): StepRow[] =>
   Array.from({ length: count }, (_, at) => makeStep({ step: at + 1, metrics: { loss: value(at + 1) } }));
