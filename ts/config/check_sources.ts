@@ -1,5 +1,6 @@
 import { isDrawnAhead } from './ahead.js';
 import type { Findings, Path } from './findings.js';
+import { keepsResponses } from './kept.js';
 import { stageSchedules } from './schedules.js';
 import { constantValue, type MethodConfig, type SourceConfig, type StageConfig } from './schema.js';
 import { partRows } from './shares.js';
@@ -20,13 +21,19 @@ function checkShares(sources: MethodConfig['sources'], path: Path, findings: Fin
 
 /** Keys that a source sets and that mean nothing where its responses come from, each with the reason. */
 function senseless(source: SourceConfig): readonly (readonly [keyof SourceConfig, string])[] {
-  const { from, probability, mixture, replay, max_staleness, cache } = source;
+  const { from, probability, mixture, replay, max_staleness, cache, responses_seed } = source;
   const keys = [
     ['probability', constantValue(probability) !== 1, from === 'dataset', 'no model draws here'],
     ['mixture', constantValue(mixture) !== 0, from !== 'student', 'the student does not draw here'],
     ['replay', replay !== null, from !== 'student', 'the student does not draw here'],
     ['max_staleness', max_staleness !== null, from !== 'student', 'only responses of the student age'],
     ['cache', cache !== null, from !== 'teacher', 'the teacher does not draw here'],
+    [
+      'responses_seed',
+      responses_seed !== undefined,
+      !keepsResponses(source),
+      'no responses of the teacher are kept here',
+    ],
   ] as const;
   return keys.flatMap(([key, given, wrong, why]) => (given && wrong ? [[key, why] as const] : []));
 }
@@ -122,7 +129,7 @@ export function checkCache(stage: StageConfig, path: Path, findings: Findings): 
     return schedule !== null && constantValue(schedule) === null;
   });
   for (const [part, { from, cache }] of Object.entries(stage.method.sources)) {
-    if (from !== 'teacher' || cache === false) continue;
+    if (!keepsResponses({ from, cache })) continue;
     for (const key of changing) {
       findings.error(
         [...path, 'method', 'sources', part, 'cache'],

@@ -20,9 +20,10 @@ import { describe, type Shape, shapes } from './shape.js';
 
 type Schema = z.core.$ZodType;
 
-/** What the wrappers around a schema say: its default (absent: the key is required) and its meaning. */
+/** What the wrappers around a schema say: its default (absent: the key is required, or may be absent) and its meaning. */
 interface Wrapping {
   readonly fallback: { readonly value: unknown } | null;
+  readonly optional: boolean;
   readonly expanded: boolean;
   readonly meaning: string;
 }
@@ -34,6 +35,7 @@ function unwrap(schema: Schema): Wrapping {
   const inner = 'innerType' in definition ? unwrap(definition.innerType) : null;
   return {
     fallback: definition.type === 'default' ? { value: definition.defaultValue } : (inner?.fallback ?? null),
+    optional: definition.type === 'optional' || (inner?.optional ?? false),
     expanded: definition.type === 'prefault' || (inner?.expanded ?? false),
     meaning: own ?? inner?.meaning ?? '',
   };
@@ -80,8 +82,8 @@ function typeText(schema: Schema): string {
   return [...new Set(texts)].join(', or ');
 }
 
-function defaultText({ fallback, expanded }: Wrapping): string {
-  if (fallback === null) return expanded ? 'see there' : 'required';
+function defaultText({ fallback, optional, expanded }: Wrapping): string {
+  if (fallback === null) return optional ? 'absent' : expanded ? 'see there' : 'required';
   const { value } = fallback;
   const constant = z.object({ kind: z.literal('constant'), value: z.number() }).safeParse(value);
   return `\`${JSON.stringify(constant.success ? constant.data.value : value)}\``;

@@ -1,5 +1,6 @@
 import { streamSeed } from '../common/random.js';
 import { isDrawnAhead } from '../config/ahead.js';
+import { keepsResponses } from '../config/kept.js';
 import { stageSchedules } from '../config/schedules.js';
 import type { RunConfig, StageConfig } from '../config/schema.js';
 import { partRows } from '../config/shares.js';
@@ -13,7 +14,7 @@ function planParts(stage: StageConfig, root: number, seed: Seeds): readonly Part
   const rows = partRows(stage.method.sources, stage.training.batch_size);
   return Object.entries(stage.method.sources).map(([part, source]) => {
     const { from, replay, max_staleness } = source;
-    const cache = from === 'teacher' && source.cache !== false;
+    const cache = keepsResponses(source);
     const dataset = source.data ?? stage.data.train;
     return {
       part,
@@ -21,7 +22,7 @@ function planParts(stage: StageConfig, root: number, seed: Seeds): readonly Part
       dataset,
       rows: rows.get(part) ?? 0,
       // What is cached is drawn once for all stages and methods of a seed.
-      seed: cache ? streamSeed(root, 'responses', dataset) : seed('rollout', part),
+      seed: cache ? streamSeed(source.responses_seed ?? root, 'responses', dataset) : seed('rollout', part),
       coinSeed: seed('coin', part),
       replay: replay === null ? null : { capacity: replay.capacity, seed: seed('replay', part) },
       maxStaleness: max_staleness,

@@ -1,4 +1,6 @@
-import type { RunConfig } from '../config/schema.js';
+import { canonicalJson } from '../common/hash.js';
+import { keepsResponses } from '../config/kept.js';
+import type { RunConfig, StageConfig } from '../config/schema.js';
 import type { EvaluationStore } from '../store/evaluation_store.js';
 import type { StageStore } from '../store/stage_store.js';
 import type { StoredStage } from '../store/stored_stage.js';
@@ -18,8 +20,19 @@ export interface PlannedStage {
   readonly cost: StageCost;
 }
 
+/** Responses that a teacher draws once and keeps, for every student that learns from them. */
+export interface PlannedResponses {
+  /** Stage or model that draws them. */
+  readonly teacher: string;
+  readonly dataset: string;
+  /** Rows of the dataset, of which a student asks for those it comes to; null where they are not known. */
+  readonly rows: number | null;
+  readonly for: readonly string[];
+}
+
 export interface PlannedTable {
   readonly stages: readonly PlannedStage[];
+  readonly responses: readonly PlannedResponses[];
   /** Evaluations: a student, a set and a decoding each. */
   readonly evaluations: { readonly all: number; readonly done: number };
 }
@@ -43,6 +56,38 @@ function collect(needed: Map<string, Needed>, item: Omit<Needed, 'for'>, why: st
   needed.set(stored.hash, found);
 }
 
+const teacherName = ({ teacher }: StageConfig): string =>
+  typeof teacher === 'object'
+    ? teacher !== null && 'stage' in teacher
+      ? teacher.stage
+      : 'teacher'
+    : teacher;
+
+/** What is drawn for several students counts once: the worker keeps it by teacher, prompts, sampling and seed. */
+function keptResponses(stages: readonly Needed[]): readonly PlannedResponses[] {
+  const kept = new Map<string, PlannedResponses & { readonly for: string[] }>();
+  for (const { stored, stage, run, for: reasons } of stages) {
+    const config = stageOf(run, stage);
+    for (const source of Object.values(config.method.sources).filter(keepsResponses)) {
+      const dataset = source.data ?? config.data.train;
+      const teacher = teacherName(config);
+      const drawn = stored.parents.find(({ name }) => name === teacher)?.hash ?? teacher;
+      const settings = [drawn, run.data[dataset], source.responses_seed ?? run.seed, config.rollout.sampling];
+      const key = canonicalJson(settings);
+      const found = kept.get(key) ?? { teacher, dataset, rows: run.data[dataset]?.limit ?? null, for: [] };
+      found.for.push(...reasons);
+      kept.set(key, found);
+    }
+  }
+  return [...kept.values()];
+}
+
+function stageOf(run: RunConfig, stage: string): StageConfig {
+  const config = run.stages[stage];
+  if (config === undefined) throw new RangeError(`no stage ${stage} in a checked profile`);
+  return config;
+}
+
 /** Everything that jobs need, each stage once, in the order in which it could be done. */
 export function planStages(
   profile: Profile,
@@ -53,8 +98,7 @@ export function planStages(
   for (const job of jobs) collect(needed, job, labelOf(job));
   const { parameters } = profile.config;
   const stages = [...needed.values()].map(({ stored, stage, run, for: reasons }): PlannedStage => {
-    const config = run.stages[stage];
-    if (config === undefined) throw new RangeError(`no stage ${stage} in a checked profile`);
+    const config = stageOf(run, stage);
     const rows = run.data[config.data.train]?.limit ?? null;
     return {
       hash: stored.hash,
@@ -73,5 +117,6 @@ export function planStages(
   const done = jobs.map((job, index) =>
     stores.evaluations.isDone(job.stored, job.evaluation) ? (pieces[index] ?? 0) : 0,
   );
-  return { stages, evaluations: { all: sum(pieces), done: sum(done) } };
+  const responses = keptResponses([...needed.values()]);
+  return { stages, responses, evaluations: { all: sum(pieces), done: sum(done) } };
 }

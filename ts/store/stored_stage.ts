@@ -1,3 +1,4 @@
+import { keepsResponses } from '../config/kept.js';
 import { configHash } from '../config/resolve.js';
 import type { DatasetConfig, ModelConfig, ModelReference, RunConfig, StageConfig } from '../config/schema.js';
 import { planModel } from '../plan/models.js';
@@ -67,6 +68,15 @@ const datasetsOf = ({ data, method }: StageConfig): readonly string[] => [
 const modelNamesOf = (stage: StageConfig): readonly string[] =>
   [stage.student, stage.teacher].filter((reference) => typeof reference === 'string');
 
+/** A stage with another seed than its run's, on the responses that the run's teacher draws: those are data, drawn once. */
+function withResponsesOf(seed: number, stage: StageConfig): StageConfig {
+  const sources = Object.entries(stage.method.sources).map(([part, source]) => [
+    part,
+    keepsResponses(source) ? { responses_seed: seed, ...source } : source,
+  ]);
+  return { ...stage, method: { ...stage.method, sources: Object.fromEntries(sources) } };
+}
+
 /** A configuration of one stage, with nothing in it that the stage does not use. */
 function alone(
   taken: Taken,
@@ -89,7 +99,7 @@ function alone(
     models: pick(config.models, modelNamesOf(whole)),
     stages: {
       [name]: {
-        ...whole,
+        ...(seed === config.seed ? whole : withResponsesOf(config.seed, whole)),
         student: own(whole.student, 'student'),
         teacher: whole.teacher === null ? null : own(whole.teacher, 'teacher'),
       },

@@ -18,6 +18,14 @@ describe('keys that mean nothing where responses come from are refused', () => {
     ['off={from: teacher, replay: {}}', 'off.replay: no effect with from: teacher'],
     ['off={from: teacher, max_staleness: 0}', 'off.max_staleness: no effect with from: teacher'],
     ['on={cache: false}', 'on.cache: no effect with from: student, as the teacher does not draw here'],
+    [
+      'on={responses_seed: 1}',
+      'on.responses_seed: no effect with from: student, as no responses of the teacher',
+    ],
+    [
+      'off={from: teacher, cache: false, responses_seed: 1}',
+      'off.responses_seed: no effect with from: teacher, as no responses of the teacher',
+    ],
   ])('%s', (change, problem) => {
     expect(problemsOf(`${SOURCES}.${change}`)).toContainEqual(
       expect.stringContaining(`${SOURCES}.${problem}`),

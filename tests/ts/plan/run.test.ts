@@ -72,6 +72,9 @@ describe('sources', () => {
     expect(here?.seed).toBe(there?.seed);
     expect(here?.coinSeed).not.toBe(there?.coinSeed);
     expect(partsOf('{off: {from: teacher}}', 'seed=1')[0]?.seed).not.toBe(here?.seed);
+    expect(partsOf('{off: {from: teacher, responses_seed: 5}}', 'seed=1')[0]?.seed).toBe(
+      partsOf('{off: {from: teacher}}', 'seed=5')[0]?.seed,
+    );
     const apart = '{off: {from: teacher, cache: false}}';
     expect(partsOf(apart)[0]?.seed).not.toBe(here?.seed);
   });

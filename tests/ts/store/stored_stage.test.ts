@@ -69,6 +69,22 @@ describe('what decides a stored stage', () => {
 });
 
 describe('the configuration of a stored stage', () => {
+  test('students of several seeds share the responses that their teacher draws', () => {
+    const kept = `${STUDENT}.method.sources.off.from=teacher`;
+    const partsOf = (overrides: readonly string[], seed?: number) => {
+      const { configure } = stored([kept, ...overrides], seed === undefined ? {} : { seed });
+      return planRun({ config: configure(folderOf), hash: '' }).stages[0]?.parts ?? [];
+    };
+    const [first, second, own] = [partsOf([], 5), partsOf([], 6), partsOf([])];
+    expect(first[0]).toMatchObject({ part: 'off', from: 'teacher', cache: true });
+    expect([second[0]?.seed, own[0]?.seed]).toEqual([first[0]?.seed, first[0]?.seed]);
+    expect(second[1]?.seed).not.toBe(first[1]?.seed);
+    expect(partsOf(['seed=1'], 5)[0]?.seed).not.toBe(first[0]?.seed);
+    expect(partsOf([`${STUDENT}.method.sources.off.responses_seed=9`], 5)[0]?.seed).not.toBe(first[0]?.seed);
+    const [apart] = partsOf([`${STUDENT}.method.sources.off.cache=false`], 5);
+    expect(apart?.seed).not.toBe(first[0]?.seed);
+  });
+
   test('trains the one stage, with its parents as folders', () => {
     const { config } = resolveRun();
     const own = stored([], { seed: 5, name: 'own' }).configure(folderOf);

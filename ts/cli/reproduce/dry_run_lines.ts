@@ -1,5 +1,5 @@
 import { type Table, textTable } from '../../report/table.js';
-import type { PlannedStage, PlannedTable } from '../../reproduce/dry_run.js';
+import type { PlannedResponses, PlannedStage, PlannedTable } from '../../reproduce/dry_run.js';
 import type { Profile } from '../../reproduce/profile.js';
 
 /** Dense bfloat16 of an H100 (NVIDIA's data sheet: 989 TFLOP/s) at 40 %, a usual share in training. */
@@ -14,7 +14,7 @@ function petaflops({ cost }: PlannedStage): string {
 const sum = (values: readonly number[]): number => values.reduce((left, right) => left + right, 0);
 
 /** Two reasons of many, and how many more. */
-function reasons({ for: all }: PlannedStage): string {
+function reasons({ for: all }: Pick<PlannedStage, 'for'>): string {
   const shown = all.slice(0, 2).join(', ');
   return all.length > 2 ? `${shown} and ${all.length - 2} more` : shown;
 }
@@ -46,6 +46,10 @@ function stageTable(stages: readonly PlannedStage[]): Table {
   };
 }
 
+const responsesLine = (responses: PlannedResponses): string =>
+  `responses: each drawn once by ${responses.teacher} and kept, on ${responses.dataset} ` +
+  `(${responses.rows === null ? '' : `${responses.rows} `}prompts), for ${reasons(responses)}`;
+
 /** What `--dry-run` prints: every stage, what is left to do, and what is missing. */
 export function plannedLines(profile: Profile, planned: PlannedTable): readonly string[] {
   const open = planned.stages.filter(({ done }) => !done);
@@ -56,6 +60,7 @@ export function plannedLines(profile: Profile, planned: PlannedTable): readonly 
   return [
     textTable(stageTable(planned.stages)),
     `${planned.stages.length} stages, ${planned.stages.length - open.length} done; ${all} evaluations, ${done} done`,
+    ...planned.responses.map(responsesLine),
     `left: ${figure(sum(known) / 1e15)} PFLOP${unknown > 0 ? ` and ${unknown} stages of unknown size` : ''}, ` +
       `${hours < 0.1 ? 'minutes' : `${figure(hours)} hours`} on an H100 at 40 % of its peak (an estimate from sizes alone; evaluation comes on top)`,
     ...(profile.missing.length === 0

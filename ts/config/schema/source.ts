@@ -56,6 +56,15 @@ export const source = z.strictObject({
     .describe(
       "Keep the teacher's responses on disk, one a prompt, and never draw them again; null is true for the teacher; C",
     ),
+  // Absent, not null: a configuration without it has the hash it had before this key was there.
+  responses_seed: z
+    .int()
+    .min(0)
+    .max(Number.MAX_SAFE_INTEGER)
+    .optional()
+    .describe(
+      "Seed of the teacher's kept responses, for one set of responses under several training seeds; absent takes the run's seed; C",
+    ),
 });
 
 export type SourceConfig = DeepReadonly<z.output<typeof source>>;

@@ -24,6 +24,14 @@ test('every stage, what it is for, and that all files are there', () => {
   expect(text).toContain('files: all there');
 });
 
+test("a teacher's responses are drawn once for all seeds", () => {
+  const text = linesOf(resolveProfile('mini'));
+  expect(text).toMatch(
+    /^responses: each drawn once by teacher and kept, on train \(60000 prompts\), for seqkd \(0\.001, tuning\), seqkd \(0\.002, tuning\) and 8 more$/m,
+  );
+  expect(text.match(/^responses:/gm)).toHaveLength(1);
+});
+
 test('what is missing is told with the key that names it, and nothing is refused', () => {
   const text = linesOf(resolveProfile('gpt2'));
   expect(text).toContain('files that are missing:');
