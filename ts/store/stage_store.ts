@@ -23,8 +23,9 @@ export interface StoreRunOptions {
 const NAME_DIGITS = 16;
 
 /**
- * A folder of trained stages, each an ordinary run folder named by its hash. What is there and done is never trained
- * again; what was begun is continued.
+ * A folder of trained stages, each a run folder named by its hash. What is there and done is never trained again; what
+ * was begun is continued. What is done has its student and its metrics, and no checkpoint: those of a large model, with
+ * optimizer and critics, are some five times the student, and a table has a hundred of them.
  */
 export class StageStore {
   readonly path: string;
@@ -54,7 +55,10 @@ export class StageStore {
    * @throws what the run failed with, RunError `interrupted` when the signal stopped it.
    */
   run(stage: StoredStage, options: StoreRunOptions): Promise<RunFolder> {
-    if (this.isDone(stage)) return Promise.resolve(this.folder(stage));
+    if (this.isDone(stage)) {
+      this.dropCheckpoints(stage); // Where a kill came between the end and this.
+      return Promise.resolve(this.folder(stage));
+    }
     const running = this.#running.get(stage.hash);
     if (running !== undefined) return running;
     const run = this.#train(stage, options).finally(() => this.#running.delete(stage.hash));
@@ -62,10 +66,17 @@ export class StageStore {
     return run;
   }
 
+  /** Deletes the checkpoints of a stage that nobody will continue. */
+  dropCheckpoints(stage: StoredStage): void {
+    rmSync(this.folder(stage).stage(stage.name).checkpoints, { recursive: true, force: true });
+  }
+
   async #train(stage: StoredStage, options: StoreRunOptions): Promise<RunFolder> {
     const { emitOf = () => () => {}, pool, signal } = options;
     await allOf(stage.parents.map((parent) => this.run(parent, { ...options, emit: emitOf(parent) })));
-    return pool.use((session) => this.#trainOn(session, stage, options), signal);
+    const folder = await pool.use((session) => this.#trainOn(session, stage, options), signal);
+    this.dropCheckpoints(stage);
+    return folder;
   }
 
   #trainOn(session: Session, stage: StoredStage, { emit, signal }: StoreRunOptions): Promise<RunFolder> {

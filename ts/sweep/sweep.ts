@@ -39,7 +39,7 @@ export interface SweepOptions {
 export interface SweepParts {
   readonly openStudy: (resolved: ResolvedSweep, folder: SweepFolder, python: string) => Promise<Study>;
   readonly openPool: (options: WorkerPoolOptions) => WorkerPool;
-  readonly stages: (folder: string) => Pick<StageStore, 'folder' | 'run'>;
+  readonly stages: (folder: string) => Pick<StageStore, 'folder' | 'run' | 'dropCheckpoints'>;
 }
 
 export interface SweepResult {

@@ -21,7 +21,7 @@ export interface TrialContext {
   readonly resolved: ResolvedSweep;
   readonly folder: SweepFolder;
   readonly study: Study;
-  readonly stages: Pick<StageStore, 'folder' | 'run'>;
+  readonly stages: Pick<StageStore, 'folder' | 'run' | 'dropCheckpoints'>;
   readonly pool: WorkerPool;
   readonly fingerprint: (source: string) => string;
   readonly emit: (event: RunEvent) => void;
@@ -73,6 +73,8 @@ export async function runTrial(context: TrialContext, trial: Trial): Promise<Tri
     }
     const started = performance.now();
     const ending = await train(context, trial, stage);
+    // A failed trial keeps them, for who looks into it.
+    if (ending.state === 'pruned') context.stages.dropCheckpoints(stage);
     return outcome(context, trial, ending, stage, (performance.now() - started) / 1000);
   });
 }

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from '@jest/globals';
 import type { RunEvent } from '../../../ts/metrics/events.js';
@@ -43,6 +43,21 @@ test('a stage is trained after its parents, on one warm worker, and never again'
   expect(stepsSent(clients[0])).toBe(3 + 4);
   await run(stageOf('stages.student.training.lr.from=2e-3'));
   expect(stepsSent(clients[0])).toBe(3 + 4 + 4);
+});
+
+test('of a stage that is done no checkpoint is left, wherever the process was killed', async () => {
+  const { store, run } = scene((client) => {
+    client.before('step_student', 3 + 4, failWith('out_of_memory', 'too much'));
+  });
+  const own = (of = stageOf()) => store.folder(of).stage(of.name).checkpoints;
+  await expect(run(stageOf('stages.student.checkpoints.every=2'))).rejects.toThrow('too much');
+  expect(readdirSync(own(stageOf('stages.student.checkpoints.every=2')))).not.toEqual([]);
+  const [parent] = stageOf().parents;
+  if (parent === undefined) throw new Error('the student has a teacher');
+  expect(existsSync(own(parent))).toBe(false);
+  mkdirSync(own(parent));
+  await run(parent);
+  expect(existsSync(own(parent))).toBe(false);
 });
 
 test('stages that ask for one parent at once get it trained once', async () => {

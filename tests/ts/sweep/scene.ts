@@ -97,9 +97,11 @@ type Training = (lr: number) => number | Error;
  * Stages that are trained at once: an evaluation every 5 of 20 steps, whose value grows to the final one. They stop at an
  * evaluation when asked to, and go on there.
  */
-export class FakeStages implements Pick<StageStore, 'folder' | 'run'> {
+export class FakeStages implements Pick<StageStore, 'folder' | 'run' | 'dropCheckpoints'> {
   /** Names of the stages that were trained, and from which step. */
   readonly trained: string[] = [];
+  /** Hashes of the stages whose checkpoints were dropped. */
+  readonly dropped: string[] = [];
   /** Called after each evaluation during training. */
   atStep: (step: number) => void = () => {};
 
@@ -110,6 +112,10 @@ export class FakeStages implements Pick<StageStore, 'folder' | 'run'> {
 
   folder(stage: StoredStage): RunFolder {
     return new RunFolder(`${this.path}/${stage.hash.slice(0, 16)}`);
+  }
+
+  dropCheckpoints({ hash }: StoredStage): void {
+    this.dropped.push(hash);
   }
 
   async run(stage: StoredStage, { emit, signal }: StoreRunOptions): Promise<RunFolder> {

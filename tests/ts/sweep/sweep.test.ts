@@ -136,6 +136,7 @@ describe('a sweep', () => {
     expect(rows()[2]?.intermediate.at(-1)).toEqual({ step: 10, value: 19 });
     expect(found.trials).toMatchObject({ complete: 3, pruned: 1 });
     expect(search.endings[2]).toBe('pruned');
+    expect(stages.dropped).toEqual([rows()[2]?.hash]);
   });
 
   test('keeps a failed trial with its reason and goes on', async () => {
