@@ -17,6 +17,13 @@ FOREIGN_CODES: Final[tuple[tuple[type[BaseException], ErrorCode], ...]] = (
     (torch.OutOfMemoryError, "out_of_memory"),
     (MemoryError, "out_of_memory"),
 )
+OUT_OF_MEMORY_TEXTS: Final = (
+    "can't allocate memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDA error: out of memory",
+)
+"""What torch says in errors of no class of their own: of the host, of a library's workspace, of the driver."""
 MAX_TEXT: Final = 65536
 """Longest message and detail of the contract, in characters."""
 
@@ -101,8 +108,8 @@ def code_of(error: BaseException) -> ErrorCode:
     for kind, foreign in FOREIGN_CODES:
         if isinstance(error, kind):
             return foreign
-    # torch has a class for a full accelerator only.
-    return "out_of_memory" if "can't allocate memory" in str(error) else "internal"
+    text = str(error)
+    return "out_of_memory" if any(known in text for known in OUT_OF_MEMORY_TEXTS) else "internal"
 
 
 def error_info(error: BaseException, *, applied: bool) -> ErrorInfo:
