@@ -23,7 +23,7 @@ OUT_OF_MEMORY_TEXTS: Final = (
     "CUDNN_STATUS_ALLOC_FAILED",
     "CUDA error: out of memory",
 )
-"""What torch says in errors of no class of their own: of the host, of a library's workspace, of the driver."""
+"""In torch errors that have no class of their own: of the host, of a library's workspace, of the driver."""
 MAX_TEXT: Final = 65536
 """Longest message and detail of the contract, in characters."""
 
