@@ -1,3 +1,4 @@
+import { keepsResponses } from '../config/kept.js';
 import type { RowConfig, TableConfig } from '../config/schema.js';
 import { groupBy } from '../metrics/aggregate.js';
 import { stepsOf } from './cost.js';
@@ -25,6 +26,18 @@ function dataSentence(profile: Profile, trained: readonly (readonly [string, Row
   return `Rows of a seed that train equally long draw the same data in the same order; not all do: ${each.join('; ')}.`;
 }
 
+/** Which rows learn from responses that the teacher drew once, if any do. */
+function responsesSentence({ runOf }: Profile, trained: readonly (readonly [string, RowConfig])[]): string[] {
+  const taught = trained.filter(([, row]) =>
+    Object.values(runOf(row).stages[row.stage]?.method.sources ?? {}).some(keepsResponses),
+  );
+  return taught.length === 0
+    ? []
+    : [
+        `The teacher's responses are drawn once, and are the same for all seeds of ${list(taught.map(([id]) => id))}.`,
+      ];
+}
+
 /** What is equal for all rows of a table, and what is not, a sentence each. */
 export function protocolOf(
   profile: Profile,
@@ -37,6 +50,7 @@ export function protocolOf(
   return [
     `${title}. Every row has ${seeds.length} training seeds (${list(seeds)}) but the teacher and the start, which have one.`,
     dataSentence(profile, trained),
+    ...responsesSentence(profile, trained),
     `Each student is decoded with seeds ${list(evaluation.seeds)}, averaged${evaluation.greedy ? ', and greedily' : ''}.`,
     tuning === null || tuning.values.length === 0 || tuned.length === 0
       ? 'No setting was chosen for this table: all are as written in the configuration.'

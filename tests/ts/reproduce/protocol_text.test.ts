@@ -23,6 +23,11 @@ test('what is not equal is not said to be', () => {
   expect(text).toContain('Not as in the profile tiny, but as asked for: stages.jsd.training.steps=9.');
 });
 
+test('rows that learn from one set of responses of the teacher are named', () => {
+  expect(protocol()).not.toContain('drawn once');
+  expect(protocol(resolveProfile('mini'))).toContain('the same for all seeds of seqkd.');
+});
+
 test('epochs count as the steps that they make', () => {
   expect(protocol(resolveProfile('mini'))).toContain('for the same number of steps');
   expect(protocol(resolveProfile('gpt2'))).toMatch(
