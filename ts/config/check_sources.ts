@@ -30,7 +30,7 @@ function senseless(source: SourceConfig): readonly (readonly [keyof SourceConfig
     ['cache', cache !== null, from !== 'teacher', 'the teacher does not draw here'],
     [
       'responses_seed',
-      responses_seed !== undefined,
+      (responses_seed ?? null) !== null,
       !keepsResponses(source),
       'no responses of the teacher are kept here',
     ],

@@ -51,7 +51,10 @@ function identityOf(run: RunData): string | undefined {
     max_hours: _hours,
     ...rest
   } = run.config.value;
-  const identity = canonicalJson([rest, Object.keys(rest.stages)]);
+  // A stage of a store whose seed is not its run's names that one as the seed of the teacher's responses.
+  const unseeded = (key: string, value: unknown) => (key === 'responses_seed' ? undefined : value);
+  const compared: unknown = JSON.parse(JSON.stringify([rest, Object.keys(rest.stages)], unseeded));
+  const identity = canonicalJson(compared);
   identities.set(run, identity);
   return identity;
 }

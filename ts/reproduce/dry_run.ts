@@ -56,12 +56,13 @@ function collect(needed: Map<string, Needed>, item: Omit<Needed, 'for'>, why: st
   needed.set(stored.hash, found);
 }
 
-const teacherName = ({ teacher }: StageConfig): string =>
-  typeof teacher === 'object'
-    ? teacher !== null && 'stage' in teacher
-      ? teacher.stage
-      : 'teacher'
-    : teacher;
+/** The teacher of a stage by name, and by what decides its responses. */
+function drawerOf({ teacher }: StageConfig, { parents }: StoredStage): { name: string; identity: unknown } {
+  if (teacher === null) throw new RangeError('a teacher that draws, in a checked profile');
+  if (typeof teacher === 'string') return { name: teacher, identity: teacher };
+  if (!('stage' in teacher)) return { name: 'teacher', identity: teacher };
+  return { name: teacher.stage, identity: parents.find(({ name }) => name === teacher.stage)?.hash };
+}
 
 /** What is drawn for several students counts once: the worker keeps it by teacher, prompts, sampling and seed. */
 function keptResponses(stages: readonly Needed[]): readonly PlannedResponses[] {
@@ -70,11 +71,12 @@ function keptResponses(stages: readonly Needed[]): readonly PlannedResponses[] {
     const config = stageOf(run, stage);
     for (const source of Object.values(config.method.sources).filter(keepsResponses)) {
       const dataset = source.data ?? config.data.train;
-      const teacher = teacherName(config);
-      const drawn = stored.parents.find(({ name }) => name === teacher)?.hash ?? teacher;
-      const settings = [drawn, run.data[dataset], source.responses_seed ?? run.seed, config.rollout.sampling];
-      const key = canonicalJson(settings);
-      const found = kept.get(key) ?? { teacher, dataset, rows: run.data[dataset]?.limit ?? null, for: [] };
+      const teacher = drawerOf(config, stored);
+      const { limit = null, ...prompts } = run.data[dataset] ?? {};
+      const { engine: _, ...sampling } = config.rollout;
+      const seed = source.responses_seed ?? run.seed;
+      const key = canonicalJson([teacher.identity, dataset, prompts, seed, sampling]);
+      const found = kept.get(key) ?? { teacher: teacher.name, dataset, rows: limit, for: [] };
       found.for.push(...reasons);
       kept.set(key, found);
     }

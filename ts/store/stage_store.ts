@@ -24,8 +24,8 @@ const NAME_DIGITS = 16;
 
 /**
  * A folder of trained stages, each a run folder named by its hash. What is there and done is never trained again; what
- * was begun is continued. What is done has its student and its metrics, and no checkpoint: those of a large model, with
- * optimizer and critics, are some five times the student, and a table has a hundred of them.
+ * was begun is continued. What is done has its student and its metrics, and no checkpoint but of adapters: those of a large
+ * model, with optimizer and critics, are some five times the student, and a table has a hundred of them.
  */
 export class StageStore {
   readonly path: string;
@@ -66,9 +66,17 @@ export class StageStore {
     return run;
   }
 
-  /** Deletes the checkpoints of a stage that nobody will continue. */
+  /**
+   * Deletes the checkpoints of a stage that is done or given up, but for those that hold adapters: `ammd export` takes them
+   * from there, and they are small.
+   */
   dropCheckpoints(stage: StoredStage): void {
-    rmSync(this.folder(stage).stage(stage.name).checkpoints, { recursive: true, force: true });
+    if (stage.trainsAdapters) return;
+    try {
+      rmSync(this.folder(stage).stage(stage.name).checkpoints, { recursive: true, force: true });
+    } catch {
+      // Space is all that it costs: a file held open on a network, or a store that others own.
+    }
   }
 
   async #train(stage: StoredStage, options: StoreRunOptions): Promise<RunFolder> {

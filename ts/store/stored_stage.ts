@@ -16,6 +16,8 @@ export interface StoredStage {
   /** Name of the stage in its folder, and in the random streams. */
   readonly name: string;
   readonly parents: readonly StoredStage[];
+  /** Whether it trains adapters: the exported student has them merged, and its last checkpoint alone has them apart. */
+  readonly trainsAdapters: boolean;
   /** The configuration that trains it alone, once its parents lie where `folderOf` says. */
   readonly configure: (folderOf: (parent: StoredStage) => string) => RunConfig;
 }
@@ -150,5 +152,6 @@ export function storedStage(config: RunConfig, stage: string, options: StoredSta
     (source) => (isParent(source) ? source : fingerprint(source)),
   );
   const hash = configHash({ ...hashed, name: STORE_FORMAT });
-  return { hash, name: identity.name, parents: [...parents.values()], configure };
+  const trainsAdapters = whole.training.lora !== null;
+  return { hash, name: identity.name, parents: [...parents.values()], trainsAdapters, configure };
 }

@@ -26,7 +26,7 @@ test('types, ranges, defaults and links are written out', () => {
   expect(text).toContain('| `training.batch_size` | whole number from 1 to 65536 | `32` | Rows of a batch');
   expect(text).toContain('| `training.lr` | [schedule](#schedule) | required |');
   expect(text).toContain('| `data` | mapping of names to [dataset](#dataset) | required |');
-  expect(text).toContain('| `sources.NAME.responses_seed` | whole number from 0 | absent |');
+  expect(text).toContain('| `sources.NAME.responses_seed` | whole number from 0, or null | absent |');
   expect(text).toContain('| `on_policy_weight` | [schedule](#schedule) | `0.5` |');
   expect(text).toContain('| `critics.NAME.features` | teacher \\| student | `"teacher"` |');
 });

@@ -30,6 +30,16 @@ describe('groups', () => {
     ).toEqual([['kd', '1, 2']]);
   });
 
+  test('students of one set of kept responses are one group, that of its seed among them', () => {
+    const of = (sources: object) => ({ data: { train: { sources } } });
+    const runs = [
+      makeRun({ name: 'seqkd', seed: 7, settings: of({ off: { from: 'teacher' } }) }),
+      makeRun({ name: 'seqkd', seed: 8, settings: of({ off: { from: 'teacher', responses_seed: 7 } }) }),
+      makeRun({ name: 'seqkd', seed: 9, settings: of({ off: { from: 'student' } }) }),
+    ];
+    expect(groupRuns(runs).map((group) => group.runs.length)).toEqual([2, 1]);
+  });
+
   test('a run given twice tells nothing of the spread over seeds', () => {
     const runs = [1, 1, 2].map((seed) => makeRun({ name: 'a', seed, folder: `/runs/${seed}` }));
     expect(groupRuns(runs).map((group) => group.runs.length)).toEqual([2, 1]);

@@ -45,7 +45,7 @@ test('a stage is trained after its parents, on one warm worker, and never again'
   expect(stepsSent(clients[0])).toBe(3 + 4 + 4);
 });
 
-test('of a stage that is done no checkpoint is left, wherever the process was killed', async () => {
+test('of a stage that is done no checkpoint is left, though a kill came before it was deleted', async () => {
   const { store, run } = scene((client) => {
     client.before('step_student', 3 + 4, failWith('out_of_memory', 'too much'));
   });
@@ -58,6 +58,13 @@ test('of a stage that is done no checkpoint is left, wherever the process was ki
   mkdirSync(own(parent));
   await run(parent);
   expect(existsSync(own(parent))).toBe(false);
+});
+
+test('adapters are kept: the exported student has them merged', async () => {
+  const { store, run } = scene();
+  const stage = stageOf('stages.student.training.lora={rank: 2}');
+  await run(stage);
+  expect(readdirSync(store.folder(stage).stage(stage.name).checkpoints)).toEqual(['step-00000004']);
 });
 
 test('stages that ask for one parent at once get it trained once', async () => {

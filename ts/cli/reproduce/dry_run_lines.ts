@@ -62,7 +62,7 @@ export function plannedLines(profile: Profile, planned: PlannedTable): readonly 
     `${planned.stages.length} stages, ${planned.stages.length - open.length} done; ${all} evaluations, ${done} done`,
     ...planned.responses.map(responsesLine),
     `left: ${figure(sum(known) / 1e15)} PFLOP${unknown > 0 ? ` and ${unknown} stages of unknown size` : ''}, ` +
-      `${hours < 0.1 ? 'minutes' : `${figure(hours)} hours`} on an H100 at 40 % of its peak (an estimate from sizes alone; evaluation comes on top)`,
+      `${hours < 0.1 ? 'minutes' : `${figure(hours)} hours`} on an H100 at 40 % of its peak (an estimate from sizes alone; evaluation comes on top${planned.responses.length === 0 ? '' : ', and kept responses count for each student'})`,
     ...(profile.missing.length === 0
       ? ['files: all there']
       : ['files that are missing:', ...profile.missing.map(({ path, message }) => `  ${path}: ${message}`)]),

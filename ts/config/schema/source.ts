@@ -61,9 +61,10 @@ export const source = z.strictObject({
     .int()
     .min(0)
     .max(Number.MAX_SAFE_INTEGER)
+    .nullable()
     .optional()
     .describe(
-      "Seed of the teacher's kept responses, for one set of responses under several training seeds; absent takes the run's seed; C",
+      "Seed of the teacher's kept responses, for one set of responses under several training seeds; absent or null takes the run's; C",
     ),
 });
 

@@ -32,6 +32,17 @@ test("a teacher's responses are drawn once for all seeds", () => {
   expect(text.match(/^responses:/gm)).toHaveLength(1);
 });
 
+test('rows that draw alike share the responses, others have their own', () => {
+  const drawn = ['jsd', 'ammd'].map(
+    (stage) => `stages.${stage}.method={extends: jsd, sources: {off: {from: teacher}}}`,
+  );
+  const counted = (...overrides: readonly string[]) =>
+    linesOf(tinyProfile(...drawn, ...overrides)).match(/^responses:/gm)?.length;
+  expect(counted()).toBe(1);
+  expect(counted('stages.jsd.rollout.temperature=0.7')).toBe(2);
+  expect(counted('stages.jsd.method.sources.off.responses_seed=77')).toBe(2);
+});
+
 test('what is missing is told with the key that names it, and nothing is refused', () => {
   const text = linesOf(resolveProfile('gpt2'));
   expect(text).toContain('files that are missing:');
