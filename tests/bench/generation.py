@@ -23,6 +23,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
@@ -268,11 +269,12 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     args = parse()
     torch.set_num_threads(args.threads)
-    results = [
-        compare(name, args, eos, steps) for name in args.model for steps in args.steps for eos in args.eos
-    ]
+    results = []
+    for name, steps, eos in product(args.model, args.steps, args.eos):
+        results.append(compare(name, args, eos, steps))
+        measure.note(f"{name}, EOS {eos}: {results[-1]['speedup']['median']:.2f} times model.generate")
+        measure.save(args.out, measure.report(args, results))
     print(show(results))
-    measure.save(args.out, measure.report(args, results))
 
 
 if __name__ == "__main__":
