@@ -74,7 +74,7 @@ const modelNamesOf = (stage: StageConfig): readonly string[] =>
 function withResponsesOf(seed: number, stage: StageConfig): StageConfig {
   const sources = Object.entries(stage.method.sources).map(([part, source]) => [
     part,
-    keepsResponses(source) ? { responses_seed: seed, ...source } : source,
+    keepsResponses(source) ? { ...source, responses_seed: source.responses_seed ?? seed } : source,
   ]);
   return { ...stage, method: { ...stage.method, sources: Object.fromEntries(sources) } };
 }
