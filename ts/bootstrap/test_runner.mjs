@@ -11,6 +11,8 @@ import { readJson } from './stamp.mjs';
  * @property {number} passed
  * @property {number} failed
  * @property {boolean} ok whether the runner was content: no failure, coverage reached
+ * @property {readonly string[]} [failures] what failed, told again at the end: Jest's own account of it stands before
+ *   all that pytest prints, and a log that keeps only its tail would lose it
  */
 
 // Torch processes with two threads each on two cores run 7 to 10 times slower than with one.
@@ -21,6 +23,9 @@ const TEST_ENV = {
   TOKENIZERS_PARALLELISM: 'false',
   HF_HUB_OFFLINE: '1',
 };
+
+// Enough for what was expected and what came, with a few frames of the stack.
+const FAILURE_LINES = 30;
 
 /**
  * Runs Jest, then pytest, and closes with the line `N passed, N failed`.
@@ -40,6 +45,9 @@ export async function runTests(root, python, args) {
     if (jest) outcomes.push(await runJest(root, env, jest, join(folder, 'jest.json')));
     if (pytest) outcomes.push(await runPytest(root, env, python, pytest, join(folder, 'pytest.xml')));
     const { line, code } = summarise(outcomes);
+    for (const failure of outcomes.flatMap(({ failures = [] }) => failures)) {
+      process.stdout.write(`\n${failure}\n`);
+    }
     process.stdout.write(`\n${line}\n`);
     return code;
   } finally {
@@ -91,7 +99,36 @@ export function jestOutcome(report, ok) {
   if (!report) return { passed: 0, failed: 1, ok: false };
   const counts = /** @type {Record<string, number>} */ (report);
   const { numPassedTests = 0, numFailedTests = 0, numRuntimeErrorTestSuites = 0 } = counts;
-  return { passed: numPassedTests, failed: numFailedTests + numRuntimeErrorTestSuites, ok };
+  const failures = jestFailures(/** @type {JestReport} */ (report));
+  return { passed: numPassedTests, failed: numFailedTests + numRuntimeErrorTestSuites, ok, failures };
+}
+
+/**
+ * @typedef {object} JestReport the part of Jest's JSON report that tells failures
+ * @property {readonly {
+ *   name: string,
+ *   status: string,
+ *   message: string,
+ *   assertionResults: readonly { status: string, fullName: string, failureMessages: readonly string[] }[],
+ * }[]} [testResults]
+ */
+
+/** @param {JestReport} report @returns {string[]} a text for each failed test, and for each file that did not load */
+function jestFailures({ testResults = [] }) {
+  return testResults
+    .filter(({ status }) => status === 'failed')
+    .flatMap(({ name, message, assertionResults }) => {
+      const failed = assertionResults.filter(({ status }) => status === 'failed');
+      if (failed.length === 0) return [`FAILED ${name}\n${firstLines(message)}`];
+      return failed.map(
+        (test) => `FAILED ${name}: ${test.fullName}\n${firstLines(test.failureMessages.join('\n'))}`,
+      );
+    });
+}
+
+/** @param {string} text */
+function firstLines(text) {
+  return text.split('\n').slice(0, FAILURE_LINES).join('\n');
 }
 
 /**

@@ -29,7 +29,29 @@ describe('selectTests', () => {
 describe('outcomes', () => {
   test('of Jest: a file that cannot be loaded is a failure', () => {
     const report = { numPassedTests: 7, numFailedTests: 1, numRuntimeErrorTestSuites: 2, numPendingTests: 4 };
-    expect(jestOutcome(report, false)).toEqual({ passed: 7, failed: 3, ok: false });
+    expect(jestOutcome(report, false)).toEqual({ passed: 7, failed: 3, ok: false, failures: [] });
+  });
+
+  test('of Jest: each failed test and each file that did not load is told, long texts by their beginning', () => {
+    const passed = { status: 'passed', fullName: 'plan counts', failureMessages: [] };
+    const failed = {
+      status: 'failed',
+      fullName: 'plan adds',
+      failureMessages: [`Expected: 2${'\nframe'.repeat(99)}`],
+    };
+    const report = {
+      testResults: [
+        { name: '/ammd/plan.test.ts', status: 'failed', message: '', assertionResults: [passed, failed] },
+        { name: '/ammd/wire.test.ts', status: 'failed', message: 'no such module', assertionResults: [] },
+        { name: '/ammd/data.test.ts', status: 'passed', message: '', assertionResults: [passed] },
+      ],
+    };
+    const { failures = [] } = jestOutcome(report, false);
+    expect(failures).toEqual([
+      expect.stringMatching(/^FAILED \/ammd\/plan\.test\.ts: plan adds\nExpected: 2\nframe/),
+      'FAILED /ammd/wire.test.ts\nno such module',
+    ]);
+    expect(failures[0]?.split('\n')).toHaveLength(31);
   });
 
   test('of pytest: errors are failures, skipped tests are neither', () => {
