@@ -37,7 +37,7 @@ class HeadSweep:
         chunk_size: most positions of a chunk, for which the buffers have room.
         weight: [V, H] that the weight's gradient is added to, float32 or wider, or None.
         bias: [V] likewise.
-        whole: a chunk is one tile, for a function that is compiled.
+        whole: a chunk is one tile, for a function that goes over it in one piece.
     """
 
     def __init__(

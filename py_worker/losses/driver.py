@@ -7,7 +7,6 @@ Terms with returns need a pass over the whole step before (`prepass`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -19,6 +18,7 @@ from py_worker.losses.prepass import step_advantages
 from py_worker.losses.scored import ScoredBatch
 from py_worker.losses.student_step import ChunkForm, StudentStep
 from py_worker.losses.terms import Term, bind
+from py_worker.losses.tile_form import LossForm, TileForm, check_form
 from py_worker.models.critic import Critic
 from py_worker.models.policy import Policy
 
@@ -27,15 +27,10 @@ CHUNK_LOGITS = {"cpu": 2**24, "cuda": 2**27}
 512 MiB on a GPU, where short chunks read the head's weight more often than they use it. A fixed table, never
 a timing, because the size changes rounding."""
 
-
-LossForm = Literal["auto", "plain", "fused", "compiled"]
-"""How a chunk is computed; all agree up to rounding. plain: autograd through logits. fused: gradients by
-formula where every term has one, otherwise plain. compiled: the same, with a term's arithmetic through
-`torch.compile` (experimental: not measured on a GPU). auto: what the fixed table `FORMS` says."""
-
-FORMS: Mapping[str, LossForm] = {"cpu": "fused", "cuda": "fused"}
-"""By device. By token count there is nothing to choose: fused took 0.70 to 1.05 of plain's time at 256 to 512
-positions of 99 to 49,152 tokens (one core, float32), and up to its chunk size it is one pass as well."""
+FORMS: Mapping[str, TileForm] = {"cpu": "fused", "cuda": "fused"}
+"""What `auto` is, by device. By token count there is nothing to choose: fused took 0.70 to 1.05 of plain's
+time at 256 to 512 positions of 99 to 49,152 tokens (one core, float32), and up to its chunk size it is one
+pass as well."""
 
 
 def default_chunk_size(vocab_size: int, device: torch.device | None = None) -> int:
@@ -86,8 +81,8 @@ def student_backward(
         `PART_DIAGNOSTICS`, means per token.
 
     Raises:
-        ValueError: a term that names what is not there or asks for what cannot be, two terms of one name, or
-            `reuse_graph` without a graph.
+        ValueError: a term that names what is not there or asks for what cannot be, two terms of one name, a
+            form that cannot run, or `reuse_graph` without a graph.
     """
     names = [term.name for term in terms]
     if len(set(names)) != len(names):
@@ -137,12 +132,13 @@ def _useful(step: StudentStep, micro: ScoredBatch) -> bool:
 
 
 def _form(step: StudentStep, form: LossForm, micro_batches: Sequence[ScoredBatch]) -> ChunkForm:
-    if form == "auto":
-        form = FORMS.get(step.student.device.type, "fused")
+    device = step.student.device
+    form = FORMS.get(device.type, "fused") if form == "auto" else form
+    check_form(form, device)
     if form == "plain" or any(bound.objective.analytic is None for bound in step.terms):
         return PlainForm(step)
     positions = max(sum(micro.batch.positions().counts) for micro in micro_batches)
-    return FusedForm(step, positions, compiled=form == "compiled")
+    return FusedForm(step, positions, form)
 
 
 def _metrics(step: StudentStep, scored: ScoredBatch) -> dict[str, Tensor]:

@@ -32,6 +32,7 @@ from py_worker.losses.analytic import DivergenceLoss, TileLoss, moment_loss
 from py_worker.losses.divergence import DivergenceKind
 from py_worker.losses.fused_graph import Call, Places
 from py_worker.losses.fused_sweep import Constants
+from py_worker.losses.tile_form import TileForm, check_form, in_triton
 from py_worker.models.critic import Critic
 from py_worker.models.head import OutputHead
 
@@ -49,13 +50,13 @@ class Options(TypedDict, total=False):
         weights: [B, T] constant factors of the losses, 1 by default; see above why to give them here.
         positions: [N] int64, the mask's true positions counted along rows; spares a wait for the device.
         recompute: compute gradients in the backward pass only; see above. Holds nothing between the passes.
-        compiled: run the elementwise part through `torch.compile`.
+        form: how the elementwise part is done; see `TileForm`.
     """
 
     weights: Tensor | None
     positions: Tensor | None
     recompute: bool
-    compiled: bool
+    form: TileForm
 
 
 def fused_divergence(
@@ -92,7 +93,7 @@ def fused_divergence(
         differentiable once.
 
     Raises:
-        ValueError: parameters out of range; shapes or vocabularies that do not fit.
+        ValueError: parameters out of range; shapes or vocabularies that do not fit; a form that cannot run.
         RuntimeError: in the backward pass, when it is differentiated, or when a head or critic has changed
             since the forward pass and something must be recomputed.
     """
@@ -168,7 +169,7 @@ def fused_moment_gap(
         once. A gradient in the second always means recomputation.
 
     Raises:
-        ValueError: shapes or vocabularies that do not fit.
+        ValueError: shapes or vocabularies that do not fit; a form that cannot run.
         RuntimeError: in the backward pass, when it is differentiated, or when a head or critic has changed
             since the forward pass and something must be recomputed.
     """
@@ -202,15 +203,17 @@ def _constants(
 ) -> Constants:
     if chunk_size < 1:
         raise ValueError(f"chunk_size must be at least 1, not {chunk_size}")
+    form = options.get("form", "fused")
+    check_form(form, teacher_hidden.device)
     head = _head(teacher)
     hidden = places.take(teacher_hidden.detach(), "teacher_hidden")
     _check_width(hidden, head, "teacher")
     return Constants(
-        loss,
+        in_triton(loss) if form == "triton" else loss,
         head,
         hidden.to(head.weight.dtype),
         chunk_size=chunk_size,
-        compiled=options.get("compiled", False),
+        form=form,
     )
 
 

@@ -18,6 +18,7 @@ from py_worker.losses.returns import surrogate_slopes
 from py_worker.losses.scored import Piece, ScoredBatch
 from py_worker.losses.student_step import StudentStep
 from py_worker.losses.terms import BoundTerm
+from py_worker.losses.tile_form import TileForm, in_triton
 from py_worker.models.critic import Critic
 
 
@@ -61,11 +62,11 @@ class FusedForm:
     Args:
         step: the step.
         positions: of its largest micro-batch; the buffers need no room for more.
-        compiled: a term's arithmetic goes through `torch.compile`, a whole chunk as one tile.
+        form: how a term's arithmetic is done.
     """
 
-    def __init__(self, step: StudentStep, positions: int, *, compiled: bool = False) -> None:
-        self._step, self._compiled = step, compiled
+    def __init__(self, step: StudentStep, positions: int, form: TileForm = "fused") -> None:
+        self._step, self._form = step, form
         self._positions = min(step.chunk_size, positions)
         self._head = constant_head(step.student)
         self._teacher = None if step.teacher is None else constant_head(step.teacher)
@@ -85,7 +86,7 @@ class FusedForm:
             chunk_size=self._positions,
             weight=weight,
             bias=bias,
-            whole=self._compiled,
+            whole=self._form != "fused",
         )
 
     def backward(self, micro: ScoredBatch, piece: Piece, hidden: Tensor, offset: int, out: Tensor) -> None:
@@ -133,8 +134,7 @@ class FusedForm:
             of_loss, of_log_prob = (s * slope for s in surrogate_slopes(advantages, bound.term.returns))
         losses = torch.empty_like(slope)
         values = None if bound.critic is None else _raw_values(bound.critic, micro, where, hidden)
-        loss = _compiled(bound.analytic) if self._compiled else bound.analytic
-        return _TermChunk(bound, loss, losses, of_loss, of_log_prob, values)
+        return _TermChunk(bound, _in_form(bound.analytic, self._form), losses, of_loss, of_log_prob, values)
 
     def _tile(
         self, piece: Piece, terms: list[_TermChunk], targets: Tensor
@@ -184,6 +184,12 @@ class _Total:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
         parameter.grad[: len(total)] += total.to(parameter.dtype)
+
+
+def _in_form(loss: TileLoss, form: TileForm) -> TileLoss:
+    if form == "compiled":
+        return _compiled(loss)
+    return in_triton(loss) if form == "triton" else loss
 
 
 @cache

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from py_worker.losses.analytic import TileInputs, TileLoss, TileResult
 from py_worker.losses.chunked import HeadSweep, ranges
+from py_worker.losses.tile_form import TileForm
 from py_worker.models.head import OutputHead
 
 
@@ -40,7 +41,7 @@ class Constants:
         bound: what is still to be done to values, a tile at a time, or None.
         tokens: [N] int64, or None.
         chunk_size: positions whose logits are held at once.
-        compiled: run a tile's function through `torch.compile`, a whole chunk as one tile.
+        form: how a tile's arithmetic is done. Of `triton` the loss is already.
     """
 
     loss: TileLoss
@@ -50,7 +51,7 @@ class Constants:
     bound: Callable[[Tensor], Tensor] | None = None
     tokens: Tensor | None = None
     chunk_size: int = 256
-    compiled: bool = False
+    form: TileForm = "fused"
 
     def dtype(self, student_weight: Tensor) -> torch.dtype:
         """Of the losses: at least float32."""
@@ -97,7 +98,7 @@ class Sweep:
             chunk_size=min(constants.chunk_size, len(self.inputs)),
             weight=self.weight,
             bias=self.bias,
-            whole=constants.compiled,
+            whole=constants.form != "fused",
         )
         for where in ranges(len(self.inputs), constants.chunk_size):
             hidden = None if self.hidden is None else self.hidden[where]
@@ -122,7 +123,7 @@ class Sweep:
         """Of one chunk; fills in its losses."""
         constants, upstream = self.constants, self.upstream
         values = None if constants.values is None else constants.values(chunk)
-        function = _compiled_tile() if constants.compiled else tile_result
+        function = _compiled_tile() if constants.form == "compiled" else tile_result
 
         def tile(within: slice, student: Tensor, teacher: Tensor | None) -> Tensor | None:
             assert teacher is not None

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from py_worker.data.batch import TokenBatch, collate
 from py_worker.losses.ascent import critic_backward
-from py_worker.losses.driver import LossForm, default_chunk_size, student_backward
+from py_worker.losses.driver import default_chunk_size, student_backward
 from py_worker.losses.scored import ScoredBatch, score_batch
 from py_worker.losses.terms import Term
+from py_worker.losses.tile_form import LossForm
 from py_worker.models.allocations import AllocationCounter, Labels, fake_tensors
 from py_worker.models.critic import Critic
 from py_worker.models.lora import adapter_dropout
@@ -67,7 +68,8 @@ class Rehearsal:
         score_student: so does the student; with its graph, kept for its step where there is one micro-batch.
         diagnostics: as in a step whose diagnostics are due, which take most.
         chunk_size: positions whose logits exist at a time; None is the losses' own table.
-        form: how the student's losses are computed. What is compiled is not compiled here: it takes no more.
+        form: how the student's losses are computed. What one kernel does is done in tiles here: it
+            takes no more.
         loss_scale: of float16, or None.
         dropout: that of adapters is on.
     """
@@ -141,7 +143,7 @@ class Rehearsal:
                 critics=self.constants,
                 reuse_graph=hidden is not None and hidden.requires_grad,
                 chunk_size=self.chunk_size,
-                form="fused" if self.form == "compiled" else self.form,
+                form="fused" if self.form in ("compiled", "triton") else self.form,
                 diagnostics=self.diagnostics,
                 loss_scale=self.loss_scale,
             )

@@ -2,6 +2,7 @@
 
 import torch
 
+from py_worker.losses.tile_form import LossForm, check_form
 from py_worker.ops.specs import given
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError
@@ -13,18 +14,21 @@ from py_worker.server.session import Session, Settings
 def run(session: Session, args: ConfigureArgs, context: OperationContext) -> ConfigureResult:
     """May come again; the device can change only while nothing is loaded."""
     device = _device(args.device)
+    loss_form: LossForm = given(args.loss_form) or "auto"
     if session.settings is not None and device != session.settings.device and session.roles:
         raise ArgumentError(
             f"device: models are on {session.settings.device}; send reset before changing to {device}"
         )
+    try:
+        check_form(loss_form, device)
+    except ValueError as error:
+        raise ArgumentError(f"loss_form: {error}") from error
     context.commit()
     if args.threads > 0:
         torch.set_num_threads(args.threads)
     if session.settings is None:
         session.resident_at_start = resident_bytes()
-    session.settings = Settings(
-        device, args.cache_dir, args.position_chunk or None, given(args.loss_form) or "auto"
-    )
+    session.settings = Settings(device, args.cache_dir, args.position_chunk or None, loss_form)
     session.handles.budgets["step"] = args.step_budget_bytes
     session.handles.budgets["buffer"] = args.buffer_budget_bytes
     return ConfigureResult(device=_in_words(device), threads=torch.get_num_threads())

@@ -171,7 +171,7 @@ def lock(report: Report, groups: Sequence[str] = GROUPS, folder: Path = HERE) ->
 
 
 def _files(group: str, pins: Mapping[str, Pin]) -> dict[str, dict[str, Pin]]:
-    """The lock files of a group: one, or three for the group with torch."""
+    """The lock files of a group: one, or four for the group with torch."""
     own = {key: pin for key, pin in pins.items() if not CUDA_ONLY.match(key)}
     if group != "runtime":
         return {group: own}
@@ -180,6 +180,8 @@ def _files(group: str, pins: Mapping[str, Pin]) -> dict[str, dict[str, Pin]]:
         "runtime": {key: pin for key, pin in own.items() if key != "torch"},
         "torch": {key: pin for key, pin in own.items() if key == "torch"},
         "cuda": {key: pin for key, pin in pins.items() if CUDA_ONLY.match(key)},
+        # Also alone: the tests of kernels want it beside a CPU-only build, which does not bring it.
+        "triton": {key: pin for key, pin in pins.items() if key == "triton"},
     }
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 PROTOCOL_VERSION: Final = 1
-PROTOCOL_HASH: Final = "f10bda1402af13e42ccea4d2437899cc78918889d488d248bd478a00ead75913"
+PROTOCOL_HASH: Final = "5ef23c4bbd6ae836cf0537ec5a51c1ef00b451ccae27f8470067677f204486f6"
 
 MAX_BODY_BYTES: Final = 8388608
 """Largest MessagePack body of one message, in bytes."""
@@ -455,7 +455,7 @@ class ConfigureArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
     """Bytes that buffer handles may hold; 0 is no limit."""
     position_chunk: Annotated[int, Meta(ge=0, le=1048576)]
     """Positions whose logits exist at a time; 0 takes the worker's table."""
-    loss_form: Literal["auto", "plain", "fused", "compiled"] | UnsetType = UNSET
+    loss_form: Literal["auto", "plain", "fused", "compiled", "triton"] | UnsetType = UNSET
     """How the student's losses and their gradients are computed; all agree up to rounding. Absent is auto, the worker's table."""
 
 class ConfigureResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):

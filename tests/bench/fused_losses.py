@@ -81,7 +81,7 @@ class Problem:
 
         return step
 
-    def fused(self, loss: str, chunk_size: int, recompute: bool, compiled: bool) -> Step:
+    def fused(self, loss: str, chunk_size: int, recompute: bool, form: str) -> Step:
         inputs = (self.student_hidden, self.student_head, self.teacher_hidden, self.teacher_head)
         count = self.student_hidden.shape[1]
         mask = torch.ones((1, count), dtype=torch.bool, device=self.student_head.device)
@@ -90,7 +90,7 @@ class Problem:
             "chunk_size": chunk_size,
             "positions": positions,
             "recompute": recompute,
-            "compiled": compiled,
+            "form": form,
         }
 
         def step() -> None:
@@ -178,12 +178,14 @@ def plain_positions(problem: Problem, loss: str, args: argparse.Namespace) -> in
     return positions
 
 
-def compare(args: argparse.Namespace, problem: Problem, loss: str, chunk_size: int) -> dict[str, Any]:
+def compare(
+    args: argparse.Namespace, problem: Problem, loss: str, chunk_size: int, form: str
+) -> dict[str, Any]:
     positions = problem.student_hidden.shape[1]
     fitting = plain_positions(problem, loss, args)
     scale = positions / fitting
     plain = problem.cut(fitting).plain(loss)
-    fused = problem.fused(loss, chunk_size, args.recompute, args.compiled)
+    fused = problem.fused(loss, chunk_size, args.recompute, form)
     memory = {"plain": peak_bytes(plain, args.device), "fused": peak_bytes(fused, args.device)}
     if fitting < positions:
         half = peak_bytes(problem.cut(fitting // 2).plain(loss), args.device)
@@ -210,16 +212,17 @@ def settings(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     for positions, vocab in product(args.positions, args.vocab):
         problem = make_problem(args, positions, vocab)
         default = default_chunk_size(vocab, torch.device(args.device))
-        for loss, chunk_size in product(args.loss, args.chunk or [default]):
+        for loss, chunk_size, form in product(args.loss, args.chunk or [default], args.form):
             chunk_size = min(chunk_size, positions)
             about = {"loss": loss, "positions": positions, "vocab": vocab, "chunk_size": chunk_size}
-            yield {**about, **compare(args, problem, loss, chunk_size)}
+            yield {**about, "form": form, **compare(args, problem, loss, chunk_size, form)}
 
 
 def show(results: list[dict[str, Any]]) -> str:
     """Ratios fused / plain."""
     header = [
         "loss",
+        "form",
         "positions",
         "vocabulary",
         "memory",
@@ -234,6 +237,7 @@ def show(results: list[dict[str, Any]]) -> str:
         [
             [
                 result["loss"],
+                result["form"],
                 f"{result['positions']:,}",
                 f"{result['vocab']:,}",
                 f"1/{1 / result['memory_ratio']:.3g}",
@@ -261,7 +265,13 @@ def parse() -> argparse.Namespace:
         "--upstream", choices=["sum", "positions"], default="sum", help="gradient of the losses"
     )
     parser.add_argument("--recompute", action="store_true", help="no gradients in the forward pass")
-    parser.add_argument("--compiled", action="store_true", help="torch.compile the elementwise part")
+    parser.add_argument(
+        "--form",
+        nargs="+",
+        choices=["fused", "compiled", "triton"],
+        default=["fused"],
+        help="of the elementwise part",
+    )
     parser.add_argument(
         "--memory-gib", type=float, help="what the plain form may take; what is free by default"
     )

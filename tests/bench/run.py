@@ -47,7 +47,11 @@ class Bench:
 
 BENCHES = (
     Bench("trl_gkd.py", "a step of on-policy GKD, here and in TRL's GKDTrainer"),
-    Bench("fused_losses.py", "memory and time of fused losses and plain ones"),
+    Bench(
+        "fused_losses.py",
+        "memory and time of fused losses and plain ones",
+        ("--form", "fused", "compiled", "triton"),
+    ),
     Bench("generation.py", "tokens a second of the engine and of model.generate"),
     Bench("ammd_gkd.py", "a step of AMMD and one of GKD, same sources and tokens"),
     Bench(

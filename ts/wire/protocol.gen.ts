@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 export const PROTOCOL_VERSION = 1;
-export const PROTOCOL_HASH = 'f10bda1402af13e42ccea4d2437899cc78918889d488d248bd478a00ead75913';
+export const PROTOCOL_HASH = '5ef23c4bbd6ae836cf0537ec5a51c1ef00b451ccae27f8470067677f204486f6';
 
 export const LIMITS = {
   /** Largest MessagePack body of one message, in bytes. */
@@ -508,7 +508,7 @@ export const OPERATIONS = {
   /** Positions whose logits exist at a time; 0 takes the worker's table. */
   position_chunk: z.int().min(0).max(1048576),
   /** How the student's losses and their gradients are computed; all agree up to rounding. Absent is auto, the worker's table. */
-  loss_form: z.enum(["auto","plain","fused","compiled"]).exactOptional(),
+  loss_form: z.enum(["auto","plain","fused","compiled","triton"]).exactOptional(),
 }),
     result: z.strictObject({
   /** Device in words. */

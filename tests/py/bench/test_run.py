@@ -64,7 +64,7 @@ def test_fused_losses(
     results = result_of(fused_losses, monkeypatch, tmp_path, *sizes)["results"]
     assert [result["loss"] for result in results] == ["jsd", "moment"]
     assert all(result["peak_bytes"]["plain"] > 0 for result in results)
-    assert "| moment | 64" in capsys.readouterr().out
+    assert "| moment | fused | 64" in capsys.readouterr().out
 
 
 def test_ammd_against_gkd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

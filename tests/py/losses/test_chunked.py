@@ -10,6 +10,7 @@ from torch import Tensor
 from py_worker.losses import chunked, fused_sweep
 from py_worker.losses.analytic import TileInputs, moment_loss
 from py_worker.losses.fused import fused_divergence, fused_moment_gap
+from py_worker.losses.tile_form import TileForm
 from py_worker.models.critic import build_critic
 from py_worker.models.head import OutputHead
 from py_worker.models.spec import CriticSpec
@@ -79,17 +80,17 @@ def test_a_tile_compiles_whole_and_once(kind, monkeypatch):
     critic = build_critic(CriticSpec(hidden_size=8, seed=3), tiny_policy(2))
     inputs = (made.hidden, OutputHead(made.head, None, 13, 0.5, 5.0), made.teacher_hidden, made.teacher_head)
 
-    def run(compiled: bool) -> tuple[Tensor, ...]:
-        options = {"chunk_size": 5, "compiled": compiled}
+    def run(form: TileForm) -> tuple[Tensor, ...]:
+        options = {"chunk_size": 5, "form": form}
         if kind == "moment":
             found, _ = fused_moment_gap(*inputs, critic, made.mask, tokens=made.tokens, **options)
         else:
             found = fused_divergence(kind, *inputs, made.mask, temperature=1.5, **options)
         return found, *gradients(found, made)
 
-    assert_same(run(True), run(False), 1e-5)
+    assert_same(run("compiled"), run("fused"), 1e-5)
     with torch.compiler.set_stance("fail_on_recompile"):
-        run(True)
+        run("compiled")
 
 
 def test_compiled_is_torch_compile(monkeypatch):

@@ -1,6 +1,7 @@
 """Settings, roles, critics and datasets: what is loaded, in which order, and what a failure leaves behind."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -39,6 +40,16 @@ def test_configure_says_what_it_set(empty: LocalWorker) -> None:
     assert configured(empty, position_chunk=7).session.configured().position_chunk == 7
     assert empty.session.configured().loss_form == "auto"
     assert configured(empty, loss_form="plain").session.configured().loss_form == "plain"
+
+
+def test_a_form_of_the_losses_that_cannot_run_is_refused(
+    empty: LocalWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TRITON_INTERPRET")
+    error = empty.error("configure", **{**empty.settings, "loss_form": "triton"})
+    assert error["code"] == "invalid_argument"
+    assert re.match("loss_form: the form triton needs .*: use fused", error["message"])
+    assert empty.session.settings is None
 
 
 def test_auto_takes_the_best_device(empty: LocalWorker) -> None:

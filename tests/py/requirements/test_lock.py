@@ -71,6 +71,7 @@ def test_a_lock_holds_what_its_group_needs_beyond_what_is_always_there(
         "runtime": ["rouge-score", "tqdm"],
         "torch": ["torch"],
         "cuda": ["triton"],
+        "triton": ["triton"],
         "peft": ["peft"],
         "dev": ["peft", "pytest"],
         "smollm2": [],
@@ -122,7 +123,7 @@ def test_extras_are_locked_without_their_dependencies(
 
 
 def test_one_group_alone_is_locked_with_the_versions_of_the_others(tmp_path: Path) -> None:
-    for name in (*lock.GROUPS, "torch", "cuda"):
+    for name in (*lock.GROUPS, "torch", "cuda", "triton"):
         (tmp_path / f"{name}.lock").write_text(lock.render([]))
     kept = [lock.Pin("tqdm", "4.0", "", {"aa"}), lock.Pin("pip", "1", "", {"bb"})]
     (tmp_path / "runtime.lock").write_text(lock.render(kept))
@@ -154,7 +155,7 @@ def test_render() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["build", "torch", "runtime", "cuda", "peft", "dev", "smollm2", "trl", "wandb", "sweep"]
+    "name", ["build", "torch", "runtime", "cuda", "triton", "peft", "dev", "smollm2", "trl", "wandb", "sweep"]
 )
 def test_written_locks_hold_pins_with_hashes_and_nothing_else(name: str) -> None:
     text = (FOLDER / f"{name}.lock").read_text()
@@ -169,6 +170,11 @@ def test_cpu_wheels_are_of_the_same_torch() -> None:
     )
     hashes = [set(re.findall(r"sha256:([0-9a-f]{64})\b", text)) for text in (default, cpu)]
     assert len(hashes[1]) == 8 and not hashes[0] & hashes[1]
+
+
+def test_triton_alone_is_the_one_that_torch_brings() -> None:
+    alone, brought = (lock.parse((FOLDER / f"{name}.lock").read_text()) for name in ("triton", "cuda"))
+    assert alone == {"triton": brought["triton"]}
 
 
 def test_written_locks_meet_the_ranges() -> None:

@@ -34,10 +34,10 @@ const worker = z
       .default(0)
       .describe("Positions whose logits exist at a time; 0 takes the worker's table; C"),
     loss_form: z
-      .enum(['auto', 'plain', 'fused', 'compiled'])
+      .enum(['auto', 'plain', 'fused', 'compiled', 'triton'])
       .default('auto')
       .describe(
-        "How the student's losses are computed: by autograd (plain), by formula (fused), or that compiled (experimental); auto takes the worker's table; C",
+        "How the student's losses are computed: by autograd (plain), by formula (fused), or that compiled or by a Triton kernel on CUDA (both experimental); auto takes the worker's table; C",
       ),
     offload_teacher: z
       .boolean()

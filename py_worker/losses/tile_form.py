@@ -1,0 +1,35 @@
+"""How losses are computed: their forms, which agree up to rounding."""
+
+import os
+from importlib.util import find_spec
+from typing import Literal
+
+import torch
+
+from py_worker.losses.analytic import TileLoss
+
+TileForm = Literal["fused", "compiled", "triton"]
+"""fused: one operation after the other, in tiles that stay in a cache. compiled: through `torch.compile`.
+triton: by the kernel of `triton_rows`. The last two take a chunk whole, and are experimental: neither was
+measured on a GPU."""
+
+LossForm = TileForm | Literal["auto", "plain"]
+"""Of a student's step. plain: autograd through logits, as where a term has no gradient by formula. auto: what
+the driver's table says for the device."""
+
+
+def in_triton(loss: TileLoss) -> TileLoss:
+    """The loss by the kernel, where it has one."""
+    from py_worker.losses.triton_rows import row_loss  # not there in a build of torch for CPUs
+
+    return row_loss(loss)
+
+
+def check_form(form: str, device: torch.device) -> None:
+    """Raises ValueError where a form cannot run."""
+    if form != "triton":
+        return
+    if find_spec("triton") is None:
+        raise ValueError("the form triton needs the package triton, which is not installed: use fused")
+    if device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
+        raise ValueError(f"the form triton needs a CUDA device, and this is {device}: use fused")

@@ -1,0 +1,74 @@
+"""Compiles the kernel of `triton_rows` for GPUs that need not be there; prints a line for each variant."""
+
+import os
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+os.environ["TRITON_INTERPRET"] = "0"
+
+import sys
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+
+import torch
+import triton
+from triton import knobs
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from py_worker.losses.divergence import LOG_ZERO
+from py_worker.losses.triton_rows import BLOCK, WARPS, _rows
+
+CONSTANTS = {
+    "MIX": 0.5,
+    "TEMPERATURE": 1.5,
+    "LOG_ZERO": LOG_ZERO,
+    "TINY": torch.finfo(torch.float32).tiny,
+    "BLOCK": BLOCK,
+}
+WITHOUT_TOKENS = ("tokens", "log_prob", "token_upstream")
+VARIANTS = (
+    *((kind, ("values", *WITHOUT_TOKENS)) for kind in ("forward_kl", "reverse_kl", "jsd", "tvd")),
+    *((kind, ("values", *WITHOUT_TOKENS)) for kind in ("skew_forward_kl", "skew_reverse_kl")),
+    ("moment", WITHOUT_TOKENS),
+    ("moment", ()),
+    ("cross_entropy", ("teacher", "values")),
+)
+"""Kinds, and the arguments that each goes without."""
+
+
+def spilled(kind: str, absent: tuple[str, ...], capability: int) -> int:
+    """Bytes that the machine code of a variant keeps of its registers in memory."""
+    constants = {**CONSTANTS, "KIND": kind, **dict.fromkeys(absent)}
+
+    def type_of(name: str) -> str:
+        if name in constants:
+            return "constexpr"
+        if name.endswith("_stride") or name == "vocabulary":
+            return "i32"
+        return "*i64" if name == "tokens" else "*fp32"
+
+    names = _rows.arg_names
+    source = ASTSource(
+        _rows,
+        {name: type_of(name) for name in names},
+        {(names.index(name),): value for name, value in constants.items()},
+    )
+    compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": WARPS})
+    with tempfile.NamedTemporaryFile("w", suffix=".ptx") as file:
+        file.write(compiled.asm["ptx"])
+        file.flush()
+        command = [knobs.nvidia.ptxas.path, "-v", f"-arch=sm_{capability}{'a' * (capability >= 90)}"]
+        report = subprocess.run(
+            [*command, file.name, "-o", os.devnull], capture_output=True, text=True, check=True
+        )
+    return sum(int(found) for found in re.findall(r"(\d+) bytes spill", report.stderr))
+
+
+with tempfile.TemporaryDirectory() as cache:
+    knobs.cache.dir = cache
+    for capability in (80, 90):
+        for kind, absent in VARIANTS:
+            print(f"sm_{capability} {kind}: {spilled(kind, absent, capability)} bytes spilled")
