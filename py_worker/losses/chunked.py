@@ -37,7 +37,6 @@ class HeadSweep:
         chunk_size: most positions of a chunk, for which the buffers have room.
         weight: [V, H] that the weight's gradient is added to, float32 or wider, or None.
         bias: [V] likewise.
-        whole: a chunk is one tile, for a function that goes over it in one piece.
     """
 
     def __init__(
@@ -48,10 +47,9 @@ class HeadSweep:
         chunk_size: int,
         weight: Tensor | None = None,
         bias: Tensor | None = None,
-        whole: bool = False,
     ) -> None:
         self._student, self._teacher, self._size = student, teacher, chunk_size
-        self._weight, self._bias, self._whole = weight, bias, whole
+        self._weight, self._bias = weight, bias
         self._buffers: dict[int, Tensor] = {}
 
     @torch.no_grad()
@@ -69,7 +67,7 @@ class HeadSweep:
         student, teacher, found = self._project(self._student, inputs), None, False
         if teacher_hidden is not None and self._teacher is not None:
             teacher = self._project(self._teacher, teacher_hidden)
-        rows = len(student) if self._whole else max(1, tile_logits(student.device) // student.shape[1])
+        rows = max(1, tile_logits(student.device) // student.shape[1])
         for where in ranges(len(student), rows):
             gradient = tile(where, student[where], None if teacher is None else teacher[where])
             if gradient is not None:

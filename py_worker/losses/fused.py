@@ -24,7 +24,7 @@ to `mean()`.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, TypedDict, Unpack, overload
+from typing import Any, TypedDict, Unpack, get_args, overload
 
 from torch import Tensor, nn
 
@@ -94,6 +94,7 @@ def fused_divergence(
 
     Raises:
         ValueError: parameters out of range; shapes or vocabularies that do not fit; a form that cannot run.
+        TypeError: an option that is none.
         RuntimeError: in the backward pass, when it is differentiated, or when a head or critic has changed
             since the forward pass and something must be recomputed.
     """
@@ -170,6 +171,7 @@ def fused_moment_gap(
 
     Raises:
         ValueError: shapes or vocabularies that do not fit; a form that cannot run.
+        TypeError: an option that is none.
         RuntimeError: in the backward pass, when it is differentiated, or when a head or critic has changed
             since the forward pass and something must be recomputed.
     """
@@ -203,7 +205,11 @@ def _constants(
 ) -> Constants:
     if chunk_size < 1:
         raise ValueError(f"chunk_size must be at least 1, not {chunk_size}")
+    if unknown := set(options) - set(Options.__annotations__):
+        raise TypeError(f"no options of a fused loss: {', '.join(sorted(unknown))}")
     form = options.get("form", "fused")
+    if form not in get_args(TileForm):
+        raise ValueError(f"unknown form {form!r}: use one of {', '.join(get_args(TileForm))}")
     check_form(form, teacher_hidden.device)
     head = _head(teacher)
     hidden = places.take(teacher_hidden.detach(), "teacher_hidden")

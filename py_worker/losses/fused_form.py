@@ -29,6 +29,7 @@ class _TermChunk:
     Attributes:
         bound: the term.
         loss: its loss by formula.
+        token_loss: minus the log-probability of the token, in the same form.
         losses: [n], filled in tile by tile.
         of_loss: [n], gradient of the step's scalar in each loss.
         of_log_prob: [n], likewise in `log π_θ(y_t)` besides, for returns; None is 0.
@@ -37,6 +38,7 @@ class _TermChunk:
 
     bound: BoundTerm
     loss: TileLoss
+    token_loss: TileLoss
     losses: Tensor
     of_loss: Tensor
     of_log_prob: Tensor | None
@@ -53,7 +55,7 @@ class _TermChunk:
         if self.of_log_prob is None:
             return found.gradient
         inputs = TileInputs(-self.of_log_prob[at], tokens=targets[at])
-        return found.gradient.add_(cross_entropy_loss(student, None, inputs).gradient)
+        return found.gradient.add_(self.token_loss(student, None, inputs).gradient)
 
 
 class FusedForm:
@@ -86,7 +88,6 @@ class FusedForm:
             chunk_size=self._positions,
             weight=weight,
             bias=bias,
-            whole=self._form != "fused",
         )
 
     def backward(self, micro: ScoredBatch, piece: Piece, hidden: Tensor, offset: int, out: Tensor) -> None:
@@ -134,7 +135,8 @@ class FusedForm:
             of_loss, of_log_prob = (s * slope for s in surrogate_slopes(advantages, bound.term.returns))
         losses = torch.empty_like(slope)
         values = None if bound.critic is None else _raw_values(bound.critic, micro, where, hidden)
-        return _TermChunk(bound, _in_form(bound.analytic, self._form), losses, of_loss, of_log_prob, values)
+        loss, token_loss = (_in_form(one, self._form) for one in (bound.analytic, cross_entropy_loss))
+        return _TermChunk(bound, loss, token_loss, losses, of_loss, of_log_prob, values)
 
     def _tile(
         self, piece: Piece, terms: list[_TermChunk], targets: Tensor

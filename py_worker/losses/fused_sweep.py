@@ -98,7 +98,6 @@ class Sweep:
             chunk_size=min(constants.chunk_size, len(self.inputs)),
             weight=self.weight,
             bias=self.bias,
-            whole=constants.form != "fused",
         )
         for where in ranges(len(self.inputs), constants.chunk_size):
             hidden = None if self.hidden is None else self.hidden[where]

@@ -10,8 +10,8 @@ from py_worker.losses.analytic import TileLoss
 
 TileForm = Literal["fused", "compiled", "triton"]
 """fused: one operation after the other, in tiles that stay in a cache. compiled: through `torch.compile`.
-triton: by the kernel of `triton_rows`. The last two take a chunk whole, and are experimental: neither was
-measured on a GPU."""
+triton: by the kernel of `triton_rows`. The last two want a C compiler when they first run, and are
+experimental: neither was measured on a GPU."""
 
 LossForm = TileForm | Literal["auto", "plain"]
 """Of a student's step. plain: autograd through logits, as where a term has no gradient by formula. auto: what

@@ -31,6 +31,7 @@ from py_worker.losses.divergence import divergence
 from py_worker.losses.driver import default_chunk_size
 from py_worker.losses.fused import fused_divergence, fused_moment_gap
 from py_worker.losses.moment import moment_gap
+from py_worker.losses.tile_form import check_form
 from py_worker.models.critic import Critic, build_critic
 from py_worker.models.head import OutputHead
 from py_worker.models.policy import Policy
@@ -208,11 +209,23 @@ def compare(
     }
 
 
+def forms_that_run(args: argparse.Namespace) -> list[str]:
+    runnable = []
+    for form in args.form:
+        try:
+            check_form(form, torch.device(args.device))
+            runnable.append(form)
+        except ValueError as error:
+            measure.note(f"left out: {error}")
+    return runnable
+
+
 def settings(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    forms = forms_that_run(args)
     for positions, vocab in product(args.positions, args.vocab):
         problem = make_problem(args, positions, vocab)
         default = default_chunk_size(vocab, torch.device(args.device))
-        for loss, chunk_size, form in product(args.loss, args.chunk or [default], args.form):
+        for loss, chunk_size, form in product(args.loss, args.chunk or [default], forms):
             chunk_size = min(chunk_size, positions)
             about = {"loss": loss, "positions": positions, "vocab": vocab, "chunk_size": chunk_size}
             yield {**about, "form": form, **compare(args, problem, loss, chunk_size, form)}

@@ -165,13 +165,18 @@ def test_compiled_it_is_the_same_and_compiles_once_for_all_chunks(name, monkeypa
 
 
 @pytest.mark.parametrize("chunk_size", [1, 5, 1000])
-def test_by_triton_it_is_the_same(chunk_size):
-    pytest.importorskip("triton", reason="Triton is not installed: npm run setup -- --with triton")
+def test_by_triton_it_is_the_same(chunk_size, monkeypatch):
+    rows = pytest.importorskip(
+        "py_worker.losses.triton_rows", reason="Triton is not installed: npm run setup -- --with triton"
+    )
+    seen, original = set(), rows.RowLoss.__call__
+    monkeypatch.setattr(rows.RowLoss, "__call__", lambda self, *a: seen.add(self.kind) or original(self, *a))
     policies, batch = setting(), tiny_batch(9)
     plain, of_plain = step("plain", policies, batch, diagnostics=True)
     found, of_found = step("triton", policies, batch, chunk_size=chunk_size, diagnostics=True)
     torch.testing.assert_close(found, plain, rtol=1e-10, atol=1e-13)
     torch.testing.assert_close(of_found, of_plain, rtol=1e-9, atol=1e-12)
+    assert {"cross_entropy", "moment"} <= seen
 
 
 def test_terms_without_a_formula_take_the_plain_form(monkeypatch):

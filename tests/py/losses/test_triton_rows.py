@@ -37,6 +37,17 @@ def logits(tokens: int = 50, dtype: torch.dtype = torch.float64) -> tuple[Tensor
     return student, teacher
 
 
+@pytest.fixture
+def runs(monkeypatch) -> list[str]:
+    """Kinds that the kernel has run for."""
+    kinds: list[str] = []
+    original = RowLoss.__call__
+    monkeypatch.setattr(
+        RowLoss, "__call__", lambda self, *args: kinds.append(self.kind) or original(self, *args)
+    )
+    return kinds
+
+
 def assert_same_rows(loss: TileLoss, student: Tensor, teacher: Tensor | None, inputs: TileInputs) -> None:
     tolerance = {torch.float64: 1e-12, torch.float32: 2e-5}[student.dtype]
     before = student.clone()
@@ -86,6 +97,59 @@ def test_rows_of_a_larger_tensor():
     assert_same_rows(moment_loss, wide[1:5, 3:23], wide[2:6, 30:50], TileInputs(drawn(4), values))
 
 
+def test_logits_side_by_side_over_positions():
+    wide = 3.0 * drawn(20, 4, seed=5).t()
+    assert_same_rows(moment_loss, wide, wide.flip(0), TileInputs(drawn(4), drawn(4, 20, seed=6)))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_halves_are_widened(dtype):
+    student, teacher = (x.to(dtype) for x in logits())
+    loss, inputs = DivergenceLoss("jsd", 0.5, 0.1, 1.0), TileInputs(drawn(5, dtype=torch.float32))
+    found = row_loss(loss)(student, teacher.float(), inputs)
+    expected = loss(student.float(), teacher.float(), inputs)
+    assert found.loss.dtype == found.gradient.dtype == torch.float32
+    torch.testing.assert_close(found.loss, expected.loss)
+    torch.testing.assert_close(found.gradient, expected.gradient)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.usefixtures("block")
+def test_a_fault_is_not_hidden(kind):
+    """A logit of nan or +inf, and a row with nothing but forbidden tokens, as in `analytic`."""
+    student, teacher = logits()
+    student[0, 7], teacher[1, 20], student[2, 0], student[3] = torch.nan, torch.nan, torch.inf, -torch.inf
+    loss, inputs = DivergenceLoss(kind, 0.3, 0.3, 1.0), TileInputs(drawn(5))
+    found = row_loss(loss)(student, teacher, inputs)
+    expected = loss(student.clone(), teacher.clone(), inputs)
+    assert found.loss.isnan().tolist() == expected.loss.isnan().tolist() == [True] * 4 + [False]
+    assert found.gradient.isnan().any(1).tolist() == [True] * 4 + [False]
+
+
+def test_the_smallest_numbers():
+    student = torch.full((2, 40), torch.finfo(torch.float32).min)
+    inputs = TileInputs(drawn(2, dtype=torch.float32))
+    assert_same_rows(
+        DivergenceLoss("reverse_kl", 0.5, 0.1, 1.0), student, logits(40, torch.float32)[1][:2], inputs
+    )
+
+
+def test_a_token_that_is_none_gives_nan():
+    student, teacher = logits()
+    inputs = TileInputs(drawn(5), drawn(5, 50), torch.tensor([-100, 50, 3, 0, 49]), drawn(5))
+    found = RowLoss("moment")(student, teacher, inputs)
+    assert found.log_prob is not None
+    assert found.log_prob.isnan().tolist() == [True, True, False, False, False]
+
+
+@pytest.mark.parametrize("tokens", [1, 2, 17])
+def test_small_vocabularies_and_no_positions(tokens):
+    student, teacher = drawn(3, tokens, seed=1), drawn(3, tokens, seed=2)
+    assert_same_rows(DivergenceLoss("tvd", 0.5, 0.1, 1.0), student, teacher, TileInputs(drawn(3)))
+    found = RowLoss("tvd")(student[:0], teacher[:0], TileInputs(drawn(0)))
+    assert found.loss.shape == (0,) and found.gradient.shape == (0, tokens)
+
+
 def test_the_ends_of_a_mixture_stay_as_they_are():
     for kind, beta, alpha in (
         ("jsd", 0.0, 0.5),
@@ -102,15 +166,27 @@ def test_what_a_loss_needs():
         RowLoss("tvd")(student, None, TileInputs(drawn(5)))
     with pytest.raises(ValueError, match="a critic's values"):
         RowLoss("moment")(student, teacher, TileInputs(drawn(5)))
+    with pytest.raises(ValueError, match="needs tokens"):
+        RowLoss("cross_entropy")(student, None, TileInputs(drawn(5)))
 
 
 @pytest.mark.parametrize("recompute", [False, True])
 @pytest.mark.parametrize("loss", LOSSES)
-def test_public_losses(loss, recompute):
+def test_public_losses(loss, recompute, runs):
     made = case(31, 2, 5, 6, 40)
     found = fused(loss, made, chunk_size=3, form="triton", recompute=recompute)
     expected = plain(loss, made)
     assert_same((found, *gradients(found, made)), (expected, *gradients(expected, made)), 1e-9)
+    assert set(runs) == {loss}
+
+
+def test_options_that_are_none():
+    made = case(31, 2, 5, 6, 40)
+    inputs = (made.hidden, made.head, made.teacher_hidden, made.teacher_head, made.mask)
+    with pytest.raises(ValueError, match="unknown form 'Triton': use one of fused, compiled, triton"):
+        fused_divergence("tvd", *inputs, chunk_size=3, form="Triton")
+    with pytest.raises(TypeError, match="no options of a fused loss: compiled"):
+        fused_divergence("tvd", *inputs, chunk_size=3, compiled=True)
 
 
 def test_without_a_gpu_it_is_refused_before_anything_runs(monkeypatch):
@@ -141,4 +217,4 @@ def test_compiles_for_gpus_without_spilling_registers():
     assert done.returncode == 0, done.stderr
     lines = done.stdout.split("\n")[:-1]
     assert len(lines) == 2 * (len(KINDS) + 3)
-    assert all(line.endswith(" 0 bytes spilled") for line in lines), done.stdout
+    assert all(line.endswith(": 0 bytes spilled, nan kept") for line in lines), done.stdout
