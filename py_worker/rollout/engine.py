@@ -8,7 +8,7 @@ from typing import Protocol
 from py_worker.rollout.errors import RolloutError, UnsupportedModelError
 from py_worker.rollout.forward import ForwardEngine
 from py_worker.rollout.mixture import Mixture
-from py_worker.rollout.native import NativeEngine
+from py_worker.rollout.native import GraphEngine, NativeEngine
 from py_worker.rollout.rollouts import GenerationPolicy, Rollouts, Tick, TokenArray
 from py_worker.rollout.sampling import Sampling
 from py_worker.rollout.vllm_engine import VllmEngine
@@ -78,7 +78,12 @@ class Engine(Protocol):
 
 
 ENGINES: Mapping[str, Callable[[], Engine]] = MappingProxyType(
-    {"native": NativeEngine, "forward": ForwardEngine, "vllm": VllmEngine}
+    {
+        "native": NativeEngine,
+        "forward": ForwardEngine,
+        "native_graphs": GraphEngine,
+        "vllm": VllmEngine,
+    }
 )
 
 # What "auto" tries, in this order; an experimental engine is taken only by name.

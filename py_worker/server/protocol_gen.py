@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 PROTOCOL_VERSION: Final = 1
-PROTOCOL_HASH: Final = "5ef23c4bbd6ae836cf0537ec5a51c1ef00b451ccae27f8470067677f204486f6"
+PROTOCOL_HASH: Final = "6a6ea90eebaeead75cbb5c2e831a89fac6def0d03f6a19c9feb795d0b1e7036c"
 
 MAX_BODY_BYTES: Final = 8388608
 """Largest MessagePack body of one message, in bytes."""
@@ -490,7 +490,7 @@ class LoadRoleArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     """Train adapters instead of the weights."""
     offload: bool | UnsetType = UNSET
     """Keep the weights in host memory, and on the device only while the role itself runs; its output head stays there. For a role that is not trained. Absent is false."""
-    engine: Literal["auto", "native", "forward", "vllm"] | UnsetType = UNSET
+    engine: Literal["auto", "native", "forward", "native_graphs", "vllm"] | UnsetType = UNSET
     """Generation engine; one that cannot serve the model is refused with the reason. Absent is auto, the fastest that can and is no experiment."""
 
 class LoadRoleResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):

@@ -52,7 +52,11 @@ BENCHES = (
         "memory and time of fused losses and plain ones",
         ("--form", "fused", "compiled", "triton"),
     ),
-    Bench("generation.py", "tokens a second of the engine and of model.generate"),
+    Bench(
+        "generation.py",
+        "tokens a second of the engine and of model.generate",
+        ("--steps", "exact", "graph"),
+    ),
     Bench("ammd_gkd.py", "a step of AMMD and one of GKD, same sources and tokens"),
     Bench(
         "growth.py",

@@ -20,8 +20,12 @@ interface Placed {
   readonly place: number;
 }
 
-function placed(table: TableFile): Placed[] {
-  return table.rows.map((row, place) => ({ row, name: rowName(row, table), place }));
+/** The table's rows with what they look like in all charts. */
+export function placed(table: TableFile): readonly Placed[] {
+  // The first colour is grey: for the teacher or the start, not for a method that happens to be first.
+  const group = table.rows[0]?.group;
+  const first = group === 'teacher' || group === 'start' ? 0 : 1;
+  return table.rows.map((row, index) => ({ row, name: rowName(row, table), place: first + index }));
 }
 
 function columnTitle({ title, metric, decoding }: TableColumn): string {

@@ -7,7 +7,7 @@ import { legendMarkup, plots } from './figure.js';
 import { formatCount, formatFigure, formatProbability, formatSeconds, formatSigned } from './figures.js';
 import { html, type Markup } from './markup.js';
 import type { ReproductionData, Trained } from './read_reproduction.js';
-import { columnCharts, dynamicsCharts, rowName, sweptCharts } from './reproduction_charts.js';
+import { columnCharts, dynamicsCharts, placed, rowName, sweptCharts } from './reproduction_charts.js';
 import { type Generation, type Role, sampleSection } from './samples.js';
 import type { Section } from './section.js';
 import type { Series } from './series.js';
@@ -17,8 +17,8 @@ import { tableMarkup } from './table_markup.js';
 
 /** One series for each row of the table that was trained: its seeds are its members. */
 export function seriesOfRows({ table, curves }: ReproductionData): Series[] {
-  return table.rows.map((row, place) => ({
-    name: rowName(row, table),
+  return placed(table).map(({ row, name, place }) => ({
+    name,
     place,
     members: curves.filter((it) => it.row === row.id).map(({ stage }) => stage),
   }));
@@ -33,7 +33,8 @@ export function reproductionSections(data: ReproductionData, tables: readonly Ta
   const series = seriesOfRows(data);
   const measures = new Set(data.table.columns.map(({ metric, decoding }) => `${metric} ${decoding}`)).size;
   const [scores, further] = [tables.slice(0, measures), tables.slice(measures)];
-  const isTeacher = ({ place }: Series): boolean => data.table.rows[place]?.group === 'teacher';
+  const teachers = placed(data.table).filter(({ row }) => row.group === 'teacher');
+  const isTeacher = ({ place }: Series): boolean => teachers.some((teacher) => teacher.place === place);
   return [
     resultSection(data, scores),
     figureSection(data.table, series),

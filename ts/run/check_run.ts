@@ -13,7 +13,8 @@ export interface RunCheck {
   readonly problems: readonly string[];
 }
 
-const problemsOf = (stages: readonly StagePreflight[]): readonly string[] =>
+/** Names of the checks that failed, and of the stages that do not fit into memory. */
+export const problemsOf = (stages: readonly StagePreflight[]): readonly string[] =>
   stages.flatMap(({ stage, checks, memory }) => [
     ...(memory === null || memory.fits ? [] : [`memory (stage ${stage})`]),
     ...checks.filter(({ ok }) => !ok).map(({ name }) => `${name} (stage ${stage})`),

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 export const PROTOCOL_VERSION = 1;
-export const PROTOCOL_HASH = '5ef23c4bbd6ae836cf0537ec5a51c1ef00b451ccae27f8470067677f204486f6';
+export const PROTOCOL_HASH = '6a6ea90eebaeead75cbb5c2e831a89fac6def0d03f6a19c9feb795d0b1e7036c';
 
 export const LIMITS = {
   /** Largest MessagePack body of one message, in bytes. */
@@ -545,7 +545,7 @@ export const OPERATIONS = {
   /** Keep the weights in host memory, and on the device only while the role itself runs; its output head stays there. For a role that is not trained. Absent is false. */
   offload: z.boolean().exactOptional(),
   /** Generation engine; one that cannot serve the model is refused with the reason. Absent is auto, the fastest that can and is no experiment. */
-  engine: z.enum(["auto","native","forward","vllm"]).exactOptional(),
+  engine: z.enum(["auto","native","forward","native_graphs","vllm"]).exactOptional(),
 }),
     result: z.strictObject({
   /** Count. */

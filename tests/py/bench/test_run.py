@@ -2,6 +2,9 @@
 
 import importlib.util
 import json
+import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from tests.bench.step_requests import Session
 from tests.bench.workload import Place, Workload
 
 THREADS = "--threads=1"
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def parsed(*arguments: str) -> tuple[Any, list[str]]:
@@ -45,6 +49,30 @@ def test_options_reach_the_bench_they_are_for() -> None:
     assert run.command(controller, args, [])[0] == "node"
     with pytest.raises(SystemExit):
         parsed("--axis", "batch")
+
+
+def test_the_script_for_a_machine_without_node(tmp_path: Path) -> None:
+    """On the CPU, and with no `node` to be found."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("bash", "dirname", "mkdir", "tee"):
+        (programs / name).symlink_to(str(shutil.which(name)))
+    (programs / "python3").symlink_to(sys.executable)
+    out = tmp_path / "out"
+    command = ["bash", "tests/bench/gpu.sh", str(out), "", "fused_losses", "--quick", "--threads", "1"]
+    sizes = ["--positions", "64", "--vocab", "128", "--hidden", "8"]
+    environment = {
+        **os.environ,
+        "PATH": str(programs),
+        "DEVICE": "cpu",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    done = subprocess.run(
+        [*command, *sizes], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads((out / "fused_losses.json").read_text())["results"]
+    assert "| jsd " in (out / "bench.log").read_text()
 
 
 def result_of(module: Any, monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> dict[str, Any]:

@@ -35,6 +35,45 @@ def probabilities(student: Policy, teacher: Policy, scored: ScoredBatch, part: s
     return p, q, kept
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("bound", ["tanh", "mixture"])
+def test_no_further_from_float64_than_autograd_through_logits(bound, dtype):
+    """From the same states and weights, over seeds: the policies in `dtype`, the critic in float32."""
+    squares = torch.zeros(2, dtype=torch.float64)
+    for seed in range(5):
+        exact, low, by_logits = (
+            _critic_gradients(seed, bound, dtype, way) for way in ("exact", "ours", "logits")
+        )
+        for row, found in enumerate((low, by_logits)):
+            squares[row] += sum((a.double() - b).square().sum() for a, b in zip(found, exact, strict=True))
+    assert 0 < squares[0] < 1.1**2 * squares[1]
+
+
+def _critic_gradients(seed, bound, dtype, way):
+    teacher, student = tiny_policy(seed, dtype=dtype), tiny_policy(seed + 50, dtype=dtype)
+    teacher.freeze()
+    critic = build_critic(CriticSpec(hidden_size=32, seed=seed, bound=bound, bound_value=1.5), teacher)
+    scored = score_batch(tiny_batch(6), teacher=teacher, student=student)
+    if way == "ours":
+        critic_backward(critic, scored, "all", student=student, teacher=teacher)
+        return [parameter.grad for parameter in critic.parameters()]
+    wide = torch.float64 if way == "exact" else torch.float32
+    if way == "exact":
+        critic.double()
+    products = (lambda t: t.double()) if way == "exact" else (lambda t: t)
+    logits = [
+        (products(hidden) @ products(policy.head.rows).t()).to(wide)
+        for policy, hidden in ((teacher, scored.teacher_hidden), (student, scored.student_hidden.detach()))
+    ]
+    p, q = (one.detach().softmax(-1) for one in logits)
+    raw = critic.raw(scored.teacher_hidden)
+    if bound == "tanh":
+        objective = ((p - q) * critic.bounded(raw)).sum(-1)
+    else:
+        objective = ((p - q) * raw - 0.25 * (p + q) * raw**2).sum(-1)
+    return torch.autograd.grad(-objective.mean(), list(critic.parameters()))
+
+
 @pytest.mark.parametrize("features", ["teacher", "student"])
 @pytest.mark.parametrize("part", ["on", "off", "all"])
 @pytest.mark.parametrize("bound", ["tanh", "mixture", "student"])

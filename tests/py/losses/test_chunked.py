@@ -1,5 +1,6 @@
 """Sweeps in chunks and tiles: rounding, memory, compilation."""
 
+import shutil
 from functools import partial
 from types import SimpleNamespace
 
@@ -22,7 +23,7 @@ torch.set_num_threads(1)
 
 @pytest.mark.parametrize("common", [False, True])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
-@pytest.mark.parametrize("loss", ["forward_kl", "jsd", "skew_reverse_kl", "moment"])
+@pytest.mark.parametrize("loss", LOSSES)
 def test_no_further_from_float64_than_the_plain_form(loss, dtype, common):
     """Root mean squares over cases of the errors in values and both gradients, from the same inputs."""
 
@@ -91,6 +92,16 @@ def test_a_tile_compiles_whole_and_once(kind, monkeypatch):
     assert_same(run("compiled"), run("fused"), 1e-5)
     with torch.compiler.set_stance("fail_on_recompile"):
         run("compiled")
+
+
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile wants a C++ compiler")
+@pytest.mark.parametrize("kind", ["jsd", "moment"])
+def test_compiled_to_machine_code(kind):
+    """As above with what `torch.compile` takes by itself, Inductor."""
+    torch.compiler.reset()
+    made = case(22, width=15, vocab=13, keep=1.0, dtype=torch.float32)
+    found, expected = (fused(kind, made, chunk_size=5, form=form) for form in ("compiled", "fused"))
+    assert_same((found, *gradients(found, made)), (expected, *gradients(expected, made)), 1e-5)
 
 
 def test_compiled_is_torch_compile(monkeypatch):

@@ -96,6 +96,36 @@ def test_without_diagnostics_a_step_reports_less(cache_dir: Path) -> None:
     assert metrics[0]["loss"] != 0
 
 
+@pytest.mark.parametrize(
+    ("options", "of_student"), [({"graph": True}, 1), ({}, 2), ({"micro_batch": 4}, 4)], ids=str
+)
+def test_each_model_goes_over_a_batch_once(
+    worker: LocalWorker, options: dict[str, Any], of_student: int
+) -> None:
+    """Whatever critics' turns, terms and diagnostics. Without its graph the student runs again to learn."""
+    passes = {"teacher": 0, "student": 0}
+
+    def counted(role: str) -> Callable[..., None]:
+        def hook(*_arguments: Any) -> None:
+            passes[role] += 1
+
+        return hook
+
+    bodies = {role: worker.session.role(role).policy.module.base_model for role in passes}
+    handles = [body.register_forward_hook(counted(role)) for role, body in bodies.items()]
+    requests = step_requests(0, turns=3, diagnostics=True, **options)
+    try:
+        for op, args in requests:
+            if op == "build":
+                assert passes == {"teacher": 0, "student": 0}, "responses are drawn without it"
+            worker.call(op, **args)
+    finally:
+        for handle in handles:
+            handle.remove()
+    micro_batches = of_student // 2 if not options.get("graph") else 1
+    assert passes == {"teacher": micro_batches, "student": of_student}
+
+
 def test_handles_and_memory_of_steps_stay_constant(worker: LocalWorker) -> None:
     usage = []
     for step in range(4):

@@ -1,7 +1,11 @@
 """The choice of an engine, and what every engine refuses."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import torch
 from transformers import (
     GPT2LMHeadModel,
     GPTNeoXConfig,
@@ -15,7 +19,7 @@ from py_worker.models.spec import ArchSpec, ModelSpec
 from py_worker.rollout.engine import ENGINES, select_engine
 from py_worker.rollout.errors import RolloutError, UnsupportedModelError
 from py_worker.rollout.forward import ForwardEngine
-from py_worker.rollout.native import NativeEngine
+from py_worker.rollout.native import LIMITS_ELSEWHERE, GraphEngine, NativeEngine
 from py_worker.rollout.sampling import Sampling
 from tests.py.rollout.doubles import VOCAB, ModulePolicy, generate, gpt2_config
 
@@ -57,6 +61,16 @@ def test_auto_falls_back_and_says_why(neox: ModulePolicy) -> None:
     assert "'forward'" in selection.note and "GPTNeoXForCausalLM" in selection.note
 
 
+def test_graphs_need_a_gpu(llama: ModulePolicy) -> None:
+    with pytest.raises(UnsupportedModelError, match=r"'native_graphs' .* on cpu, and CUDA graphs need a GPU"):
+        select_engine(llama, name="native_graphs")
+    engine = ENGINES["native_graphs"]()
+    assert isinstance(engine, GraphEngine)
+    assert engine._limits == replace(LIMITS_ELSEWHERE, steps="graph") and not engine.concurrent
+    on_gpu = SimpleNamespace(module=SimpleNamespace(device=torch.device("cuda:0")))
+    assert "SimpleNamespace" in (engine.refusal(on_gpu) or ""), "of its architecture, then"  # type: ignore[arg-type]
+
+
 def test_an_engine_asked_for_by_name_is_not_replaced(neox: ModulePolicy) -> None:
     with pytest.raises(UnsupportedModelError, match=r"'native'.*GPTNeoXForCausalLM.*Use 'auto'"):
         select_engine(neox, name="native")
@@ -69,7 +83,7 @@ def test_a_model_that_nothing_serves(t5: ModulePolicy) -> None:
 
 
 def test_an_unknown_name_lists_the_known(llama: ModulePolicy) -> None:
-    with pytest.raises(RolloutError, match="'mlx'; there are auto, native, forward, vllm"):
+    with pytest.raises(RolloutError, match="'mlx'; there are auto, native, forward, native_graphs, vllm"):
         select_engine(llama, name="mlx")
 
 

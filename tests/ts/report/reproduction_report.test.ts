@@ -111,6 +111,15 @@ test('a weight is an axis, with error bars and the baselines as level lines', ()
   expect(html).toContain('No comparison was declared');
 });
 
+test('a method in the first row is not grey', () => {
+  const rows = ['ammd', 'kd'].map((id) => makeTableRow({ id, group: id === 'ammd' ? 'ours' : 'baseline' }));
+  const { html } = reproduction(makeTable({ rows, primary: null }), ['ammd', 'kd']);
+  const plot = figureOf(html, 'd_on');
+  expect(plot).toContain('var(--series-1)');
+  expect(plot).toContain('var(--series-2)');
+  expect(plot).not.toContain('var(--series-0)');
+});
+
 test('dynamics are figures of gaps and distances', () => {
   const { charts } = reproduction(makeTable({ table: 'dynamics' }), ['kd', 'ammd']);
   const ids = charts.map(({ id }) => id).filter((id) => id.startsWith('dynamics'));
