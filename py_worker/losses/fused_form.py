@@ -18,7 +18,7 @@ from py_worker.losses.returns import surrogate_slopes
 from py_worker.losses.scored import Piece, ScoredBatch
 from py_worker.losses.student_step import StudentStep
 from py_worker.losses.terms import BoundTerm
-from py_worker.losses.tile_form import TileForm, in_triton
+from py_worker.losses.tile_form import TileForm, by_kernel
 from py_worker.models.critic import Critic
 
 
@@ -189,9 +189,7 @@ class _Total:
 
 
 def _in_form(loss: TileLoss, form: TileForm) -> TileLoss:
-    if form == "compiled":
-        return _compiled(loss)
-    return in_triton(loss) if form == "triton" else loss
+    return _compiled(loss) if form == "compiled" else by_kernel(loss, form)
 
 
 @cache

@@ -41,7 +41,7 @@ class Constants:
         bound: what is still to be done to values, a tile at a time, or None.
         tokens: [N] int64, or None.
         chunk_size: positions whose logits are held at once.
-        form: how a tile's arithmetic is done. Of `triton` the loss is already.
+        form: how a tile's arithmetic is done; in the form triton `loss` is by the kernel already.
     """
 
     loss: TileLoss

@@ -2,7 +2,7 @@
 
 import os
 from importlib.util import find_spec
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
@@ -18,15 +18,20 @@ LossForm = TileForm | Literal["auto", "plain"]
 the driver's table says for the device."""
 
 
-def in_triton(loss: TileLoss) -> TileLoss:
-    """The loss by the kernel, where it has one."""
+def by_kernel(loss: TileLoss, form: TileForm) -> TileLoss:
+    """The loss itself, or in the form triton that by the kernel, where it has one."""
+    if form != "triton":
+        return loss
     from py_worker.losses.triton_rows import row_loss  # not there in a build of torch for CPUs
 
     return row_loss(loss)
 
 
 def check_form(form: str, device: torch.device) -> None:
-    """Raises ValueError where a form cannot run."""
+    """Raises ValueError where a form is none, or cannot run."""
+    known = ("auto", "plain", *get_args(TileForm))
+    if form not in known:
+        raise ValueError(f"unknown form {form!r}: use one of {', '.join(known)}")
     if form != "triton":
         return
     if find_spec("triton") is None:

@@ -208,7 +208,8 @@ def main(groups: Sequence[str]) -> None:
     if "{}.{}".format(*sys.version_info) != PYTHONS[0]:
         sys.exit(f"lock.py must be run by Python {PYTHONS[0]}, the lowest that is supported")
     if unknown := set(groups) - set(GROUPS):
-        sys.exit(f"no groups of packages: {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)}")
+        known = f"there are {', '.join(GROUPS)} (torch, cuda and triton are of runtime)"
+        sys.exit(f"no groups of packages: {', '.join(sorted(unknown))}; {known}")
     for name, pins in lock(pip_report, groups or GROUPS).items():
         (HERE / f"{name}.lock").write_text(render(pins.values()))
         print(f"{name}.lock: {len(pins)} packages, {sum(len(pin.hashes) for pin in pins.values())} hashes")

@@ -7,8 +7,9 @@ from typing import Protocol
 
 from py_worker.rollout.errors import RolloutError, UnsupportedModelError
 from py_worker.rollout.forward import ForwardEngine
+from py_worker.rollout.graph_engine import GraphEngine
 from py_worker.rollout.mixture import Mixture
-from py_worker.rollout.native import GraphEngine, NativeEngine
+from py_worker.rollout.native import NativeEngine
 from py_worker.rollout.rollouts import GenerationPolicy, Rollouts, Tick, TokenArray
 from py_worker.rollout.sampling import Sampling
 from py_worker.rollout.vllm_engine import VllmEngine

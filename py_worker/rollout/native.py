@@ -1,7 +1,7 @@
 """The engine of our own: right-padded prefill, then one token per row and step."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ class Limits:
             it waits for the device. Until the look a row that has ended is computed on, (check_every - 1) / 2
             steps on average: over 512 ragged responses of 15 tokens on average, rows computed per token
             drawn are 0.93 with 1, 1.02 with 4 and 1.16 with 8.
-        steps: how decode steps are run, see `step_runner`; "graph" needs a GPU (`GraphEngine`).
+        steps: how decode steps are run, see `step_runner`; "graph" is for `GraphEngine`.
     """
 
     slots: int
@@ -107,23 +107,6 @@ class NativeEngine:
         # One response more than there are: see `_Generation`.
         drawn = uniforms(seed, [*sample_ids, 0], sampling.max_new_tokens, device)
         return _Generation(mixture, prompts, sampling, drawn, limits)
-
-
-class GraphEngine(NativeEngine):
-    """The same, with decode steps as CUDA graphs. Experimental: it has not run on a GPU."""
-
-    name = "native_graphs"
-    concurrent = False  # while it captures, nothing else may allocate on its stream
-
-    def __init__(self, limits: Limits = LIMITS_ELSEWHERE) -> None:
-        super().__init__(replace(limits, steps="graph"))
-
-    def refusal(self, policy: GenerationPolicy) -> str | None:
-        """See `Engine`."""
-        device = policy.module.device
-        if device.type != "cuda":
-            return f"it is on {device}, and CUDA graphs need a GPU."
-        return super().refusal(policy)
 
 
 class _Model:

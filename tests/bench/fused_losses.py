@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import torch
 from torch import Tensor
@@ -31,7 +31,7 @@ from py_worker.losses.divergence import divergence
 from py_worker.losses.driver import default_chunk_size
 from py_worker.losses.fused import fused_divergence, fused_moment_gap
 from py_worker.losses.moment import moment_gap
-from py_worker.losses.tile_form import check_form
+from py_worker.losses.tile_form import TileForm, check_form
 from py_worker.models.critic import Critic, build_critic
 from py_worker.models.head import OutputHead
 from py_worker.models.policy import Policy
@@ -217,6 +217,8 @@ def forms_that_run(args: argparse.Namespace) -> list[str]:
             runnable.append(form)
         except ValueError as error:
             measure.note(f"left out: {error}")
+    if not runnable:
+        sys.exit("no form of the losses that was asked for can run here")
     return runnable
 
 
@@ -281,7 +283,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--form",
         nargs="+",
-        choices=["fused", "compiled", "triton"],
+        choices=get_args(TileForm),
         default=["fused"],
         help="of the elementwise part",
     )
@@ -299,9 +301,8 @@ def main() -> None:
     results = []
     for result in settings(args):
         results.append(result)
-        measure.note(
-            f"{result['loss']} {result['positions']} x {result['vocab']}: {result['memory_ratio']:.3g}"
-        )
+        what = " ".join(str(result[name]) for name in ("loss", "form", "positions", "vocab"))
+        measure.note(f"{what}: memory {result['memory_ratio']:.3g} of plain's")
         measure.save(args.out, measure.report(args, results))
     print(show(results))
 

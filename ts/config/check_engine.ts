@@ -1,8 +1,21 @@
+import { isDrawnAhead } from './ahead.js';
 import type { Findings } from './findings.js';
 import { constantValue, type StageConfig } from './schema.js';
 
+/** Engines that may not draw while the student trains. */
+const ALONE: readonly string[] = ['forward', 'native_graphs', 'vllm'];
+
 /** What the engine that a stage names cannot do; that it cannot serve a model is the worker's to say. */
 export function checkEngine({ rollout, evaluation, method }: StageConfig, stage: string, findings: Findings) {
+  if (ALONE.includes(rollout.engine)) {
+    for (const [name, source] of Object.entries(method.sources)) {
+      if (!isDrawnAhead(source, method.iteration)) continue;
+      findings.warn(
+        ['stages', stage, 'method', 'sources', name, 'max_staleness'],
+        `${rollout.engine} does not draw while the student trains: responses are a step old and no time is won; rollout.engine: native does`,
+      );
+    }
+  }
   if (rollout.engine !== 'vllm') return;
   const remedy = 'or rollout.engine: auto';
   for (const [name, { mixture }] of Object.entries(method.sources)) {

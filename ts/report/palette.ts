@@ -63,12 +63,15 @@ export const INK = 'var(--soft)';
 export const RULE = 'var(--rule)';
 export const RANKS = RANK.length;
 
-export const seriesColour = (place: number): string => `var(--series-${place % SERIES.length})`;
+/** The first colour, a grey, is for place 0 alone; the others come round again. */
+export const seriesColour = (place: number): string =>
+  `var(--series-${place === 0 ? 0 : 1 + ((place - 1) % (SERIES.length - 1))})`;
 export const phaseColour = (index: number): string => `var(--phase-${index % PHASE.length})`;
 export const rankColour = (rank: number): string => `var(--rank-${rank})`;
 
 /** Colours come round again after a while; lines and bars of each further round look otherwise. */
-export const roundOf = (place: number): number => Math.floor(place / SERIES.length);
+export const roundOf = (place: number): number =>
+  place === 0 ? 0 : Math.floor((place - 1) / (SERIES.length - 1));
 
 /** Declarations of all colours for one scheme. */
 export function declarations(scheme: keyof Shades): string {

@@ -1,5 +1,6 @@
 """The entry, and each bench in the shortest form that goes through all of its parts."""
 
+import importlib
 import importlib.util
 import json
 import os
@@ -7,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -51,12 +53,38 @@ def test_options_reach_the_bench_they_are_for() -> None:
         parsed("--axis", "batch")
 
 
+@pytest.mark.parametrize(
+    "bench", [bench for bench in run.BENCHES if bench.cuda], ids=lambda bench: bench.name
+)
+def test_a_bench_understands_its_options_on_a_gpu(bench: run.Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    args, own = parsed(bench.name, "--device", "cuda", "--quick", "--out", "/o")
+    monkeypatch.setattr(sys, "argv", run.command(bench, args, own)[1:])
+    assert importlib.import_module(f"tests.bench.{bench.name}").parse().device == "cuda"
+
+
+def test_forms_that_cannot_run_are_left_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(form: str, _device: Any) -> None:
+        if form == "triton":
+            raise ValueError("no triton here")
+
+    monkeypatch.setattr(fused_losses, "check_form", refuse)
+    both, one = (SimpleNamespace(form=forms, device="cpu") for forms in (["fused", "triton"], ["triton"]))
+    assert fused_losses.forms_that_run(both) == ["fused"]  # type: ignore[arg-type]
+    assert "left out: no triton here" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="no form"):
+        fused_losses.forms_that_run(one)  # type: ignore[arg-type]
+
+
 def test_the_script_for_a_machine_without_node(tmp_path: Path) -> None:
     """On the CPU, and with no `node` to be found."""
     programs = tmp_path / "bin"
     programs.mkdir()
     for name in ("bash", "dirname", "mkdir", "tee"):
-        (programs / name).symlink_to(str(shutil.which(name)))
+        program = shutil.which(name)
+        assert program is not None, name
+        (programs / name).symlink_to(program)
     (programs / "python3").symlink_to(sys.executable)
     out = tmp_path / "out"
     command = ["bash", "tests/bench/gpu.sh", str(out), "", "fused_losses", "--quick", "--threads", "1"]

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import tempfile
+from itertools import product
 from pathlib import Path
 
 os.environ["TRITON_INTERPRET"] = "0"
@@ -19,7 +20,8 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from py_worker.losses.divergence import LOG_ZERO
-from py_worker.losses.triton_rows import BLOCK, WARPS, _rows
+from py_worker.losses.triton_kernel import rows
+from py_worker.losses.triton_rows import BLOCK, WARPS
 
 CONSTANTS = {
     "MIX": 0.5,
@@ -40,8 +42,8 @@ VARIANTS = (
 """Kinds, and the arguments that each goes without."""
 
 
-def compiled_for(kind: str, absent: tuple[str, ...], capability: int) -> str:
-    """Assembly of a variant."""
+def compiled_for(kind: str, absent: tuple[str, ...], capability: int, aligned: bool) -> str:
+    """Assembly of a variant, with a vocabulary that 16 divides or not, which decides how memory is read."""
     constants = {**CONSTANTS, "KIND": kind, **dict.fromkeys(absent)}
 
     def type_of(name: str) -> str:
@@ -51,11 +53,15 @@ def compiled_for(kind: str, absent: tuple[str, ...], capability: int) -> str:
             return "i32"
         return "*i64" if name == "tokens" else "*fp32"
 
-    names = _rows.arg_names
+    names = rows.arg_names
+    known = [name for name in names if name not in constants]
+    divided = known if aligned else [name for name in known if type_of(name) != "i32"]
     source = ASTSource(
-        _rows,
+        rows,
         {name: type_of(name) for name in names},
         {(names.index(name),): value for name, value in constants.items()},
+        # As a launch says it of addresses and numbers.
+        {(names.index(name),): [["tt.divisibility", 16]] for name in divided},
     )
     compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": WARPS})
     return str(compiled.asm["ptx"])
@@ -76,9 +82,8 @@ def spilled(assembly: str, capability: int) -> int:
 
 with tempfile.TemporaryDirectory() as cache:
     knobs.cache.dir = cache
-    for capability in (80, 90):
-        for kind, absent in VARIANTS:
-            assembly = compiled_for(kind, absent, capability)
-            # The maxima that cut log 0 off. Those of the normaliser may be plain: its sum keeps a nan.
-            kept = "nan kept" if "max.NaN.f32" in assembly else "nan lost"
-            print(f"sm_{capability} {kind}: {spilled(assembly, capability)} bytes spilled, {kept}")
+    for capability, aligned, (kind, absent) in product((80, 90), (True, False), VARIANTS):
+        assembly = compiled_for(kind, absent, capability, aligned)
+        kept = assembly.count("max.NaN.f32")
+        name = f"sm_{capability} {kind}{'' if aligned else ', V odd'}"
+        print(f"{name}: {spilled(assembly, capability)} bytes spilled, {kept} maxima keep nan")

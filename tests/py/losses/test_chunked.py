@@ -1,5 +1,6 @@
 """Sweeps in chunks and tiles: rounding, memory, compilation."""
 
+import os
 import shutil
 from functools import partial
 from types import SimpleNamespace
@@ -94,11 +95,13 @@ def test_a_tile_compiles_whole_and_once(kind, monkeypatch):
         run("compiled")
 
 
-@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile wants a C++ compiler")
+@pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="there is no C++ compiler")
 @pytest.mark.parametrize("kind", ["jsd", "moment"])
-def test_compiled_to_machine_code(kind):
+def test_compiled_to_machine_code(kind, tmp_path, monkeypatch):
     """As above with what `torch.compile` takes by itself, Inductor."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     torch.compiler.reset()
+    fused_sweep._compiled_tile.cache_clear()
     made = case(22, width=15, vocab=13, keep=1.0, dtype=torch.float32)
     found, expected = (fused(kind, made, chunk_size=5, form=form) for form in ("compiled", "fused"))
     assert_same((found, *gradients(found, made)), (expected, *gradients(expected, made)), 1e-5)

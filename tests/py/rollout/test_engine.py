@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ from py_worker.models.spec import ArchSpec, ModelSpec
 from py_worker.rollout.engine import ENGINES, select_engine
 from py_worker.rollout.errors import RolloutError, UnsupportedModelError
 from py_worker.rollout.forward import ForwardEngine
-from py_worker.rollout.native import LIMITS_ELSEWHERE, GraphEngine, NativeEngine
+from py_worker.rollout.graph_engine import GraphEngine
+from py_worker.rollout.native import LIMITS_ELSEWHERE, NativeEngine
 from py_worker.rollout.sampling import Sampling
 from tests.py.rollout.doubles import VOCAB, ModulePolicy, generate, gpt2_config
 
@@ -62,13 +64,21 @@ def test_auto_falls_back_and_says_why(neox: ModulePolicy) -> None:
 
 
 def test_graphs_need_a_gpu(llama: ModulePolicy) -> None:
-    with pytest.raises(UnsupportedModelError, match=r"'native_graphs' .* on cpu, and CUDA graphs need a GPU"):
+    with pytest.raises(
+        UnsupportedModelError, match=r"'native_graphs' .* on cpu, and CUDA graphs need a GPU\. Use 'auto'\.$"
+    ):
         select_engine(llama, name="native_graphs")
     engine = ENGINES["native_graphs"]()
     assert isinstance(engine, GraphEngine)
     assert engine._limits == replace(LIMITS_ELSEWHERE, steps="graph") and not engine.concurrent
-    on_gpu = SimpleNamespace(module=SimpleNamespace(device=torch.device("cuda:0")))
-    assert "SimpleNamespace" in (engine.refusal(on_gpu) or ""), "of its architecture, then"  # type: ignore[arg-type]
+
+    def policy_on(device: str) -> Any:
+        """Offloaded: its head alone is on the device."""
+        head = SimpleNamespace(rows=SimpleNamespace(device=torch.device(device)))
+        return SimpleNamespace(head=head, module=llama.module)
+
+    assert engine.refusal(policy_on("cuda:0")) is None
+    assert "first GPU" in (engine.refusal(policy_on("cuda:1")) or "")
 
 
 def test_an_engine_asked_for_by_name_is_not_replaced(neox: ModulePolicy) -> None:

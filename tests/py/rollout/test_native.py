@@ -147,6 +147,12 @@ def test_rows_computed_per_token_of_ragged_responses(device: str, slots: int) ->
     assert rollouts.decoded_rows <= 1.1 * rollouts.token_count
 
 
+def of_family(family: str, layers: int, dtype: torch.dtype) -> Any:
+    if family == "gpt2":
+        return seeded(lambda: GPT2LMHeadModel(gpt2_config(n_layer=layers)), dtype)
+    return seeded(lambda: LlamaForCausalLM(llama_config(num_hidden_layers=layers)), dtype)
+
+
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_neither_generate_nor_the_whole_forward_is_called(
     family: str, prompts: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
@@ -193,11 +199,7 @@ def test_few_operations_a_token(family: str, of_layer: int, of_rest: int, prompt
     """
 
     def calls_of_a_step(layers: int) -> int:
-        makes = {
-            "llama": lambda: LlamaForCausalLM(llama_config(num_hidden_layers=layers)),
-            "gpt2": lambda: GPT2LMHeadModel(gpt2_config(n_layer=layers)),
-        }
-        policy = ModulePolicy(seeded(makes[family], torch.float32))
+        policy = ModulePolicy(of_family(family, layers, torch.float32))
         counts = []
         for tokens in (14, 15):
             calls = _Calls()

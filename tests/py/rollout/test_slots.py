@@ -10,7 +10,7 @@ from py_worker.rollout.slots import Moves, SlotScheduler
 
 @pytest.mark.parametrize(("slots", "requests"), [(64, 2048), (128, 4096)])
 def test_slots_times_steps_of_ragged_responses(slots: int, requests: int) -> None:
-    """Lengths of 1 to 256, all slots counted in every step, empty ones too: 1.06 of the tokens.
+    """Lengths of 1 to 256, all slots counted in every step, empty ones too.
 
     With 8 requests a slot instead of 32 it is 1.2: the tail, in which no prompt waits any more. No step
     computes an empty slot, so that costs nothing but steps.
@@ -20,7 +20,6 @@ def test_slots_times_steps_of_ragged_responses(slots: int, requests: int) -> Non
     simulation.run()
     assert simulation.drawn == lengths
     assert slots * len(simulation.widths) <= 1.1 * sum(lengths)
-    assert sum(simulation.widths) <= sum(lengths)
 
 
 class Simulation:

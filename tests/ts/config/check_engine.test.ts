@@ -24,3 +24,13 @@ test.each([
 test('vllm is allowed where it can', () => {
   expect(resolveRun(VLLM).warnings).toEqual([]);
 });
+
+test('an engine that draws alone wins no time by drawing ahead, and says so', () => {
+  const ahead = 'stages.student.method.sources.on.max_staleness=1';
+  expect(resolveRun(ahead, 'stages.student.rollout.engine=native').warnings).toEqual([]);
+  for (const engine of ['forward', 'native_graphs', 'vllm']) {
+    expect(resolveRun(ahead, `stages.student.rollout.engine=${engine}`).warnings).toEqual([
+      expect.stringContaining(`on.max_staleness: ${engine} does not draw while the student trains`),
+    ]);
+  }
+});
