@@ -29,6 +29,7 @@ def run(session: Session, args: ConfigureArgs, context: OperationContext) -> Con
     if session.settings is None:
         session.resident_at_start = resident_bytes()
     session.settings = Settings(device, args.cache_dir, args.position_chunk or None, loss_form)
+    session.drawn_rows.configured = args.rollout_rows or None
     session.handles.budgets["step"] = args.step_budget_bytes
     session.handles.budgets["buffer"] = args.buffer_budget_bytes
     return ConfigureResult(device=_in_words(device), threads=torch.get_num_threads())

@@ -1,6 +1,7 @@
 """Generates for rows of a dataset and scores the responses against the references."""
 
 from py_worker.metrics import METRICS
+from py_worker.ops.fitted_draw import draw_that_fits
 from py_worker.ops.specs import sampling_of
 from py_worker.ops.texts import prompt_text, response_texts
 from py_worker.rollout.mixture import Mixture
@@ -17,8 +18,15 @@ def run(session: Session, args: EvaluateArgs, context: OperationContext) -> Eval
     references = [list(dataset.references(row)) for row in args.rows]
     _check_references(args, references)
     prompts = [dataset.row(row).prompt for row in args.rows]
-    drawn = role.engine.generate(
-        Mixture.of(role.policy), prompts, args.rows, sampling_of(args.sampling), args.seed, context.check
+    drawn = draw_that_fits(
+        role.engine,
+        Mixture.of(role.policy),
+        prompts,
+        args.rows,
+        sampling_of(args.sampling),
+        args.seed,
+        context,
+        session.drawn_rows,
     )
     texts = response_texts(role.policy, drawn.tokens, drawn.ended)
     return EvaluateResult(

@@ -7,18 +7,19 @@ from pathlib import Path
 import numpy as np
 
 from py_worker.models.policy import Policy
+from py_worker.ops.fitted_draw import draw_that_fits
 from py_worker.ops.specs import given, sampling_of
 from py_worker.rollout.engine import Engine, Mixture, Sampling, select_engine
 from py_worker.rollout.fingerprint import store_key, weights_hash
 from py_worker.rollout.response_cache import ResponseCache
-from py_worker.rollout.rollouts import Rollouts, Tick, TokenArray
+from py_worker.rollout.rollouts import Rollouts, TokenArray
 from py_worker.server.background import BackgroundRollouts, CudaSideStream
 from py_worker.server.completion import Eventually
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError
 from py_worker.server.held import Rollout
 from py_worker.server.protocol_gen import GenerateArgs, GenerateResult
-from py_worker.server.session import Session
+from py_worker.server.session import DrawnRows, Session
 
 FOLDER = "responses"
 """Of kept responses, within the cache folder."""
@@ -38,7 +39,7 @@ def run(session: Session, args: GenerateArgs, context: OperationContext) -> Gene
     cache = _cache(session, sampling, args.seed, context) if given(args.cache) else None
     background = _background(session, args)
     engine, mixture = _source(session, args, role.policy if background is None else background.policy)
-    draw = _Draw(args, prompts, engine, mixture, sampling, cache, role.version, context.check)
+    draw = _Draw(args, prompts, engine, mixture, sampling, cache, role.version, context, session.drawn_rows)
     if background is None:
         rollout, result = draw()
         session.handles.require_room(args.out, rollout.bytes)
@@ -54,7 +55,7 @@ def run(session: Session, args: GenerateArgs, context: OperationContext) -> Gene
 
 @dataclass(frozen=True)
 class _Draw:
-    """All that a rollout follows from, and nothing of the session, which belongs to one thread."""
+    """All that a rollout follows from; of the session, which is one thread's, the limit of rows alone."""
 
     args: GenerateArgs
     prompts: tuple[TokenArray, ...]
@@ -63,7 +64,8 @@ class _Draw:
     sampling: Sampling
     cache: ResponseCache | None
     version: int
-    check: Tick
+    context: OperationContext
+    rows: DrawnRows
 
     @property
     def most_bytes(self) -> int:
@@ -78,8 +80,15 @@ class _Draw:
 
         def draw(prompts: Sequence[TokenArray], sample_ids: Sequence[int]) -> Rollouts:
             nonlocal drawn_tokens
-            new = self.engine.generate(
-                self.mixture, prompts, sample_ids, self.sampling, self.args.seed, self.check
+            new = draw_that_fits(
+                self.engine,
+                self.mixture,
+                prompts,
+                sample_ids,
+                self.sampling,
+                self.args.seed,
+                self.context,
+                self.rows,
             )
             drawn_tokens += new.token_count
             return new

@@ -21,6 +21,7 @@ from py_worker.server.held import scored_bytes
 from py_worker.server.session import Halvings, Session
 
 Result = TypeVar("Result")
+Size = TypeVar("Size")
 
 
 @dataclass(frozen=True)
@@ -81,21 +82,56 @@ def until_it_fits(
     Raises:
         OutOfMemoryError: as torch raises it, when one row and one position at a time do not fit.
     """
-    scored, halvings = session.handles.get(name, ScoredBatch), session.halvings
+
+    def again() -> None:
+        discard()
+        _let_graph_go(session, name)
+
+    result, (scored, halvings) = repeat_smaller(
+        (session.handles.get(name, ScoredBatch), session.halvings),
+        lambda size: compute(size[0], chunk_size(session, size[1])),
+        lambda size: _halved(session, *size, passes=passes, chunks=chunks),
+        context,
+        session.device,
+        again,
+    )
+    return Fitted(result, scored, halvings)
+
+
+def repeat_smaller(
+    size: Size,
+    compute: Callable[[Size], Result],
+    halved: Callable[[Size], Size | None],
+    context: OperationContext,
+    device: torch.device,
+    again: Callable[[], None] = lambda: None,
+) -> tuple[Result, Size]:
+    """The result of a computation, and the size at which it fitted into memory.
+
+    Args:
+        size: to begin with.
+        compute: raises where that does not fit.
+        halved: the next smaller size; None when there is none.
+        context: of the operation; past its commit point nothing is repeated.
+        device: whose memory it is.
+        again: called before each repetition.
+
+    Raises:
+        OutOfMemoryError: as torch raises it, when the smallest does not fit.
+    """
     while True:
         try:
-            return Fitted(compute(scored, chunk_size(session, halvings)), scored, halvings)
+            return compute(size), size
         except Exception as error:
             smaller = None
             if code_of(error) == "out_of_memory" and not context.applied:
-                smaller = _halved(session, scored, halvings, passes=passes, chunks=chunks)
+                smaller = halved(size)
             if smaller is None:
                 raise
         # Only here are the error, its traceback and the tensors of its frames gone.
-        scored, halvings = smaller
-        discard()
-        _let_graph_go(session, name)
-        _free(session.device)
+        size = smaller
+        again()
+        _free(device)
 
 
 def chunk_size(session: Session, halvings: Halvings | None = None) -> int | None:
@@ -107,7 +143,10 @@ def chunk_size(session: Session, halvings: Halvings | None = None) -> int | None
 
 
 def record_layout(session: Session, context: OperationContext, batch: TokenBatch) -> None:
-    """Metrics of the step: `micro_batches`, `padding`, and where something was halved how far."""
+    """Metrics of the step: `micro_batches`, `padding`, and where something was halved how far.
+
+    Rows that responses are drawn for have been drawn by then, for this step or, ahead, for the next.
+    """
     if context.step is None:
         return
     halvings = session.halvings
@@ -116,6 +155,8 @@ def record_layout(session: Session, context: OperationContext, batch: TokenBatch
         metrics["micro_batch_halvings"] = halvings.micro_batch
     if halvings.position_chunk:
         metrics["position_chunk"] = chunk_size(session) or 0
+    if session.drawn_rows.halved is not None:
+        metrics["rollout_rows"] = session.drawn_rows.halved
     session.metrics.record_all(context.step, metrics)
 
 
@@ -135,15 +176,27 @@ def _halved(
         values = None if hidden is None else hidden.detach()
         fewer = dataclasses.replace(scored, batch=batch or scored.batch, student_hidden=values)
         return fewer, dataclasses.replace(halvings, micro_batch=halvings.micro_batch + 1)
-    size = (chunk_size(session, halvings) or _default_chunk(session)) if chunks else 1
-    cuts = scored.micro_batches() if passes else [scored]
-    largest = max((piece.stop - piece.start for cut in cuts for piece in cut.pieces(size)), default=1)
-    if largest == 1:
+    cuts = (scored.micro_batches() if passes else [scored]) if chunks else []
+    pieces = (piece for cut in cuts for piece in cut.pieces(max(1, sum(cut.batch.positions().counts))))
+    longest = max((piece.stop - piece.start for piece in pieces), default=1)
+    shorter = shorter_chunks(session, halvings, longest)
+    return None if shorter is None else (scored, shorter)
+
+
+def shorter_chunks(session: Session, halvings: Halvings, longest: int) -> Halvings | None:
+    """Half of the positions whose logits exist at a time; None when that is one.
+
+    Args:
+        session: whose chunks.
+        halvings: that did not fit.
+        longest: positions that could be in one chunk.
+    """
+    size, times = chunk_size(session, halvings) or _default_chunk(session), halvings.position_chunk + 1
+    if min(size, longest) <= 1:
         return None
-    times = halvings.position_chunk + 1
-    while size // 2 >= largest:  # A chunk longer than any row has to shrink below that to change anything.
+    while size // 2 >= longest:  # A chunk longer than any row has to shrink below that to change anything.
         size, times = size // 2, times + 1
-    return scored, dataclasses.replace(halvings, position_chunk=times)
+    return dataclasses.replace(halvings, position_chunk=times)
 
 
 def _let_graph_go(session: Session, name: str) -> None:

@@ -1,30 +1,33 @@
 """Means of objectives over the dataset's own responses, row by row, with teacher forcing."""
 
+import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from py_worker.data.batch import TokenBatch, collate
+from py_worker.data.dataset import TokenizedRow
 from py_worker.data.layout import lay_out
 from py_worker.losses.driver import default_chunk_size
 from py_worker.losses.objectives import Chunk, Objective, find_objective
 from py_worker.losses.scored import ScoredBatch, score_batch
 from py_worker.models.errors import ModelError
 from py_worker.models.policy import Policy
-from py_worker.ops.halving import chunk_size
+from py_worker.ops.halving import chunk_size, repeat_smaller, shorter_chunks
 from py_worker.ops.specs import argument_errors, given, limits_of
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError
 from py_worker.server.protocol_gen import MeasureArgs, MeasureResult
-from py_worker.server.session import Session
+from py_worker.server.session import Halvings, Session
 
 
 def run(session: Session, args: MeasureArgs, context: OperationContext) -> MeasureResult:
     """A row without response tokens has the value 0 and counts 0 tokens.
 
-    Without metrics the tokens are counted, and no model runs.
+    Without metrics the tokens are counted, and no model runs. Where memory runs out all is measured again in
+    smaller pieces; training, which may have room, is not cut for that.
     """
     objectives = _objectives(args.metrics)
     policy = session.role(args.role).policy
@@ -33,24 +36,35 @@ def run(session: Session, args: MeasureArgs, context: OperationContext) -> Measu
     for measured in (policy, teacher) if given(args.packing) else ():
         if measured is not None:
             measured.require_packing()
-    positions = chunk_size(session) or default_chunk_size(policy.vocab_size, policy.device)
-    values: dict[str, dict[int, float]] = {objective.name: {} for objective in objectives}
-    counts: dict[int, int] = {}
-    for batch in _batches(session, args):
-        counts |= dict(zip(batch.sample_ids, batch.positions().counts, strict=True))
-        if not objectives:
-            continue
-        scored = score_batch(batch, teacher=teacher, student=policy, tick=context.check)
-        means = _row_means(scored, policy, teacher, objectives, positions).tolist()
-        for objective, row_means in zip(objectives, means, strict=True):
-            values[objective.name] |= dict(zip(batch.sample_ids, row_means, strict=True))
-    order = range(len(args.rows))
-    in_order = {name: [by_index[index] for index in order] for name, by_index in values.items()}
-    _require_finite(args, in_order)
-    return MeasureResult(
-        values=in_order,
-        tokens=[counts[index] for index in order],
-    )
+    dataset = session.rows_of(args.dataset, args.rows)
+    rows = [dataset.row(row) for row in args.rows]
+
+    def measured_by(halvings: Halvings) -> MeasureResult:
+        positions = chunk_size(session, halvings) or default_chunk_size(policy.vocab_size, policy.device)
+        values: dict[str, dict[int, float]] = {objective.name: {} for objective in objectives}
+        counts: dict[int, int] = {}
+        for batch in _batches(session, args, rows, halvings):
+            counts |= dict(zip(batch.sample_ids, batch.positions().counts, strict=True))
+            if not objectives:
+                continue
+            scored = score_batch(batch, teacher=teacher, student=policy, tick=context.check)
+            means = _row_means(scored, policy, teacher, objectives, positions).tolist()
+            for objective, row_means in zip(objectives, means, strict=True):
+                values[objective.name] |= dict(zip(batch.sample_ids, row_means, strict=True))
+        order = range(len(rows))
+        return MeasureResult(
+            values={name: [by_index[index] for index in order] for name, by_index in values.items()},
+            tokens=[counts[index] for index in order],
+        )
+
+    def halved(halvings: Halvings) -> Halvings | None:
+        if any(len(places) > 1 for places in _layout(args, rows, halvings)):
+            return dataclasses.replace(halvings, micro_batch=halvings.micro_batch + 1)
+        return shorter_chunks(session, halvings, max(len(row.response) for row in rows))
+
+    result, _ = repeat_smaller(session.halvings, measured_by, halved, context, session.device)
+    _require_finite(args, result.values)
+    return result
 
 
 def _objectives(names: list[str]) -> list[Objective]:
@@ -62,15 +76,17 @@ def _objectives(names: list[str]) -> list[Objective]:
     return objectives
 
 
-def _batches(session: Session, args: MeasureArgs) -> Iterator[TokenBatch]:
-    """Micro-batches; the sample id is the place in `args.rows`."""
-    if not args.rows:
-        return
-    dataset = session.rows_of(args.dataset, args.rows)
-    rows = [dataset.row(row) for row in args.rows]
+def _layout(args: MeasureArgs, rows: Sequence[TokenizedRow], halvings: Halvings) -> list[list[int]]:
+    """Places in `rows`, by micro-batch."""
     lengths = [len(row.prompt) + len(row.response) for row in rows]
-    limits = limits_of(args, session.halvings.micro_batch)
-    for places in lay_out(lengths, ["all"] * len(rows), limits):
+    return lay_out(lengths, ["all"] * len(rows), limits_of(args, halvings.micro_batch))
+
+
+def _batches(
+    session: Session, args: MeasureArgs, rows: Sequence[TokenizedRow], halvings: Halvings
+) -> Iterator[TokenBatch]:
+    """Micro-batches; the sample id is the place in `rows`."""
+    for places in _layout(args, rows, halvings):
         yield collate(
             rows=[[*rows[place].prompt, *rows[place].response] for place in places],
             prompt_lengths=[len(rows[place].prompt) for place in places],
@@ -78,7 +94,7 @@ def _batches(session: Session, args: MeasureArgs) -> Iterator[TokenBatch]:
             sample_ids=places,
             pad_id=session.role(args.role).policy.pad_id,
             device=session.configured().device,
-            packed=limits.packed,
+            packed=bool(given(args.packing)),
         )
 
 

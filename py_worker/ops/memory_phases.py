@@ -74,6 +74,7 @@ class PlannedDraw:
         mixture: what from.
         prompt_lengths: of the longest prompts there are.
         sampling: how.
+        rows: at a time, at most; None leaves it to the engine.
         background: other phases go on meanwhile.
     """
 
@@ -82,6 +83,7 @@ class PlannedDraw:
     mixture: Mixture
     prompt_lengths: Sequence[int]
     sampling: Sampling
+    rows: int | None
     background: bool
 
 
@@ -143,7 +145,9 @@ def with_step(session: Session, phases: Phases, planned: PlannedStep) -> Phases:
 
 def with_draw(session: Session, phases: Phases, always: Items, planned: PlannedDraw) -> Phases:
     """With the phase of a rollout, and with what it takes in other phases that go on meanwhile."""
-    sizes = rehearse_rollout(planned.engine, planned.mixture, planned.prompt_lengths, planned.sampling)
+    sizes = rehearse_rollout(
+        planned.engine, planned.mixture, planned.prompt_lengths, planned.sampling, planned.rows
+    )
     teacher = session.roles.get("teacher")
     teaches = teacher is not None and teacher.policy in planned.mixture.policies
     held = {**always, **(teacher_at_work(session) if teaches else {}), **sizes}

@@ -28,6 +28,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def rows(self) -> int | None:
+        """Prompts at work at the same time, at most; None where something else decides that."""
+        ...
+
+    @property
     def concurrent(self) -> bool:
         """Whether it may draw beside other operations: it changes nothing that they see."""
         ...
@@ -44,12 +49,13 @@ class Engine(Protocol):
         sampling: Sampling,
         seed: int,
         tick: Tick,
+        rows: int | None = None,
     ) -> Rollouts:
         """Draws one response per prompt.
 
         The random number of a token is a function of seed, sample id and position in the response alone, so a
         response does not depend on the other prompts, nor (up to rounding, and but for vLLM, which has
-        generators of its own) on the engine.
+        generators of its own) on the engine or on how many are at work at a time.
 
         Args:
             mixture: what to draw from; dropout is off meanwhile.
@@ -58,6 +64,7 @@ class Engine(Protocol):
             sampling: settings.
             seed: root of the random numbers.
             tick: called after every token at least, for progress; what it raises ends the generation.
+            rows: prompts at work at the same time, if fewer than the engine's own number.
 
         Raises:
             RolloutError: a prompt is empty, too long, or has ids that a model does not know.
@@ -65,7 +72,12 @@ class Engine(Protocol):
         ...
 
     def rehearse(
-        self, mixture: Mixture, prompts: Sequence[TokenArray], sampling: Sampling, tick: Tick
+        self,
+        mixture: Mixture,
+        prompts: Sequence[TokenArray],
+        sampling: Sampling,
+        tick: Tick,
+        rows: int | None = None,
     ) -> None:
         """Does once each thing that `generate` takes most memory for, also on tensors without numbers.
 
@@ -74,6 +86,7 @@ class Engine(Protocol):
             prompts: see `generate`; their ids do not matter.
             sampling: settings.
             tick: called when weights and buffers are laid out, before a model runs.
+            rows: see `generate`.
         """
         ...
 

@@ -35,7 +35,7 @@ class ForwardEngine:
         Args:
             rows: prompts generated together; each such group runs until its last row has ended.
         """
-        self._rows = rows
+        self.rows = rows
 
     def refusal(self, policy: GenerationPolicy) -> str | None:
         """Why this engine cannot serve the policy, or None."""
@@ -53,12 +53,13 @@ class ForwardEngine:
         sampling: Sampling,
         seed: int,
         tick: Tick,
+        rows: int | None = None,
     ) -> Rollouts:
         """See `Engine`."""
         check_request(mixture.policies, prompts, sample_ids, sampling)
         shape = (len(prompts), sampling.max_new_tokens)
         tokens, log_probs = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.float32)
-        decoded_rows = 0
+        decoded_rows, together = 0, min(rows or self.rows, self.rows)
         # Neighbours of similar length share a group, so that little is padding.
         order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
         with ExitStack() as stack:
@@ -66,8 +67,8 @@ class ForwardEngine:
             device = mixture.policies[0].module.device
             for policy in mixture.policies:
                 stack.enter_context(_plain_generation(policy.module))
-            for start in range(0, len(order), self._rows):
-                group = order[start : start + self._rows]
+            for start in range(0, len(order), together):
+                group = order[start : start + together]
                 ids, mask = _pad_left([prompts[i] for i in group], mixture.pad_id, device)
                 drawn = uniforms(seed, [sample_ids[i] for i in group], shape[1], device)
                 processor = _Draw(mixture, mask, drawn, sampling, tick)
@@ -79,16 +80,21 @@ class ForwardEngine:
         return collect(tokens, log_probs, mixture.eos_ids, decoded_rows)
 
     def rehearse(
-        self, mixture: Mixture, prompts: Sequence[TokenArray], sampling: Sampling, tick: Tick
+        self,
+        mixture: Mixture,
+        prompts: Sequence[TokenArray],
+        sampling: Sampling,
+        tick: Tick,
+        rows: int | None = None,
     ) -> None:
         """See `Engine`. A cache of the longest prompts is made longer, as it gets token by token."""
-        rows, width = min(self._rows, len(prompts)), max(map(len, prompts))
+        together, width = min(rows or self.rows, self.rows, len(prompts)), max(map(len, prompts))
         with ExitStack() as stack:
             stack.enter_context(mixture.resident())
             stack.enter_context(torch.inference_mode())
             tick()
             device = mixture.policies[0].module.device
-            ids = torch.zeros(rows, width, dtype=torch.int64, device=device)
+            ids = torch.zeros(together, width, dtype=torch.int64, device=device)
             start, end = torch.zeros_like(ids[:, 0]), torch.full_like(ids[:, 0], width)
             eos = torch.tensor(mixture.eos_ids, dtype=torch.int64, device=device)
             caches: list[Any] = [None] * len(mixture.policies)

@@ -1,7 +1,7 @@
 """The engine of our own: right-padded prefill, then one token per row and step."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -48,8 +48,9 @@ class Limits:
 # 512 prompts of 12 to 35 tokens, 1 to 16 new ones, hidden size 64, one core: 64 slots take 201 ms, 128
 # slots 169, 256 slots 152, 512 slots 151; prefills of 8,192 tokens instead of 2,048 leave the caches and
 # cost 12 % more.
-LIMITS = {"cpu": Limits(slots=256, cache_bytes=1 << 30, prefill_tokens=2_048, check_every=1)}
-LIMITS_ELSEWHERE = Limits(slots=256, cache_bytes=8 << 30, prefill_tokens=16_384, check_every=4)
+_SLOTS = 256
+LIMITS = {"cpu": Limits(slots=_SLOTS, cache_bytes=1 << 30, prefill_tokens=2_048, check_every=1)}
+LIMITS_ELSEWHERE = Limits(slots=_SLOTS, cache_bytes=8 << 30, prefill_tokens=16_384, check_every=4)
 
 
 class NativeEngine:
@@ -65,6 +66,11 @@ class NativeEngine:
         """
         self._limits = limits
 
+    @property
+    def rows(self) -> int:
+        """See `Engine`."""
+        return _SLOTS if self._limits is None else self._limits.slots
+
     def refusal(self, policy: GenerationPolicy) -> str | None:
         """Why this engine cannot serve the policy, or None."""
         return refusal(policy.module)
@@ -77,20 +83,26 @@ class NativeEngine:
         sampling: Sampling,
         seed: int,
         tick: Tick,
+        rows: int | None = None,
     ) -> Rollouts:
         """See `Engine`."""
         check_request(mixture.policies, prompts, sample_ids, sampling)
         if not prompts:
             return Rollouts([], [], [], 0)
         with mixture.resident(), torch.inference_mode():
-            return self._begin(mixture, prompts, sample_ids, sampling, seed).run(tick)
+            return self._begin(mixture, prompts, sample_ids, sampling, seed, rows).run(tick)
 
     def rehearse(
-        self, mixture: Mixture, prompts: Sequence[TokenArray], sampling: Sampling, tick: Tick
+        self,
+        mixture: Mixture,
+        prompts: Sequence[TokenArray],
+        sampling: Sampling,
+        tick: Tick,
+        rows: int | None = None,
     ) -> None:
         """See `Engine`."""
         with mixture.resident(), torch.inference_mode():
-            generation = self._begin(mixture, prompts, range(len(prompts)), sampling, 0)
+            generation = self._begin(mixture, prompts, range(len(prompts)), sampling, 0, rows)
             tick()
             generation.rehearse()
 
@@ -101,9 +113,11 @@ class NativeEngine:
         sample_ids: Sequence[int],
         sampling: Sampling,
         seed: int,
+        rows: int | None,
     ) -> "_Generation":
         device = mixture.policies[0].module.device
         limits = self._limits or LIMITS.get(device.type, LIMITS_ELSEWHERE)
+        limits = limits if rows is None else replace(limits, slots=min(rows, limits.slots))
         # One response more than there are: see `_Generation`.
         drawn = uniforms(seed, [*sample_ids, 0], sampling.max_new_tokens, device)
         return _Generation(mixture, prompts, sampling, drawn, limits)

@@ -25,7 +25,11 @@ if hasattr(torch.ops.mkldnn, _PACK):
 
 
 def rehearse_rollout(
-    engine: Engine, mixture: Mixture, prompt_lengths: Sequence[int], sampling: Sampling
+    engine: Engine,
+    mixture: Mixture,
+    prompt_lengths: Sequence[int],
+    sampling: Sampling,
+    rows: int | None = None,
 ) -> dict[str, int]:
     """Bytes at the peak beyond what is there before, by item.
 
@@ -34,6 +38,7 @@ def rehearse_rollout(
         mixture: what from.
         prompt_lengths: tokens of each prompt.
         sampling: how.
+        rows: prompts at work at the same time, if fewer than the engine's own number.
     """
     prompts = [np.zeros(length, dtype=np.int32) for length in prompt_lengths]
     at_work = False
@@ -53,5 +58,5 @@ def rehearse_rollout(
         modules = [policy.module for policy in mixture.policies]
         weights = [t for module in modules for t in (*module.parameters(), *module.buffers())]
         with fake_tensors(weights) as known, AllocationCounter(label, known) as counter:
-            engine.rehearse(mixture, prompts, sampling, tick)
+            engine.rehearse(mixture, prompts, sampling, tick, rows)
     return dict(counter.peak)

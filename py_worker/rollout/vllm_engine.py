@@ -37,6 +37,8 @@ class VllmEngine:
 
     name = "vllm"
     concurrent = False
+    rows = None
+    """vLLM's own scheduler decides, within its share of the memory."""
 
     def __init__(self) -> None:
         self._served: _Served | None = None
@@ -58,6 +60,7 @@ class VllmEngine:
         sampling: Sampling,
         seed: int,
         tick: Tick,
+        rows: int | None = None,  # noqa: ARG002
     ) -> Rollouts:
         """See `Engine`.
 
@@ -86,6 +89,7 @@ class VllmEngine:
         prompts: Sequence[TokenArray],  # noqa: ARG002
         sampling: Sampling,  # noqa: ARG002
         tick: Tick,
+        rows: int | None = None,  # noqa: ARG002
     ) -> None:
         """Nothing: vLLM takes its share of the GPU's memory whatever is drawn; no prediction counts it."""
         tick()

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 PROTOCOL_VERSION: Final = 1
-PROTOCOL_HASH: Final = "6a6ea90eebaeead75cbb5c2e831a89fac6def0d03f6a19c9feb795d0b1e7036c"
+PROTOCOL_HASH: Final = "725144e2eb815586c89e16b8f81aea2cfd01dcd1c9d8fb45acbdf6c5f58a369a"
 
 MAX_BODY_BYTES: Final = 8388608
 """Largest MessagePack body of one message, in bytes."""
@@ -455,6 +455,8 @@ class ConfigureArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
     """Bytes that buffer handles may hold; 0 is no limit."""
     position_chunk: Annotated[int, Meta(ge=0, le=1048576)]
     """Positions whose logits exist at a time; 0 takes the worker's table."""
+    rollout_rows: Annotated[int, Meta(ge=0, le=65536)]
+    """Rows that responses are drawn for at a time, at most; 0 leaves it to the engine."""
     loss_form: Literal["auto", "plain", "fused", "compiled", "triton"] | UnsetType = UNSET
     """How the student's losses and their gradients are computed; all agree up to rounding. Absent is auto, the worker's table."""
 

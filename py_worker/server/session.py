@@ -54,6 +54,24 @@ class Halvings:
 
 
 @dataclass
+class DrawnRows:
+    """Rows that responses are drawn for at a time. Whichever thread draws may lower it.
+
+    Attributes:
+        configured: at most; None leaves it to the engine.
+        halved: at most since memory ran out; None while it never has.
+    """
+
+    configured: int | None = None
+    halved: int | None = None
+
+    @property
+    def most(self) -> int | None:
+        """The smaller of both."""
+        return min((limit for limit in (self.configured, self.halved) if limit is not None), default=None)
+
+
+@dataclass
 class Role:
     """A loaded policy.
 
@@ -103,6 +121,7 @@ class Session:
     Attributes:
         resident_at_start: bytes of the process before anything is loaded.
         halvings: apply to every batch from now on.
+        drawn_rows: applies to every generation from now on.
         background: draws rollouts beside operations; None until the first of them.
         staged: checkpoints that are being written or wait for their commit, by name.
         writer: the thread that writes them.
@@ -116,6 +135,7 @@ class Session:
     handles: HandleTable = field(default_factory=HandleTable)
     metrics: StepMetrics = field(default_factory=StepMetrics)
     halvings: Halvings = Halvings()
+    drawn_rows: DrawnRows = field(default_factory=DrawnRows)
     background: "BackgroundRollouts | None" = None
     staged: "dict[str, Future[list[FileHash]]]" = field(default_factory=dict)
     writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "checkpoint"))
@@ -218,6 +238,7 @@ class Session:
         self.handles.clear()
         self.metrics.clear()
         self.halvings = Halvings()
+        self.drawn_rows.halved = None
         self.staged.clear()
 
     def close(self) -> None:

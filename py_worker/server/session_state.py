@@ -55,6 +55,7 @@ def take_snapshot(session: Session) -> Snapshot:
         "policy_version": 0 if student is None else student.version,
         "rollouts": versions,
         "halvings": dataclasses.asdict(session.halvings),
+        "drawn_rows": session.drawn_rows.halved,
     }
     return Snapshot(state, tensors)
 
@@ -94,7 +95,8 @@ def plan_restore(session: Session, snapshot: Snapshot) -> Callable[[], None]:
     }
     _require_room(session, rollouts)
     policy_version = snapshot.state["policy_version"]
-    halvings = Halvings(**snapshot.state.get("halvings", {}))  # Older checkpoints, to be exported, have none.
+    # Older checkpoints have none of these.
+    halvings, drawn_rows = Halvings(**snapshot.state.get("halvings", {})), snapshot.state.get("drawn_rows")
 
     def apply() -> None:
         for name, part in trained.items():
@@ -105,6 +107,7 @@ def plan_restore(session: Session, snapshot: Snapshot) -> Callable[[], None]:
         if "student" in session.roles:
             session.roles["student"].version = policy_version
         session.halvings = halvings
+        session.drawn_rows.halved = drawn_rows
         session.metrics.clear()
         session.handles.clear()
         for handle, rollout in rollouts.items():

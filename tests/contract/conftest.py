@@ -57,6 +57,7 @@ def settings(worker: AnyWorker, **changes: Any) -> dict[str, Any]:
         "step_budget_bytes": 0,
         "buffer_budget_bytes": 0,
         "position_chunk": 0,
+        "rollout_rows": 0,
         **changes,
     }
 

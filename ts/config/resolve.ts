@@ -28,9 +28,16 @@ function refuse(findings: Findings): readonly string[] {
   );
 }
 
-/** What a run trains, without where, how long and in whose sight; another chunk of positions, or form of the losses, rounds otherwise. */
+/**
+ * What a run trains, without where, how long and in whose sight; another chunk of positions, number of rows at a time, or
+ * form of the losses, rounds otherwise. Settings younger than the first stored runs are named where they are set alone.
+ */
 function identityOf({ tracking: _tracking, max_hours: _hours, worker, ...trained }: RunConfig) {
-  return { ...trained, worker: { position_chunk: worker.position_chunk, loss_form: worker.loss_form } };
+  const { position_chunk, loss_form, rollout_rows } = worker;
+  return {
+    ...trained,
+    worker: { position_chunk, loss_form, ...(rollout_rows === 0 ? {} : { rollout_rows }) },
+  };
 }
 
 /**

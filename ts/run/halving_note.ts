@@ -14,9 +14,11 @@ function limitsAfter(halvings: number, { batch_size, micro_batch, micro_tokens }
 /** What to tell of a step for which memory has run out, now or before; null for any other. */
 export function halvingNote({ name, training }: SizedStagePlan, { step, metrics }: StepRow): string | null {
   const chunk = metrics.position_chunk ?? 0;
+  const rows = metrics.rollout_rows ?? 0;
   const settings = [
     ...limitsAfter(metrics.micro_batch_halvings ?? 0, training),
     ...(chunk === 0 ? [] : [`worker.position_chunk: ${chunk}`]),
+    ...(rows === 0 ? [] : [`worker.rollout_rows: ${rows}`]),
   ];
   if (settings.length === 0) return null;
   return (

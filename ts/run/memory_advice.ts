@@ -7,7 +7,7 @@ export interface Circumstances {
     StagePlan,
     'student' | 'teacher' | 'training' | 'sampling' | 'evaluation' | 'checkpoints' | 'parts'
   >;
-  readonly worker: Pick<WorkerConfig, 'position_chunk' | 'offload_teacher'>;
+  readonly worker: Pick<WorkerConfig, 'position_chunk' | 'rollout_rows' | 'offload_teacher'>;
   /** As the worker names it: cpu, or cuda:0 NAME. */
   readonly device: string;
 }
@@ -69,7 +69,8 @@ const REMEDIES: Readonly<Record<string, Remedies>> = {
   critics: smallerCritics,
   critic_gradients: smallerCritics,
   hidden_states: ({ stage }) => [`training.batch_size below ${stage.training.batch_size}`],
-  kv_cache: ({ stage }) => [
+  kv_cache: ({ stage, worker }) => [
+    `a smaller worker.rollout_rows (now ${worker.rollout_rows || "the engine's own"})`,
     `a smaller max_new_tokens (now ${stage.sampling.max_new_tokens} in rollout.sampling, ` +
       `${stage.evaluation.sampling.max_new_tokens} in evaluation.sampling)`,
   ],

@@ -129,7 +129,8 @@ class StageRunner {
 
   #onRow(row: StepRow): void {
     this.#journals.append(row);
-    const pieces = `${row.metrics.micro_batch_halvings} ${row.metrics.position_chunk}`;
+    const { micro_batch_halvings, position_chunk, rollout_rows } = row.metrics;
+    const pieces = [micro_batch_halvings, position_chunk, rollout_rows].join();
     if (pieces === this.#pieces) return;
     this.#pieces = pieces;
     const message = halvingNote(this.#stage, row);

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 export const PROTOCOL_VERSION = 1;
-export const PROTOCOL_HASH = '6a6ea90eebaeead75cbb5c2e831a89fac6def0d03f6a19c9feb795d0b1e7036c';
+export const PROTOCOL_HASH = '725144e2eb815586c89e16b8f81aea2cfd01dcd1c9d8fb45acbdf6c5f58a369a';
 
 export const LIMITS = {
   /** Largest MessagePack body of one message, in bytes. */
@@ -507,6 +507,8 @@ export const OPERATIONS = {
   buffer_budget_bytes: z.int().min(0).max(9007199254740991),
   /** Positions whose logits exist at a time; 0 takes the worker's table. */
   position_chunk: z.int().min(0).max(1048576),
+  /** Rows that responses are drawn for at a time, at most; 0 leaves it to the engine. */
+  rollout_rows: z.int().min(0).max(65536),
   /** How the student's losses and their gradients are computed; all agree up to rounding. Absent is auto, the worker's table. */
   loss_form: z.enum(["auto","plain","fused","compiled","triton"]).exactOptional(),
 }),

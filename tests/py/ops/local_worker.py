@@ -22,6 +22,7 @@ SETTINGS: dict[str, Any] = {
     "step_budget_bytes": 0,
     "buffer_budget_bytes": 0,
     "position_chunk": 0,
+    "rollout_rows": 0,
 }
 
 

@@ -193,7 +193,7 @@ class Scripted:
         return None
 
     def generate(self, *request: Any) -> Rollouts:
-        tick = request[-1]
+        tick = request[5]
         tick()
         return self._then(tick)
 

@@ -75,6 +75,17 @@ def test_fewer_slots_take_less():
         rehearse_rollout(limited(slots=slots), mixture, [20] * 16, settings)["kv_cache"] for slots in (4, 16)
     )
     assert many == pytest.approx(4 * few, rel=0.05)
+    asked = rehearse_rollout(NativeEngine(), mixture, [20] * 16, settings, rows=4)["kv_cache"]
+    assert asked == few
+
+
+def test_fewer_rows_take_less_of_the_forward_engine():
+    mixture, settings = Mixture.of(llama()), Sampling(max_new_tokens=8)
+    few, many = (
+        sum(rehearse_rollout(ForwardEngine(), mixture, [20] * 16, settings, rows).values())
+        for rows in (4, None)
+    )
+    assert many == pytest.approx(4 * few, rel=0.1)
 
 
 def test_draws_nothing_and_changes_nothing():

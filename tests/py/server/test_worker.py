@@ -13,6 +13,7 @@ SETTINGS = {
     "step_budget_bytes": 0,
     "buffer_budget_bytes": 0,
     "position_chunk": 0,
+    "rollout_rows": 0,
 }
 
 

@@ -61,6 +61,7 @@ describe('a resolved configuration', () => {
     ['max_hours=2', true],
     ['worker.position_chunk=64', false], // rounds otherwise
     ['worker.loss_form=plain', false],
+    ['worker.rollout_rows=16', false],
     ['stages.student.training.micro_batch=4', false],
     ['stages.student.training.micro_tokens=4096', false],
   ])('the hash names what is trained: %s leaves it %p', (change, same) => {

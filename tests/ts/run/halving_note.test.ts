@@ -54,6 +54,10 @@ test('shorter chunks have a setting of the worker', () => {
   );
 });
 
+test('fewer rows that responses are drawn for have one too', () => {
+  expect(noteOf({ rollout_rows: 32 })).toMatch(/set worker.rollout_rows: 32$/);
+});
+
 test('a step like any other has no note', () => {
   expect(noteOf({ loss: 1 })).toBeNull();
 });

@@ -3,8 +3,9 @@ import type { WorkerConfig } from '../../../ts/config/schema.js';
 import { type Circumstances, remediesFor } from '../../../ts/run/memory_advice.js';
 import { stageOf } from '../plan/plans.js';
 
-const WORKER: Pick<WorkerConfig, 'position_chunk' | 'offload_teacher'> = {
+const WORKER: Pick<WorkerConfig, 'position_chunk' | 'rollout_rows' | 'offload_teacher'> = {
   position_chunk: 0,
+  rollout_rows: 0,
   offload_teacher: false,
 };
 
@@ -36,11 +37,18 @@ describe('what to change for less memory', () => {
     ['critics', /critics/],
     ['critic_gradients', /critics/],
     ['hidden_states', /batch_size below 8/],
-    ['kv_cache', /max_new_tokens/],
+    ['kv_cache', /rollout_rows/],
     ['rollouts', /replay.capacity/],
     ['checkpoint', /checkpoints.every: 0/],
   ])('%s', (item, remedy) => {
     expect(first(item, 'training.batch_size=8', 'checkpoints={every: 5}')).toMatch(remedy);
+  });
+
+  test('keys and values: fewer rows at a time, then shorter responses', () => {
+    expect(remediesFor(excess({ kv_cache: 100 }), circumstances())).toEqual([
+      "a smaller worker.rollout_rows (now the engine's own)",
+      expect.stringMatching(/^a smaller max_new_tokens/),
+    ]);
   });
 
   test('what is in force already is not proposed', () => {

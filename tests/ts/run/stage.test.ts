@@ -86,6 +86,16 @@ describe('memory that ran out', () => {
       expect.stringMatching(/^stage student, step 4: memory ran out.*training.micro_batch: 2$/),
     ]);
   });
+
+  test('is noted when responses are drawn for fewer rows at a time', async () => {
+    const scene = new StageScene();
+    const client = scene.client();
+    client.metrics = (step) => (step > 2 ? { rollout_rows: 16 } : {});
+    expect(await scene.go(client)).toBeUndefined();
+    expect(scene.notes.slice(1)).toEqual([
+      expect.stringMatching(/^stage student, step 4: memory ran out.*worker.rollout_rows: 16$/),
+    ]);
+  });
 });
 
 describe('checkpoints', () => {

@@ -39,6 +39,14 @@ const worker = z
       .describe(
         "How the student's losses are computed: by autograd (plain), by formula (fused), or that compiled or by a Triton kernel on CUDA (both experimental); auto takes the worker's table; C",
       ),
+    rollout_rows: z
+      .int()
+      .min(0)
+      .max(65_536)
+      .default(0)
+      .describe(
+        'Rows that responses are drawn for at a time, at most, in training and evaluation; 0 leaves it to the engine: 256, or 64 with forward; C',
+      ),
     offload_teacher: z
       .boolean()
       .default(false)
