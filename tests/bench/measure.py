@@ -98,13 +98,15 @@ def step_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, help="rows a step, instead of the size's")
     parser.add_argument("--prompt", type=int, help="tokens of a prompt, likewise")
     parser.add_argument("--new-tokens", type=int, help="tokens of a response, likewise")
-    parser.add_argument("--steps", type=int, help="of one measurement; 1 on the CPU, 2 on CUDA by default")
+    parser.add_argument(
+        "--steps", type=int, help="of one measurement; by default 1 on the CPU, several on CUDA"
+    )
 
 
-def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
+def parsed(parser: argparse.ArgumentParser, *, steps_on_cuda: int = 2) -> argparse.Namespace:
     """The command line, with `steps` filled in: on CUDA one step prepares the next while the device works."""
     args = parser.parse_args()
-    args.steps = args.steps or (2 if args.device == "cuda" else 1)
+    args.steps = args.steps or (steps_on_cuda if args.device == "cuda" else 1)
     return args
 
 

@@ -59,6 +59,11 @@ BENCHES = (
     ),
     Bench("ammd_gkd.py", "a step of AMMD and one of GKD, same sources and tokens"),
     Bench(
+        "overlap.py",
+        "a step with responses drawn ahead, and with its own",
+        ("--setting", "tiny:float32", "smollm2:bfloat16", "--batch", "16"),
+    ),
+    Bench(
         "growth.py",
         "how time and memory grow as batch, length, vocabulary and model double",
         ("--base", "smollm2", "--batch", "16", "--dtype", "bfloat16"),

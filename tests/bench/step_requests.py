@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,8 @@ from tests.bench.workload import ROWS, Place, Workload
 FILE = Path(__file__).with_name("requests.json")
 FILE_BATCH = 8
 """Rows of a step in the file."""
+FILE_STEP = 1
+"""Its number there."""
 
 Request = tuple[str, dict[str, Any]]
 """Operation and arguments."""
@@ -69,6 +72,11 @@ def step_requests(method: str, workload: Workload, step: int) -> list[Request]:
     return [(op, _at_step(args, workload, step)) for op, args in _recorded(method, "step")]
 
 
+def ahead_requests(method: str, workload: Workload, step: int) -> list[Request]:
+    """What the step before this one draws for it; nothing where a step draws its own responses."""
+    return [(op, _at_step(args, workload, step)) for op, args in _recorded(method, "ahead")]
+
+
 def _at_step(value: Any, workload: Workload, step: int, key: str = "") -> Any:
     match value:
         case dict():
@@ -80,7 +88,7 @@ def _at_step(value: Any, workload: Workload, step: int, key: str = "") -> Any:
         case list():
             return [_at_step(item, workload, step) for item in value]
         case str():
-            return value.replace("step:0/", f"step:{step}/", 1)
+            return re.sub(r"(?<=^step:)\d+|(?<=\.)\d+$", lambda at: str(int(at[0]) - FILE_STEP + step), value)
     return {"step": step, "max_new_tokens": workload.new_tokens}.get(key, value)
 
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.bench import ammd_gkd, fused_losses, generation, growth, memory, run, trl_gkd
+from tests.bench import ammd_gkd, fused_losses, generation, growth, memory, overlap, run, trl_gkd
 from tests.bench.step_requests import Session
-from tests.bench.workload import Place, Workload
+from tests.bench.worker_client import WorkerError
+from tests.bench.workload import WORKLOADS, Place, Workload
 
 THREADS = "--threads=1"
 ROOT = Path(__file__).resolve().parents[3]
@@ -129,6 +130,15 @@ def test_ammd_against_gkd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     assert "step_critic" in result["seconds_by_phase"]["ammd"]
     assert "step_critic" not in result["seconds_by_phase"]["gkd"]
     assert len(result["pairs"]["ammd"]) == 1
+
+
+def test_overlap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    options = ("--setting", "micro:float32", "--steps", "3")
+    [result] = result_of(overlap, monkeypatch, tmp_path, *options)["results"]
+    assert {side: len(pairs) for side, pairs in result["pairs"].items()} == {"ahead": 1, "fresh": 1}
+    assert all(size >= 0 for size in result["peak_bytes"].values())
+    with pytest.raises(WorkerError, match="fresh drew"):
+        overlap.Side(None, WORKLOADS["micro"], "fresh")._check(3, {"policy_version": 2, "tokens": 8})
 
 
 def test_generation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

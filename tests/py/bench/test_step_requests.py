@@ -4,10 +4,10 @@ import msgspec
 import pytest
 
 from py_worker.server.codec import decode_args
-from tests.bench.step_requests import Session, load_requests, step_requests
+from tests.bench.step_requests import Session, ahead_requests, load_requests, step_requests
 from tests.bench.workload import ROWS, WORKLOADS, Place, Workload
 
-METHODS = ("gkd", "gkd-both", "ammd")
+METHODS = ("gkd", "gkd-ahead", "gkd-both", "ammd")
 SESSION = Session("cpu", "bfloat16", 1)
 
 
@@ -43,15 +43,27 @@ def test_a_step_has_its_number_and_its_rows(method: str, batch: int) -> None:
     workload: Workload = WORKLOADS["tiny"].scaled(batch=batch, new_tokens=5)
     sent = as_sent(step_requests(method, workload, 700))
     generate, build = sent["generate student"], sent["build"]
-    drawn = batch if method == "gkd" else batch // 2
+    drawn = batch if method in ("gkd", "gkd-ahead") else batch // 2
     assert len(generate.rows) == len(set(generate.sample_ids)) == drawn
     assert all(row < ROWS for row in generate.rows)
     assert generate.sampling.max_new_tokens == 5
-    assert generate.out.startswith("step:700/") and sent["score"].batch == build.out == "step:700/batch"
+    assert generate.out.startswith("buffer/mix.701" if method == "gkd-ahead" else "step:700/")
+    assert sent["score"].batch == build.out == "step:700/batch"
     assert sent["end_step"].step == sent["step_student"].step == 700
     rows = {part.part: part.rows for part in build.parts}
-    assert [len(rows["off"])] == [batch // 2] if "off" in rows else method == "gkd"
+    assert [len(rows["off"])] == [batch // 2] if "off" in rows else method in ("gkd", "gkd-ahead")
     assert not sent["step_student"].diagnostics
+
+
+def test_what_is_drawn_ahead_is_learned_from_in_the_next_step() -> None:
+    workload = WORKLOADS["tiny"]
+    (first,) = ahead_requests("gkd-ahead", workload, 0)
+    steps = [as_sent(step_requests("gkd-ahead", workload, number)) for number in range(3)]
+    drawn = [first[1]["out"], *(step["generate student"].out for step in steps)]
+    for handle, step in zip(drawn, steps, strict=False):
+        assert [part.rollout for part in step["build"].parts] == step["drop"].handles == [handle]
+    assert len(set(drawn)) == 4 and first[1]["background"]
+    assert ahead_requests("gkd", workload, 5) == []
 
 
 def test_steps_draw_other_rows_under_other_sample_ids() -> None:

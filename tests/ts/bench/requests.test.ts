@@ -8,7 +8,7 @@ import { planRun } from '../../../ts/plan/run.js';
 import { withRows } from '../../../ts/plan/stage.js';
 import { RunFolder } from '../../../ts/run/run_folder.js';
 import { configureWorker, loadStage } from '../../../ts/run/stage_setup.js';
-import { INITIAL_STATE } from '../../../ts/schedule/state.js';
+import { advance, INITIAL_STATE } from '../../../ts/schedule/state.js';
 import { planStep } from '../../../ts/schedule/step.js';
 
 // What tests/bench/worker_client.py sends; UPDATE_FIXTURES=1 npm run jest -- tests/ts/bench writes it anew.
@@ -39,9 +39,15 @@ async function loadRequests(index: number): Promise<readonly Sent[]> {
 
 test('the benches send what the controller sends', async () => {
   const loads = await Promise.all(stages.map((_, index) => loadRequests(index)));
-  const steps = stages.map((stage) => stepRequests(planStep(withRows(stage, { train: 512 }), INITIAL_STATE)));
+  // The second step, and what the first has drawn ahead for it.
+  const steps = stages.map((stage) => {
+    const sized = withRows(stage, { train: 512 });
+    const first = stepRequests(planStep(sized, INITIAL_STATE));
+    const ahead = first.filter(({ op, args }) => op === 'generate' && 'background' in args);
+    return { ahead, step: stepRequests(planStep(sized, advance(sized, INITIAL_STATE))) };
+  });
   const requests = Object.fromEntries(
-    stages.map(({ name }, index) => [name, { load: loads[index], step: steps[index] }]),
+    stages.map(({ name }, index) => [name, { load: loads[index], ...steps[index] }]),
   );
   const text = `${JSON.stringify(requests, null, 1)}\n`;
   if (process.env.UPDATE_FIXTURES) writeFileSync(FILE, text);
