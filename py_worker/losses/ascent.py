@@ -21,10 +21,11 @@ SMALLEST_TV = 1e-6
 
 @dataclass(frozen=True)
 class _Densities:
-    """Next-token probabilities `[n, V]`, without gradient."""
+    """Next-token probabilities `[n, V]`, without gradient, and the teacher's logits."""
 
     teacher: Tensor
     student: Tensor
+    teacher_logits: Tensor
 
     def measure(self, bound: str) -> Tensor:
         """μ of the penalty and of the value statistics."""
@@ -116,24 +117,25 @@ def critic_backward(
 def _chunk(ascent: _Ascent, sweep: HeadSweep, features: Tensor, states: tuple[Tensor, Tensor]) -> None:
     """The gradient in the values by formula, a tile at a time; autograd takes it through the critic alone."""
     raw = ascent.critic.raw(features)
-    values, gradient = raw.detach(), torch.empty_like(raw)
+    given, gradient = raw.detach(), torch.empty_like(raw)
 
     def tile(at: slice, densities: _Densities) -> None:
-        slope = _slope(ascent, values[at], densities)
-        gradient[at] = slope.mul_(-1.0 / ascent.tokens)
+        values = ascent.critic.unbounded(given[at], densities.teacher_logits)
+        slope = _slope(ascent, values, densities)
+        gradient[at] = ascent.critic.slope_in_raw(slope, given[at], values).mul_(-1.0 / ascent.tokens)
 
     _sweep(ascent, sweep, states, tile)
     torch.autograd.backward(raw, gradient)
 
 
-def _slope(ascent: _Ascent, raw: Tensor, densities: _Densities) -> Tensor:
+def _slope(ascent: _Ascent, values: Tensor, densities: _Densities) -> Tensor:
     """Gradient `[n, V]` of the objective, summed over positions, in the values before the bound; adds it up.
 
     `(π* − π_θ)·B·(1 − tanh²)`, or with a penalty `π* − π_θ − μ·f` with `f` before clipping: a clipped one
     would have no gradient to come back by (derived).
     """
     critic, sums = ascent.critic, ascent.sums
-    bounded, difference = critic.bounded(raw), densities.teacher - densities.student
+    bounded, difference = critic.bounded(values), densities.teacher - densities.student
     gap = difference * bounded
     sums.add("gap", gap)
     if ascent.diagnostics:
@@ -142,8 +144,8 @@ def _slope(ascent: _Ascent, raw: Tensor, densities: _Densities) -> Tensor:
         sums.add("objective", gap)
         bound = critic.spec.bound_value
         return difference.mul_(bound - bounded.square().div_(bound))
-    weighted = densities.measure(critic.spec.bound) * raw
-    sums.add("objective", (difference - 0.5 * weighted).mul_(raw))
+    weighted = densities.measure(critic.spec.bound) * values
+    sums.add("objective", (difference - 0.5 * weighted).mul_(values))
     return difference.sub_(weighted)
 
 
@@ -155,18 +157,21 @@ def _penalised_chunk(
     inputs = critic.inputs(features).requires_grad_()
     raw = critic.head(inputs)
     difference = torch.empty_like(raw, requires_grad=False)
-    penalty = torch.zeros_like(difference)
+    penalty, teacher_logits = torch.zeros_like(difference), torch.empty_like(difference)
 
     def tile(at: slice, densities: _Densities) -> None:
-        _slope(ascent, raw.detach()[at], densities)  # for the sums
+        values = critic.unbounded(raw.detach()[at], densities.teacher_logits)
+        _slope(ascent, values, densities)  # for the sums
         difference[at] = densities.teacher - densities.student
+        teacher_logits[at] = densities.teacher_logits
         if spec.bound != "tanh":
             penalty[at] = densities.measure(spec.bound)
 
     _sweep(ascent, sweep, states, tile)
+    values = critic.unbounded(raw, teacher_logits)
     # Under a penalty ½ E_μ f² the unclipped values, as in `_slope`.
-    gap = (difference * (critic.bounded(raw) if spec.bound == "tanh" else raw)).sum()
-    objective = gap - (0.5 * penalty * raw.square()).sum()
+    gap = (difference * (critic.bounded(values) if spec.bound == "tanh" else values)).sum()
+    objective = gap - (0.5 * penalty * values.square()).sum()
     objective = objective - _gradient_penalty(gap, inputs, spec, sums)
     torch.autograd.backward(objective / -ascent.tokens)
 
@@ -182,7 +187,7 @@ def _sweep(
     def tile(at: slice, student: Tensor, teacher: Tensor | None) -> None:
         assert teacher is not None
         of_student, of_teacher = ascent.student.finish(student), ascent.teacher.finish(teacher)
-        visit(at, _Densities(of_teacher.softmax(-1), of_student.softmax(-1)))
+        visit(at, _Densities(of_teacher.softmax(-1), of_student.softmax(-1), of_teacher))
 
     sweep.chunk(states[0], states[1], tile, None)
 

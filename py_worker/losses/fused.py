@@ -194,9 +194,9 @@ def _head(head: Head) -> OutputHead:
 
 
 def _values(critic: Values, features: Tensor) -> dict[str, Any]:
-    """Values at ranges of positions, a chunk at a time; what bounds a critic's is done in tiles."""
+    """Values at ranges of positions, a chunk at a time; what follows a critic's head is done in tiles."""
     if isinstance(critic, Critic):
-        return {"values": lambda where: critic.raw(features[where]), "bound": critic.bounded}
+        return {"values": lambda where: critic.raw(features[where]), "finish": critic.values_of}
     return {"values": lambda where: critic(features[where])}
 
 

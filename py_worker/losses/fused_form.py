@@ -33,7 +33,7 @@ class _TermChunk:
         losses: [n], filled in tile by tile.
         of_loss: [n], gradient of the step's scalar in each loss.
         of_log_prob: [n], likewise in `log π_θ(y_t)` besides, for returns; None is 0.
-        values: [n, V] of its critic before the bound, or None.
+        values: [n, V] that its critic's head gave, or None.
     """
 
     bound: BoundTerm
@@ -48,7 +48,7 @@ class _TermChunk:
         """Gradient `[m, V]` in the student's logits at a range of the chunk; keeps the losses there."""
         values, critic = self.values, self.bound.critic
         if values is not None and critic is not None:
-            values = critic.bounded(values[at])
+            values = critic.values_of(values[at], teacher)
         tokens = targets[at] if self.bound.objective.reads_target else None
         found = self.loss(student, teacher, TileInputs(self.of_loss[at], values, tokens))
         self.losses[at] = found.loss

@@ -38,7 +38,7 @@ class Constants:
         teacher: its head.
         teacher_hidden: [N, H_teacher], in the head's dtype.
         values: a critic's `[n, V]` at a range of positions, or None.
-        bound: what is still to be done to values, a tile at a time, or None.
+        finish: what is still to be done to values with the teacher's logits, a tile at a time, or None.
         tokens: [N] int64, or None.
         chunk_size: positions whose logits are held at once.
         form: how a tile's arithmetic is done; in the form triton `loss` is by the kernel already.
@@ -48,7 +48,7 @@ class Constants:
     teacher: OutputHead
     teacher_hidden: Tensor
     values: Callable[[slice], Tensor] | None = None
-    bound: Callable[[Tensor], Tensor] | None = None
+    finish: Callable[[Tensor, Tensor], Tensor] | None = None
     tokens: Tensor | None = None
     chunk_size: int = 256
     form: TileForm = "fused"
@@ -156,8 +156,8 @@ def tile_result(
     student_logits = student.finish(student_projected)
     teacher_logits = constants.teacher.finish(teacher_projected)
     dtype = torch.promote_types(student_logits.dtype, teacher_logits.dtype)
-    if constants.bound is not None and inputs.values is not None:
-        inputs = inputs._replace(values=constants.bound(inputs.values))
+    if constants.finish is not None and inputs.values is not None:
+        inputs = inputs._replace(values=constants.finish(inputs.values, teacher_logits))
     found = constants.loss(student_logits.to(dtype), teacher_logits.to(dtype), inputs)
     student.uncap_(found.gradient, student_logits)
     return found

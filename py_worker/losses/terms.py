@@ -192,6 +192,7 @@ def term_chunk(
     if bound.critic is not None:
         own = bound.critic.spec.features == "student"
         features = student_hidden if own else scored.teacher_hidden
-        with torch.no_grad():
-            values = None if features is None else bound.critic.values(features if own else features[where])
+        if features is not None:
+            with torch.no_grad():
+                values = bound.critic.values(features if own else features[where], teacher_logits)
     return Chunk(student_logits, teacher_logits, scored.batch.positions().target[where], values)

@@ -74,6 +74,8 @@ class CriticSpec:
 
     Attributes:
         head: name in the registry of critic heads.
+        form: `free`, the head's numbers are the values before the bound; `ratio`, they are logits of a guess
+            at the student, and the values follow from the teacher's ratio to it, see `Critic`; for `mixture`.
         features: whose last hidden state the critic sees.
         hidden_size: width of its MLP.
         rank: trained numbers per token that the bilinear head has beside the frozen embedding; 0 is none.
@@ -91,6 +93,7 @@ class CriticSpec:
     """
 
     head: str = "bilinear"
+    form: Literal["free", "ratio"] = "free"
     features: Literal["teacher", "student"] = "teacher"
     hidden_size: int = 256
     rank: int = 0

@@ -90,7 +90,7 @@ def gap_from_itself(name: str, policy: Policy, hidden: Tensor, critics: dict[str
     logits = policy.logits(hidden)
     made_up = torch.sin(torch.arange(logits.numel(), device=logits.device, dtype=torch.float32))
     values = [made_up.view_as(logits)]
-    values += [critic.values(hidden) for critic in critics.values() if critic.spec.features == name]
+    values += [critic.values(hidden, logits) for critic in critics.values() if critic.spec.features == name]
     gaps = [moment_gap(logits, logits, value).abs().max() for value in values]
     return check(f"{name}_moment_gap", _largest(gaps), ZERO, f"moment gap of the {name} from itself")
 

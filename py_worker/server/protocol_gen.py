@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 PROTOCOL_VERSION: Final = 1
-PROTOCOL_HASH: Final = "725144e2eb815586c89e16b8f81aea2cfd01dcd1c9d8fb45acbdf6c5f58a369a"
+PROTOCOL_HASH: Final = "780e330fa3227f2a79bf6305c42d40a3def0abeda50812f81b178d0662ada464"
 
 MAX_BODY_BYTES: Final = 8388608
 """Largest MessagePack body of one message, in bytes."""
@@ -122,6 +122,8 @@ class CriticSpec(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
 
     head: Annotated[str, Meta(max_length=64)]
     """Name in the worker's registry of critic heads."""
+    form: Literal["free", "ratio"] | UnsetType = UNSET
+    """free: the head gives the values before the bound; ratio: logits of a guess q at the student, f = 2 tanh(1/2 log(teacher / q)), for the bound mixture. Absent is free."""
     features: Literal["teacher", "student"]
     """Whose last hidden state the critic sees."""
     hidden_size: Annotated[int, Meta(ge=1, le=65536)]

@@ -92,6 +92,12 @@ function checkCritic(
   if (!Object.values(method.terms).some((term) => term.critic === name)) {
     findings.warn(path, 'no term uses this critic; it is trained for nothing');
   }
+  if (critic.form === 'ratio' && critic.bound !== 'mixture') {
+    findings.error(
+      [...path, 'form'],
+      `a ratio is the best critic under the bound mixture; set \`bound: mixture\` (now ${critic.bound}), or \`form: free\``,
+    );
+  }
   const { trained, gradient_penalty, gradient_penalty_target, target_decay } = critic;
   const unlearned = 'no effect: the critic never learns (trained: false)';
   if (!trained && gradient_penalty > 0) findings.warn([...path, 'gradient_penalty'], unlearned);

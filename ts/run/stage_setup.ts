@@ -119,10 +119,11 @@ function registerDatasets(client: WorkerClient, names: readonly string[], data: 
 
 /** What is off by default is not sent. */
 function wireCritic(critic: CriticPlan): OperationArgs<'load_critic'>['spec'] {
-  const { head, features, hidden_size, bound, bound_value, seed } = critic;
+  const { head, form, features, hidden_size, bound, bound_value, seed } = critic;
   const { rank, spectral_norm, gradient_penalty, gradient_penalty_target, target_decay } = critic;
   return {
     ...{ head, features, hidden_size, bound, bound_value, seed },
+    ...(form === 'free' ? {} : { form }),
     ...(head === 'bilinear' && rank > 0 ? { rank } : {}),
     ...(spectral_norm ? { spectral_norm } : {}),
     ...(gradient_penalty > 0 ? { gradient_penalty, gradient_penalty_target } : {}),

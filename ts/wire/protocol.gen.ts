@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 export const PROTOCOL_VERSION = 1;
-export const PROTOCOL_HASH = '725144e2eb815586c89e16b8f81aea2cfd01dcd1c9d8fb45acbdf6c5f58a369a';
+export const PROTOCOL_HASH = '780e330fa3227f2a79bf6305c42d40a3def0abeda50812f81b178d0662ada464';
 
 export const LIMITS = {
   /** Largest MessagePack body of one message, in bytes. */
@@ -131,6 +131,8 @@ export type Lora = z.infer<typeof loraSchema>;
 export const criticSpecSchema = z.strictObject({
   /** Name in the worker's registry of critic heads. */
   head: z.string().max(64),
+  /** free: the head gives the values before the bound; ratio: logits of a guess q at the student, f = 2 tanh(1/2 log(teacher / q)), for the bound mixture. Absent is free. */
+  form: z.enum(["free","ratio"]).exactOptional(),
   /** Whose last hidden state the critic sees. */
   features: z.enum(["teacher","student"]),
   /** Width of the critic's MLP. */

@@ -100,11 +100,11 @@ class TinyCritic:
     def raw(self, hidden: Tensor) -> Tensor:
         return hidden @ self.weight
 
-    def bounded(self, raw: Tensor) -> Tensor:
+    def values_of(self, raw: Tensor, _teacher_logits: Tensor | None) -> Tensor:
         return raw.tanh()
 
-    def values(self, hidden: Tensor) -> Tensor:
-        return self.bounded(self.raw(hidden))
+    def values(self, hidden: Tensor, teacher_logits: Tensor | None = None) -> Tensor:
+        return self.values_of(self.raw(hidden), teacher_logits)
 
 
 def along(table: dict[tuple[int, ...], Tensor], response: tuple[int, ...]) -> Tensor:

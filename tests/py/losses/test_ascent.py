@@ -36,23 +36,24 @@ def probabilities(student: Policy, teacher: Policy, scored: ScoredBatch, part: s
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-@pytest.mark.parametrize("bound", ["tanh", "mixture"])
-def test_no_further_from_float64_than_autograd_through_logits(bound, dtype):
+@pytest.mark.parametrize(("form", "bound"), [("free", "tanh"), ("free", "mixture"), ("ratio", "mixture")])
+def test_no_further_from_float64_than_autograd_through_logits(form, bound, dtype):
     """From the same states and weights, over seeds: the policies in `dtype`, the critic in float32."""
     squares = torch.zeros(2, dtype=torch.float64)
     for seed in range(5):
         exact, low, by_logits = (
-            _critic_gradients(seed, bound, dtype, way) for way in ("exact", "ours", "logits")
+            _critic_gradients(seed, form, bound, dtype, way) for way in ("exact", "ours", "logits")
         )
         for row, found in enumerate((low, by_logits)):
             squares[row] += sum((a.double() - b).square().sum() for a, b in zip(found, exact, strict=True))
     assert 0 < squares[0] < 1.1**2 * squares[1]
 
 
-def _critic_gradients(seed, bound, dtype, way):
+def _critic_gradients(seed, form, bound, dtype, way):
     teacher, student = tiny_policy(seed, dtype=dtype), tiny_policy(seed + 50, dtype=dtype)
     teacher.freeze()
-    critic = build_critic(CriticSpec(hidden_size=32, seed=seed, bound=bound, bound_value=1.5), teacher)
+    spec = CriticSpec(hidden_size=32, seed=seed, form=form, bound=bound, bound_value=1.5)
+    critic = build_critic(spec, teacher)
     scored = score_batch(tiny_batch(6), teacher=teacher, student=student)
     if way == "ours":
         critic_backward(critic, scored, "all", student=student, teacher=teacher)
@@ -66,7 +67,7 @@ def _critic_gradients(seed, bound, dtype, way):
         for policy, hidden in ((teacher, scored.teacher_hidden), (student, scored.student_hidden.detach()))
     ]
     p, q = (one.detach().softmax(-1) for one in logits)
-    raw = critic.raw(scored.teacher_hidden)
+    raw = critic.unbounded(critic.raw(scored.teacher_hidden), logits[0].detach())
     if bound == "tanh":
         objective = ((p - q) * critic.bounded(raw)).sum(-1)
     else:
@@ -74,14 +75,25 @@ def _critic_gradients(seed, bound, dtype, way):
     return torch.autograd.grad(-objective.mean(), list(critic.parameters()))
 
 
+def before_bound(critic: Critic, raw: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
+    """By the definition of both forms, from probabilities."""
+    if critic.spec.form == "free":
+        return raw
+    guess = raw.softmax(-1)
+    return 2 * (p - guess) / (p + guess)
+
+
 @pytest.mark.parametrize("features", ["teacher", "student"])
 @pytest.mark.parametrize("part", ["on", "off", "all"])
-@pytest.mark.parametrize("bound", ["tanh", "mixture", "student"])
-def test_gradient_and_metrics_by_definition(bound, part, features):
-    student, teacher, critic, scored = setting(bound=bound, bound_value=1.5, features=features)
+@pytest.mark.parametrize(
+    ("form", "bound"),
+    [("free", "tanh"), ("free", "mixture"), ("free", "student"), ("ratio", "mixture")],
+)
+def test_gradient_and_metrics_by_definition(form, bound, part, features):
+    student, teacher, critic, scored = setting(form=form, bound=bound, bound_value=1.5, features=features)
     p, q, kept = probabilities(student, teacher, scored, part)
     inputs = (scored.teacher_hidden if features == "teacher" else scored.student_hidden)[kept]
-    raw = critic.raw(inputs)
+    raw = before_bound(critic, critic.raw(inputs), p)
     mu = {"tanh": (p + q) / 2, "mixture": (p + q) / 2, "student": q}[bound]
     if bound == "tanh":
         bounded = 1.5 * raw.tanh()
@@ -122,9 +134,11 @@ def test_gradient_and_metrics_by_definition(bound, part, features):
     assert all(parameter.grad is None for _, parameter in student.trainable())
 
 
-@pytest.mark.parametrize(("bound", "limit"), [("tanh", 1.0), ("mixture", 2.0)])
-def test_ascent_approaches_the_maximiser(bound, limit):
-    student, teacher, critic, scored = setting(bound=bound, bound_value=limit, hidden_size=128)
+@pytest.mark.parametrize(
+    ("form", "bound", "limit"), [("free", "tanh", 1.0), ("free", "mixture", 2.0), ("ratio", "mixture", 2.0)]
+)
+def test_ascent_approaches_the_maximiser(bound, limit, form):
+    student, teacher, critic, scored = setting(form=form, bound=bound, bound_value=limit, hidden_size=128)
     optimizer = Optimizer(critic.named_parameters(), OptimizerSpec(beta1=0.9))
     history = []
     for _ in range(300):
@@ -132,11 +146,11 @@ def test_ascent_approaches_the_maximiser(bound, limit):
         history.append(metrics)
         optimizer.step(lr=0.01)
     measure = "tightness" if bound == "tanh" else "optimality"
-    assert abs(history[0][measure]) < 0.3
+    assert history[0][measure] < 0.3
     assert 0.95 < history[-1][measure] <= 1.0 + 1e-9
     if bound == "mixture":
         p, q, _ = probabilities(student, teacher, scored, "all")
-        values = critic.values(scored.teacher_hidden).detach()
+        values = critic.values(scored.teacher_hidden, teacher.logits(scored.teacher_hidden)).detach()
         best = (p - q) / (0.5 * (p + q))
         assert (0.5 * (p + q) * (values - best) ** 2).sum(-1).mean() < 0.05
 
@@ -173,6 +187,42 @@ def test_equal_policies_leave_tightness_undefined():
     metrics = critic_backward(critic, scored, "all", student=student, teacher=student, diagnostics=True)
     assert metrics["gap"] == 0 and metrics["tv"] == 0
     assert math.isnan(metrics["tightness"]) and math.isnan(metrics["optimality"])
+
+
+def test_a_ratio_to_the_student_itself_is_the_maximiser():
+    """A head that gives the student's logits, with any number added to all tokens of a state."""
+    student, teacher, critic, scored = setting(form="ratio", bound="mixture", bound_value=2.0)
+    p, q, _ = probabilities(student, teacher, scored, "all")
+    shift = torch.linspace(-9, 9, len(q), dtype=q.dtype)[:, None]
+    values = critic.values_of(q.log() + shift, teacher.logits(scored.teacher_hidden))
+    torch.testing.assert_close(values, 2 * (p - q) / (p + q), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("form", ["plain", "fused"])
+def test_the_student_s_step_takes_the_values_of_a_ratio(form):
+    student, teacher, critic, scored = setting(form="ratio", bound="mixture", bound_value=2.0)
+    p, _, kept = probabilities(student, teacher, scored, "on")
+    guess = critic.raw(scored.teacher_hidden[kept]).softmax(-1).detach()
+    values = 2 * (p - guess) / (p + guess)
+    own = student.logits(student.response_hidden(scored.batch))[kept].softmax(-1)
+    gap = ((p - own) * values).sum(-1).mean()
+    expected = torch.autograd.grad(gap, [parameter for _, parameter in student.trainable()])
+    terms = [Term("on", "moment", "on", critic="on")]
+    metrics = student_backward(
+        student, scored, terms, teacher=teacher, critics={"on": critic}, form=form, chunk_size=3
+    )
+    torch.testing.assert_close(metrics["loss"], gap.detach(), rtol=1e-9, atol=1e-12)
+    for (_, parameter), gradient in zip(student.trainable(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-8, atol=1e-12)
+
+
+def test_a_ratio_needs_the_teacher_and_the_bound_it_is_made_for():
+    _, teacher, critic, scored = setting(form="ratio", bound="mixture")
+    with pytest.raises(ValueError, match="need the teacher's logits"):
+        critic.values(scored.teacher_hidden)
+    for bound in ("tanh", "student"):
+        with pytest.raises(ValueError, match=f"bound mixture, not {bound}"):
+            build_critic(CriticSpec(form="ratio", bound=bound), teacher)
 
 
 def test_a_critics_step_leaves_the_students_graph_for_its_own():

@@ -52,11 +52,16 @@ def head_values(head: str, weights: dict[str, Tensor], table: Tensor, x: Tensor)
     return outer @ scaled.T / math.sqrt(table.shape[1]) + weights["bias"]
 
 
-def reference_penalty(spec: CriticSpec, weights, table: Tensor, x: Tensor, gap_weights: Tensor) -> Tensor:
+def reference_penalty(
+    spec: CriticSpec, weights, table: Tensor, x: Tensor, gap_weights: Tensor, teacher: Tensor
+) -> Tensor:
     """Mean over positions of `weight · (‖∇_x Δ‖ − target)²`, the gradient by central differences."""
 
     def gaps(at: Tensor) -> Tensor:
         raw = head_values(spec.head, weights, table, at)
+        if spec.form == "ratio":
+            guess = raw.softmax(-1)
+            return (gap_weights * 2 * (teacher - guess) / (teacher + guess)).sum(-1)
         return (gap_weights * (BOUND * raw.tanh() if spec.bound == "tanh" else raw)).sum(-1)
 
     h = 1e-5
@@ -73,32 +78,37 @@ def gradients(critic: Critic, scored: ScoredBatch, policies, chunk_size: int | N
 
 def without_penalty(critic: Critic, scored: ScoredBatch, policies):
     plain, _, _ = setting(
-        **{name: getattr(critic.spec, name) for name in ("head", "bound", "features", "spectral_norm")},
+        **{
+            name: getattr(critic.spec, name)
+            for name in ("head", "form", "bound", "features", "spectral_norm")
+        },
         gradient_penalty=0.0,
     )
     return gradients(plain, scored, policies)
 
 
 @pytest.mark.parametrize(
-    ("head", "bound", "features"),
+    ("head", "form", "bound", "features"),
     [
-        ("bilinear", "tanh", "teacher"),
-        ("bilinear", "mixture", "student"),
-        ("mlp", "tanh", "student"),
-        ("linear", "student", "teacher"),
+        ("bilinear", "free", "tanh", "teacher"),
+        ("bilinear", "free", "mixture", "student"),
+        ("bilinear", "ratio", "mixture", "teacher"),
+        ("mlp", "free", "tanh", "student"),
+        ("linear", "free", "student", "teacher"),
     ],
 )
-def test_penalty_and_its_gradient_by_finite_differences(head, bound, features):
-    critic, scored, policies = setting(head=head, bound=bound, features=features)
+def test_penalty_and_its_gradient_by_finite_differences(head, form, bound, features):
+    critic, scored, policies = setting(head=head, form=form, bound=bound, features=features)
     hidden = scored.teacher_hidden if features == "teacher" else scored.student_hidden
     table = policies[features].head.weight.detach()
     x, gap_weights = normalized(hidden), difference(scored, policies)
+    teacher = policies["teacher"].logits(scored.teacher_hidden).softmax(-1).detach()
     metrics, found = gradients(critic, scored, policies)
     plain_metrics, plain = without_penalty(critic, scored, policies)
     weights = {name: p.detach().clone() for name, p in critic.head.named_parameters()}
 
     def penalty(changed: dict[str, Tensor]) -> Tensor:
-        return reference_penalty(critic.spec, changed, table, x, gap_weights)
+        return reference_penalty(critic.spec, changed, table, x, gap_weights, teacher)
 
     torch.testing.assert_close(metrics["gradient_penalty"], penalty(weights), rtol=1e-7, atol=1e-10)
     assert metrics["gradient_penalty"] > 0.01

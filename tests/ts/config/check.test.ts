@@ -30,6 +30,10 @@ describe('names that refer to something', () => {
     ['stages.student.data.validation=chek', 'stages.student.data.validation: unknown dataset "chek"'],
     [`${METHOD}.sources.off.data=x`, `${METHOD}.sources.off.data: unknown dataset "x"`],
     [
+      `${METHOD}.critics.on={form: ratio, bound: tanh}`,
+      `${METHOD}.critics.on.form: a ratio is the best critic under the bound mixture; set \`bound: mixture\` (now tanh)`,
+    ],
+    [
       `${METHOD}.terms.anchor.part=offf`,
       `${METHOD}.terms.anchor.part: unknown part "offf"; did you mean "off"?`,
     ],

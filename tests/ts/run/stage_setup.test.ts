@@ -149,6 +149,13 @@ describe('loading a stage', () => {
     expect(loaded.critics).toEqual({ on: 300, off: 300 });
   });
 
+  test('a critic that follows from a ratio says so', async () => {
+    const { client } = await load(1, 'stages.student.method.critics={on: {form: ratio}, off: {form: free}}');
+    const [on, off] = client.argsOf('load_critic').map(({ spec }) => spec);
+    expect(on?.form).toBe('ratio');
+    expect(off).not.toHaveProperty('form');
+  });
+
   test('the first failure is the outcome', async () => {
     const { config, plan } = planned();
     const client = new ScriptedClient().before('load_role', 1, failWith('model_error', 'no such folder'));

@@ -24,6 +24,12 @@ const critic = z.strictObject({
     .enum(['bilinear', 'linear', 'mlp'])
     .default('bilinear')
     .describe('How values come from features; bilinear uses the frozen output embedding; C'),
+  form: z
+    .enum(['free', 'ratio'])
+    .default('free')
+    .describe(
+      'free: the head gives the values; ratio: it guesses at the student, and the values follow from the ratio of the teacher to that, which is the best critic once the guess is right (D); for the bound mixture; C',
+    ),
   features: z
     .enum(['teacher', 'student'])
     .default('teacher')
