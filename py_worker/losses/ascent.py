@@ -157,13 +157,15 @@ def _penalised_chunk(
     inputs = critic.inputs(features).requires_grad_()
     raw = critic.head(inputs)
     difference = torch.empty_like(raw, requires_grad=False)
-    penalty, teacher_logits = torch.zeros_like(difference), torch.empty_like(difference)
+    penalty = torch.zeros_like(difference)
+    teacher_logits = torch.empty_like(difference) if spec.form == "ratio" else None
 
     def tile(at: slice, densities: _Densities) -> None:
         values = critic.unbounded(raw.detach()[at], densities.teacher_logits)
         _slope(ascent, values, densities)  # for the sums
         difference[at] = densities.teacher - densities.student
-        teacher_logits[at] = densities.teacher_logits
+        if teacher_logits is not None:
+            teacher_logits[at] = densities.teacher_logits
         if spec.bound != "tanh":
             penalty[at] = densities.measure(spec.bound)
 

@@ -19,8 +19,8 @@ from py_worker.models.spec import CriticSpec
 from py_worker.models.spectral_norm import advance_spectra, normalize_spectra
 
 INITIAL_SCALE = 0.1
-"""Standard deviation of the pre-bound values at the start: near 0, so that the first steps are small, and not
-0, so that every layer has a gradient."""
+"""Standard deviation of what the head gives at the start: near 0, so that the first steps with a free critic
+are small, and not 0, so that every layer has a gradient."""
 
 
 class Critic(nn.Module):
@@ -34,7 +34,8 @@ class Critic(nn.Module):
     Where the guess is right this is `(π* − π_θ) / ½(π* + π_θ)`, the maximiser under the bound `mixture`
     (derived): all that such a critic has to learn is the student. Our choice; a free one has to learn the
     teacher too, and with 49,152 tokens and 300 states a turn it reached 0.2 of its objective after 60 turns,
-    where this one reached 0.8.
+    where this one reached 0.8. It begins with a guess of nothing, so with values far from 0 that are wrong:
+    the first turns should be its own (`warmup_steps`).
 
     Attributes:
         spec: its shape.
@@ -86,14 +87,14 @@ class Critic(nn.Module):
         """`f(s, ·)` `[N, V]` in `[−B, B]`, float32, for features `[N, H]`; see `unbounded`."""
         return self.values_of(self.raw(features), teacher_logits)
 
-    def slope_in_raw(self, slope: Tensor, raw: Tensor, unbounded: Tensor) -> Tensor:
+    def slope_in_raw(self, slope: Tensor, raw: Tensor, values: Tensor) -> Tensor:
         """A gradient `[n, V]` in the values before the bound, as one in what the head gave; may overwrite it.
 
         In the form `ratio` it is `q̂ Σu − u` with `u = s · (1 − f²/4)`, for `∂f/∂ log q̂ = f²/4 − 1` (derived).
         """
         if self.spec.form == "free":
             return slope
-        slope = slope.mul_(1.0 - 0.25 * unbounded.square())
+        slope = slope.mul_(1.0 - 0.25 * values.square())
         return raw.softmax(-1).mul_(slope.sum(-1, keepdim=True)).sub_(slope)
 
     def follow_update(self, applied: Tensor) -> None:

@@ -27,6 +27,7 @@ def run(session: Session, args: EvaluateArgs, context: OperationContext) -> Eval
         args.seed,
         context,
         session.drawn_rows,
+        args.role,
     )
     texts = response_texts(role.policy, drawn.tokens, drawn.ended)
     return EvaluateResult(

@@ -18,6 +18,7 @@ def draw_that_fits(
     seed: int,
     context: OperationContext,
     rows: DrawnRows,
+    source: str,
 ) -> Rollouts:
     """One response per prompt; where memory runs out, all of them again with half of the rows at a time.
 
@@ -29,7 +30,8 @@ def draw_that_fits(
         sampling: likewise.
         seed: likewise.
         context: of the operation.
-        rows: limit to begin with; lowered for all later generations, since the next would fail as this one.
+        rows: limit to begin with; lowered for later generations from that source, which would fail likewise.
+        source: teacher, student or mixture.
     """
 
     def drawn_by(most: int | None) -> Rollouts:
@@ -41,9 +43,9 @@ def draw_that_fits(
         at_work = min(len(prompts), engine.rows, most or engine.rows)
         return (at_work + 1) // 2 if at_work > 1 else None
 
-    device = mixture.policies[0].module.device
-    before = rows.most
+    # The head stays on the device where the rest of a model is offloaded.
+    device, before = mixture.policies[0].head.rows.device, rows.most(source)
     rollouts, most = repeat_smaller(before, drawn_by, halved, context, device)
-    if most != before:
-        rows.halved = most
+    if most is not None and most != before:
+        rows.lower(source, most)
     return rollouts

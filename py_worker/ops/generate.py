@@ -89,6 +89,7 @@ class _Draw:
                 self.args.seed,
                 self.context,
                 self.rows,
+                "mixture" if given(self.args.mixture) else self.args.role,
             )
             drawn_tokens += new.token_count
             return new

@@ -145,7 +145,7 @@ def chunk_size(session: Session, halvings: Halvings | None = None) -> int | None
 def record_layout(session: Session, context: OperationContext, batch: TokenBatch) -> None:
     """Metrics of the step: `micro_batches`, `padding`, and where something was halved how far.
 
-    Rows that responses are drawn for have been drawn by then, for this step or, ahead, for the next.
+    `rollout_rows` is the fewest that responses have been drawn for at a time so far, evaluations included.
     """
     if context.step is None:
         return
@@ -155,8 +155,8 @@ def record_layout(session: Session, context: OperationContext, batch: TokenBatch
         metrics["micro_batch_halvings"] = halvings.micro_batch
     if halvings.position_chunk:
         metrics["position_chunk"] = chunk_size(session) or 0
-    if session.drawn_rows.halved is not None:
-        metrics["rollout_rows"] = session.drawn_rows.halved
+    if drawn := session.drawn_rows.halved:
+        metrics["rollout_rows"] = min(drawn.values())
     session.metrics.record_all(context.step, metrics)
 
 

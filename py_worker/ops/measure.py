@@ -27,7 +27,7 @@ def run(session: Session, args: MeasureArgs, context: OperationContext) -> Measu
     """A row without response tokens has the value 0 and counts 0 tokens.
 
     Without metrics the tokens are counted, and no model runs. Where memory runs out all is measured again in
-    smaller pieces; training, which may have room, is not cut for that.
+    smaller pieces, as what is measured later; training, which may have room, is not cut for that.
     """
     objectives = _objectives(args.metrics)
     policy = session.role(args.role).policy
@@ -62,7 +62,11 @@ def run(session: Session, args: MeasureArgs, context: OperationContext) -> Measu
             return dataclasses.replace(halvings, micro_batch=halvings.micro_batch + 1)
         return shorter_chunks(session, halvings, max(len(row.response) for row in rows))
 
-    result, _ = repeat_smaller(session.halvings, measured_by, halved, context, session.device)
+    training, own = session.halvings, session.measure_halvings
+    begin = Halvings(
+        max(training.micro_batch, own.micro_batch), max(training.position_chunk, own.position_chunk)
+    )
+    result, session.measure_halvings = repeat_smaller(begin, measured_by, halved, context, session.device)
     _require_finite(args, result.values)
     return result
 

@@ -112,7 +112,7 @@ def _draw(session: Session, planned: PlannedRollout) -> PlannedDraw:
         mixture,
         [prompt for prompt, _ in rows],
         sampling_of(planned.sampling),
-        session.drawn_rows.most,
+        session.drawn_rows.most("mixture" if given(planned.mixture) else planned.role),
         # On a CPU, and with an engine that cannot, it is drawn at once.
         bool(given(planned.background)) and session.device.type == "cuda" and engine.concurrent,
     )

@@ -1,5 +1,6 @@
 """All that a worker has loaded. One owner: the operation loop's thread; everything else gets copies."""
 
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -53,22 +54,38 @@ class Halvings:
     position_chunk: int = 0
 
 
-@dataclass
 class DrawnRows:
-    """Rows that responses are drawn for at a time. Whichever thread draws may lower it.
+    """Rows that responses are drawn for at a time. Any thread that draws may lower it.
 
     Attributes:
         configured: at most; None leaves it to the engine.
-        halved: at most since memory ran out; None while it never has.
     """
 
-    configured: int | None = None
-    halved: int | None = None
+    def __init__(self) -> None:
+        self.configured: int | None = None
+        self._halved: dict[str, int] = {}
+        self._lock = threading.Lock()
 
     @property
-    def most(self) -> int | None:
-        """The smaller of both."""
-        return min((limit for limit in (self.configured, self.halved) if limit is not None), default=None)
+    def halved(self) -> dict[str, int]:
+        """At most since memory ran out, by what was drawn from: teacher, student or mixture."""
+        with self._lock:
+            return dict(self._halved)
+
+    def most(self, source: str) -> int | None:
+        """At a time from that source; None leaves it to the engine."""
+        limits = (self.configured, self.halved.get(source))
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def lower(self, source: str, most: int) -> None:
+        """Memory has room for no more than so many."""
+        with self._lock:
+            self._halved[source] = min(most, self._halved.get(source, most))
+
+    def restore(self, halved: dict[str, int]) -> None:
+        """To what a checkpoint says."""
+        with self._lock:
+            self._halved = dict(halved)
 
 
 @dataclass
@@ -121,6 +138,7 @@ class Session:
     Attributes:
         resident_at_start: bytes of the process before anything is loaded.
         halvings: apply to every batch from now on.
+        measure_halvings: likewise, for measuring alone; training may have the room.
         drawn_rows: applies to every generation from now on.
         background: draws rollouts beside operations; None until the first of them.
         staged: checkpoints that are being written or wait for their commit, by name.
@@ -135,6 +153,7 @@ class Session:
     handles: HandleTable = field(default_factory=HandleTable)
     metrics: StepMetrics = field(default_factory=StepMetrics)
     halvings: Halvings = Halvings()
+    measure_halvings: Halvings = Halvings()
     drawn_rows: DrawnRows = field(default_factory=DrawnRows)
     background: "BackgroundRollouts | None" = None
     staged: "dict[str, Future[list[FileHash]]]" = field(default_factory=dict)
@@ -238,7 +257,8 @@ class Session:
         self.handles.clear()
         self.metrics.clear()
         self.halvings = Halvings()
-        self.drawn_rows.halved = None
+        self.measure_halvings = Halvings()
+        self.drawn_rows.restore({})
         self.staged.clear()
 
     def close(self) -> None:

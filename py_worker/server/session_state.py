@@ -96,7 +96,10 @@ def plan_restore(session: Session, snapshot: Snapshot) -> Callable[[], None]:
     _require_room(session, rollouts)
     policy_version = snapshot.state["policy_version"]
     # Older checkpoints have none of these.
-    halvings, drawn_rows = Halvings(**snapshot.state.get("halvings", {})), snapshot.state.get("drawn_rows")
+    halvings, drawn_rows = (
+        Halvings(**snapshot.state.get("halvings", {})),
+        snapshot.state.get("drawn_rows", {}),
+    )
 
     def apply() -> None:
         for name, part in trained.items():
@@ -107,7 +110,7 @@ def plan_restore(session: Session, snapshot: Snapshot) -> Callable[[], None]:
         if "student" in session.roles:
             session.roles["student"].version = policy_version
         session.halvings = halvings
-        session.drawn_rows.halved = drawn_rows
+        session.drawn_rows.restore(drawn_rows)
         session.metrics.clear()
         session.handles.clear()
         for handle, rollout in rollouts.items():

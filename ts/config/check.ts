@@ -25,7 +25,7 @@ export function checkRun(config: RunConfig, findings: Findings): void {
   stages.forEach(([name, stage], index) => {
     const earlier = stages.slice(0, index).map(([other]) => other);
     checkStage(name, stage, config, earlier, findings);
-    checkEngine(stage, name, findings);
+    checkEngine(stage, name, config.worker, findings);
   });
   checkRollouts(config, findings);
   const used = usedNames(config);

@@ -1,12 +1,17 @@
 import { isDrawnAhead } from './ahead.js';
 import type { Findings } from './findings.js';
-import { constantValue, type StageConfig } from './schema.js';
+import { constantValue, type StageConfig, type WorkerConfig } from './schema.js';
 
 /** Engines that may not draw while the student trains. */
 const ALONE: readonly string[] = ['forward', 'native_graphs', 'vllm'];
 
 /** What the engine that a stage names cannot do; that it cannot serve a model is the worker's to say. */
-export function checkEngine({ rollout, evaluation, method }: StageConfig, stage: string, findings: Findings) {
+export function checkEngine(
+  { rollout, evaluation, method }: StageConfig,
+  stage: string,
+  worker: Pick<WorkerConfig, 'rollout_rows'>,
+  findings: Findings,
+) {
   if (ALONE.includes(rollout.engine)) {
     for (const [name, source] of Object.entries(method.sources)) {
       if (!isDrawnAhead(source, method.iteration)) continue;
@@ -17,6 +22,12 @@ export function checkEngine({ rollout, evaluation, method }: StageConfig, stage:
     }
   }
   if (rollout.engine !== 'vllm') return;
+  if (worker.rollout_rows > 0) {
+    findings.warn(
+      ['worker', 'rollout_rows'],
+      `no effect on stage ${stage}: vllm schedules its rows by itself`,
+    );
+  }
   const remedy = 'or rollout.engine: auto';
   for (const [name, { mixture }] of Object.entries(method.sources)) {
     if (constantValue(mixture) === 0) continue;

@@ -92,10 +92,11 @@ function checkCritic(
   if (!Object.values(method.terms).some((term) => term.critic === name)) {
     findings.warn(path, 'no term uses this critic; it is trained for nothing');
   }
-  if (critic.form === 'ratio' && critic.bound !== 'mixture') {
+  if (critic.form === 'ratio' && (critic.bound !== 'mixture' || critic.bound_value !== 2)) {
     findings.error(
       [...path, 'form'],
-      `a ratio is the best critic under the bound mixture; set \`bound: mixture\` (now ${critic.bound}), or \`form: free\``,
+      `a ratio is the best critic under the bound mixture, within ±2; set \`bound: mixture, bound_value: 2\` ` +
+        `(now ${critic.bound}, ${critic.bound_value}), or \`form: free\``,
     );
   }
   const { trained, gradient_penalty, gradient_penalty_target, target_decay } = critic;

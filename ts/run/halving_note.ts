@@ -22,7 +22,7 @@ export function halvingNote({ name, training }: SizedStagePlan, { step, metrics 
   ];
   if (settings.length === 0) return null;
   return (
-    `stage ${name}, step ${step}: memory ran out; the step was computed in smaller pieces, as later ones will be. ` +
+    `stage ${name}, step ${step}: memory ran out; what did not fit is computed in smaller pieces from now on. ` +
     `To begin so, set ${settings.join(', ')}`
   );
 }

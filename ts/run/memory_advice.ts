@@ -70,7 +70,8 @@ const REMEDIES: Readonly<Record<string, Remedies>> = {
   critic_gradients: smallerCritics,
   hidden_states: ({ stage }) => [`training.batch_size below ${stage.training.batch_size}`],
   kv_cache: ({ stage, worker }) => [
-    `a smaller worker.rollout_rows (now ${worker.rollout_rows || "the engine's own"})`,
+    worker.rollout_rows !== 1 &&
+      `a smaller worker.rollout_rows (now ${worker.rollout_rows || "the engine's own"})`,
     `a smaller max_new_tokens (now ${stage.sampling.max_new_tokens} in rollout.sampling, ` +
       `${stage.evaluation.sampling.max_new_tokens} in evaluation.sampling)`,
   ],

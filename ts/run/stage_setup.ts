@@ -123,7 +123,7 @@ function wireCritic(critic: CriticPlan): OperationArgs<'load_critic'>['spec'] {
   const { rank, spectral_norm, gradient_penalty, gradient_penalty_target, target_decay } = critic;
   return {
     ...{ head, features, hidden_size, bound, bound_value, seed },
-    ...(form === 'free' ? {} : { form }),
+    ...(form === undefined ? {} : { form }),
     ...(head === 'bilinear' && rank > 0 ? { rank } : {}),
     ...(spectral_norm ? { spectral_norm } : {}),
     ...(gradient_penalty > 0 ? { gradient_penalty, gradient_penalty_target } : {}),

@@ -35,7 +35,9 @@ def setting(dtype: torch.dtype = torch.float64) -> tuple[Policy, Policy, dict[st
     teacher.freeze()
     student = tiny_policy(2, dtype=dtype)
     critics = {
-        "on": build_critic(CriticSpec(seed=3, hidden_size=8), teacher),
+        "on": build_critic(
+            CriticSpec(seed=3, hidden_size=8, form="ratio", bound="mixture", bound_value=2.0), teacher
+        ),
         "off": build_critic(CriticSpec(seed=4, hidden_size=8, features="student"), student),
     }
     for critic in critics.values():
@@ -71,7 +73,7 @@ def plain_loss(student: Policy, teacher: Policy, critics: dict[str, Critic], bat
                 "teacher": teacher.body(input_ids=ids).last_hidden_state[0, where],
                 "student": student.body(input_ids=ids).last_hidden_state[0, where],
             }
-            values = critics[part].values(hidden[critics[part].spec.features])
+            values = critics[part].values(hidden[critics[part].spec.features], p)
         target = ids[0, where.start + 1 : where.stop + 1]
         sums[part] = sums[part] + moment_gap(q, p, values).sum()
         sums["lm"] = sums["lm"] - q.log_softmax(-1).gather(-1, target[:, None]).sum()
@@ -221,7 +223,7 @@ def test_diagnostics_per_part_match_the_definitions():
         "reverse_kl_off": divergence("reverse_kl", q, p)[~in_part].mean(),
         "student_entropy_off": entropy[~in_part].mean(),
         "teacher_entropy_on": -(p.softmax(-1) * p.log_softmax(-1)).sum(-1)[in_part].mean(),
-        "d_on": moment_gap(q, p, critics["on"].values(scored.teacher_hidden))[in_part].sum() / 2,
+        "d_on": moment_gap(q, p, critics["on"].values(scored.teacher_hidden, p))[in_part].sum() / 2,
         "loss_off": moment_gap(q, p, critics["off"].values(scored.student_hidden))[~in_part].mean(),
     }
     for name, value in expected.items():
@@ -242,7 +244,7 @@ def test_discount_weights_a_loss_by_the_step_within_the_response(objective, drop
     hidden = student.response_hidden(batch)
     q, p = student.logits(hidden), teacher.logits(scored.teacher_hidden)
     losses = {
-        "moment": lambda: moment_gap(q, p, critics["on"].values(scored.teacher_hidden).detach()),
+        "moment": lambda: moment_gap(q, p, critics["on"].values(scored.teacher_hidden, p).detach()),
         "forward_kl": lambda: divergence("forward_kl", q, p),
         "cross_entropy": lambda: -q.log_softmax(-1).gather(1, batch.positions().target[:, None]).squeeze(1),
     }[objective]()

@@ -95,7 +95,7 @@ class Response:
         q = student.module(input_ids=ids).logits[0, where]
         with torch.no_grad():
             p = teacher.module(input_ids=ids).logits[0, where]
-            f = critic.values(teacher.body(input_ids=ids).last_hidden_state[0, where])
+            f = critic.values(teacher.body(input_ids=ids).last_hidden_state[0, where], p)
         target = ids[0, where.start + 1 : where.stop + 1, None]
         self.cost = moment_gap(q, p, f)
         self.sample = ((p.softmax(-1) * f).sum(-1) - f.gather(1, target).squeeze(1)).tolist()

@@ -11,7 +11,7 @@ from py_worker.ops import measure
 from py_worker.rollout.forward import ForwardEngine
 from py_worker.rollout.native import NativeEngine
 from py_worker.rollout.rollouts import Rollouts
-from py_worker.server.session import Halvings
+from py_worker.server.session import DrawnRows, Halvings
 from tests.py.ops.local_worker import LocalWorker
 from tests.py.ops.scene import SAMPLING, generate_args, load_everything, run_step
 from tests.py.ops.small_memory import TooLarge, logits_of_more_than, small_memory
@@ -53,13 +53,14 @@ def test_half_as_many_rows_until_they_fit(worker: LocalWorker, engine: str) -> N
     full = {"native": cache_of_more_than, "forward": prompts_of_more_than}[engine](4)
     with small_memory(full, "generate"):
         same_responses(drawn(worker, "buffer/cut"), expected)
-    assert worker.session.drawn_rows.halved == 3
+    assert worker.session.drawn_rows.halved == {"student": 3}
 
 
 def test_a_mixture_too(worker: LocalWorker) -> None:
     expected = drawn(worker, "buffer/whole", mixture=0.4)
     with small_memory(cache_of_more_than(5), "generate"):
         same_responses(drawn(worker, "buffer/cut", mixture=0.4), expected)
+    assert worker.session.drawn_rows.halved == {"mixture": 3}
 
 
 def test_later_ones_do_not_fail_first(worker: LocalWorker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +78,7 @@ def test_later_ones_do_not_fail_first(worker: LocalWorker, monkeypatch: pytest.M
 def test_few_rows_are_halved_from_their_own_number(worker: LocalWorker) -> None:
     with small_memory(cache_of_more_than(1), "generate"):
         drawn(worker, "buffer/two", rows=[4, 9])
-    assert worker.session.drawn_rows.halved == 1
+    assert worker.session.drawn_rows.halved == {"student": 1}
 
 
 def evaluated(worker: LocalWorker) -> Any:
@@ -97,14 +98,14 @@ def test_an_evaluation_has_the_same_scores(worker: LocalWorker) -> None:
     expected = evaluated(worker)
     with small_memory(cache_of_more_than(2), "evaluate"):
         assert evaluated(worker) == expected
-    assert worker.session.drawn_rows.halved == 2
+    assert worker.session.drawn_rows.halved == {"student": 2}
 
 
 def test_one_that_does_not_fit_row_by_row_leaves_nothing(worker: LocalWorker) -> None:
     with small_memory(cache_of_more_than(0), "generate"):
         error = worker.error("generate", **generate_args(0, "buffer/none"))
     assert (error["code"], error["applied"]) == ("out_of_memory", False)
-    assert worker.session.drawn_rows.halved is None
+    assert worker.session.drawn_rows.halved == {}
     drawn(worker, "buffer/none")
 
 
@@ -133,7 +134,15 @@ def test_in_the_background_as_at_once(worker: LocalWorker) -> None:
     role.engine = Full(role.engine)
     worker.call("generate", **background_args(0, AHEAD))
     same_responses(responses(worker, AHEAD), responses(worker, "buffer/now"))
-    assert worker.session.drawn_rows.halved == 2
+    assert worker.session.drawn_rows.halved == {"student": 2}
+
+
+def test_a_larger_limit_of_another_thread_changes_nothing() -> None:
+    rows = DrawnRows()
+    for most in (6, 2, 4):
+        rows.lower("student", most)
+    rows.lower("teacher", 5)
+    assert (rows.most("student"), rows.most("teacher"), rows.most("mixture")) == (2, 5, None)
 
 
 def test_an_engine_that_decides_by_itself_is_asked_once(worker: LocalWorker) -> None:
@@ -158,16 +167,16 @@ def test_the_row_of_the_step_tells(worker: LocalWorker) -> None:
 
 
 def test_it_is_in_the_checkpoint(worker: LocalWorker, cache_dir: Path, tmp_path: Path) -> None:
-    worker.session.drawn_rows.halved = 2
+    worker.session.drawn_rows.lower("student", 2)
     run_step(worker, 0)
     worker.call("stage_checkpoint", checkpoint="c", dir=str(tmp_path))
     files = worker.call("commit_checkpoint", checkpoint="c")["files"]
     other = LocalWorker(str(cache_dir))
     load_everything(other)
     other.call("restore", dir=str(tmp_path), files=files)
-    assert other.session.drawn_rows.halved == 2
+    assert other.session.drawn_rows.halved == {"student": 2}
     other.call("reset")
-    assert other.session.drawn_rows.halved is None
+    assert other.session.drawn_rows.halved == {}
     other.close()
 
 
@@ -177,12 +186,12 @@ def test_a_configured_number_is_the_most_from_the_beginning(worker: LocalWorker)
     with small_memory(cache_of_more_than(5), "generate", "evaluate"):
         same_responses(drawn(worker, "buffer/five"), expected)
         evaluated(worker)
-    assert worker.session.drawn_rows.halved is None
+    assert worker.session.drawn_rows.halved == {}
     with small_memory(cache_of_more_than(3), "generate"):
         same_responses(drawn(worker, "buffer/three"), expected)
-    assert worker.session.drawn_rows.most == 3
+    assert worker.session.drawn_rows.most("student") == 3
     worker.call("configure", **{**worker.settings, "rollout_rows": 2})
-    assert worker.session.drawn_rows.most == 2
+    assert worker.session.drawn_rows.most("student") == 2
 
 
 def measured(worker: LocalWorker, rows: list[int] = ROWS) -> Any:
@@ -208,6 +217,10 @@ def test_what_is_measured_does_not_depend_on_memory(
     for name, values in expected["values"].items():
         assert found["values"][name] == pytest.approx(values, rel=1e-4, abs=1e-6)
     assert worker.session.halvings == Halvings(), "training keeps its own"
+    attempts.clear()
+    with small_memory(logits_of_more_than(positions), "measure"):
+        assert measured(worker) == found
+    assert attempts == [worker.session.measure_halvings] != [Halvings()], "later ones do not fail first"
 
 
 def test_measuring_what_does_not_fit_fails(worker: LocalWorker) -> None:

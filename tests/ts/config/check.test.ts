@@ -31,7 +31,11 @@ describe('names that refer to something', () => {
     [`${METHOD}.sources.off.data=x`, `${METHOD}.sources.off.data: unknown dataset "x"`],
     [
       `${METHOD}.critics.on={form: ratio, bound: tanh}`,
-      `${METHOD}.critics.on.form: a ratio is the best critic under the bound mixture; set \`bound: mixture\` (now tanh)`,
+      `${METHOD}.critics.on.form: a ratio is the best critic under the bound mixture, within ±2; set \`bound: mixture, bound_value: 2\` (now tanh, 2)`,
+    ],
+    [
+      `${METHOD}.critics.on={form: ratio, bound_value: 0.5}`,
+      `${METHOD}.critics.on.form: a ratio is the best critic under the bound mixture, within ±2`,
     ],
     [
       `${METHOD}.terms.anchor.part=offf`,

@@ -25,6 +25,13 @@ test('vllm is allowed where it can', () => {
   expect(resolveRun(VLLM).warnings).toEqual([]);
 });
 
+test('vllm does not hear of rows at a time, and says so', () => {
+  expect(resolveRun(VLLM, 'worker.rollout_rows=8').warnings).toEqual([
+    expect.stringContaining('worker.rollout_rows: no effect on stage student: vllm'),
+  ]);
+  expect(resolveRun('worker.rollout_rows=8').warnings).toEqual([]);
+});
+
 test('an engine that draws alone wins no time by drawing ahead, and says so', () => {
   const ahead = 'stages.student.method.sources.on.max_staleness=1';
   expect(resolveRun(ahead, 'stages.student.rollout.engine=native').warnings).toEqual([]);

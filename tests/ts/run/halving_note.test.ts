@@ -42,7 +42,7 @@ test.each([
   ],
 ] as const)('after %p halvings, with %j, it says to set %s', (halvings, changes, settings) => {
   expect(noteOf({ micro_batch_halvings: halvings }, ...changes)).toBe(
-    'stage student, step 12: memory ran out; the step was computed in smaller pieces, as later ones will be. ' +
+    'stage student, step 12: memory ran out; what did not fit is computed in smaller pieces from now on. ' +
       `To begin so, set ${settings}`,
   );
 });

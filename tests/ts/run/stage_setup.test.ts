@@ -150,7 +150,7 @@ describe('loading a stage', () => {
   });
 
   test('a critic that follows from a ratio says so', async () => {
-    const { client } = await load(1, 'stages.student.method.critics={on: {form: ratio}, off: {form: free}}');
+    const { client } = await load(1, 'stages.student.method.critics.on.form=ratio');
     const [on, off] = client.argsOf('load_critic').map(({ spec }) => spec);
     expect(on?.form).toBe('ratio');
     expect(off).not.toHaveProperty('form');

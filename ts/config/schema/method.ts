@@ -26,9 +26,9 @@ const critic = z.strictObject({
     .describe('How values come from features; bilinear uses the frozen output embedding; C'),
   form: z
     .enum(['free', 'ratio'])
-    .default('free')
+    .exactOptional()
     .describe(
-      'free: the head gives the values; ratio: it guesses at the student, and the values follow from the ratio of the teacher to that, which is the best critic once the guess is right (D); for the bound mixture; C',
+      'free (where nothing is said): the head gives the values; ratio: it guesses at the student, and the values follow from the ratio of the teacher to that, which is the best critic once the guess is right (D); for the bound mixture; C',
     ),
   features: z
     .enum(['teacher', 'student'])

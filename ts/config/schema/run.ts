@@ -45,7 +45,7 @@ const worker = z
       .max(65_536)
       .default(0)
       .describe(
-        'Rows that responses are drawn for at a time, at most, in training and evaluation; 0 leaves it to the engine: 256, or 64 with forward; C',
+        'Rows that responses are drawn for at a time, at most, in training and evaluation; 0 leaves it to the engine: 256 or as many as fit into 8 GiB of keys and values (1 GiB on a CPU), 64 with forward; not for vllm; C',
       ),
     offload_teacher: z
       .boolean()
