@@ -102,6 +102,19 @@ def moment_loss(student: Tensor, teacher: Tensor | None, inputs: TileInputs) -> 
     return TileResult(gap.squeeze(1), log_prob.squeeze(1), gradient)
 
 
+def mixture_moment_loss(student: Tensor, teacher: Tensor | None, inputs: TileInputs) -> TileResult:
+    """`Δ_f` with the best critic under the penalty with the mixture, `f = (p − q)/½(p + q)`, held constant.
+
+    The gradient is `−q·(f − E_q f)`, as of any constant values.
+    """
+    p, q = _given(teacher, "a teacher's logits").softmax(-1), student.softmax(-1)
+    difference = p - q
+    values = difference / _clamped(p.add_(q).mul_(0.5))
+    gap = _dot(difference, values).squeeze(1)
+    gradient = torch.sub(_dot(q, values), values, out=difference)
+    return TileResult(gap, None, gradient.mul_(inputs.upstream[:, None]).mul_(q))
+
+
 def cross_entropy_loss(student: Tensor, _teacher: Tensor | None, inputs: TileInputs) -> TileResult:
     """`−log q` of the tokens, with the gradient `q − 1[y]`."""
     q = student.softmax(-1)

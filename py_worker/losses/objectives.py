@@ -4,7 +4,7 @@ The driver owns heads, chunking, masks, normalisers and backward; an objective s
 loss per position. Adding one is a function and a line in `OBJECTIVES`.
 
 `exact_moment_tanh` and `exact_moment_mixture` are `moment` with its critic replaced by the best one of that
-bound, to see what a learned critic loses.
+bound: a game without critics, and what a learned one loses by.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from py_worker.losses.alpha_beta import alpha_beta_divergence
-from py_worker.losses.analytic import DivergenceLoss, TileLoss, cross_entropy_loss, moment_loss
+from py_worker.losses.analytic import (
+    DivergenceLoss,
+    TileLoss,
+    cross_entropy_loss,
+    mixture_moment_loss,
+    moment_loss,
+)
 from py_worker.losses.divergence import LOG_ZERO, DivergenceKind, divergence, log_probabilities
 from py_worker.losses.moment import moment_gap
 
@@ -239,6 +245,7 @@ OBJECTIVES: Mapping[str, Objective] = {
         Objective(
             "exact_moment_mixture",
             partial(_moment, _best_penalised),
+            analytic=lambda _params: mixture_moment_loss,
             sample=partial(_moment_sample, _best_penalised),
         ),
     )

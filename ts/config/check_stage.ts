@@ -85,7 +85,7 @@ function checkEvaluation(stage: StageConfig, path: Path, findings: Findings): vo
 function checkTraining(stage: StageConfig, path: Path, findings: Findings): void {
   for (const [part, rows] of partRows(stage.method.sources, stage.training.batch_size)) {
     if (rows > 0) continue;
-    const message = `a batch of ${stage.training.batch_size} rows leaves none for part "${part}"; enlarge it`;
+    const message = `a batch of ${stage.training.batch_size} rows leaves none for part "${part}"; enlarge it, or that part's share`;
     findings.error([...path, 'training', 'batch_size'], message);
   }
   const { steps, lr } = stage.training;

@@ -187,7 +187,7 @@ def test_terms_without_a_formula_take_the_plain_form(monkeypatch):
             form, "backward", lambda self, *a, f=original: used.append(type(self)) or f(self, *a)
         )
     policies, batch = setting(), tiny_batch(9)
-    step("auto", policies, batch, terms=[Term("t", "exact_moment_mixture", "on"), TERMS[2]])
+    step("auto", policies, batch, terms=[Term("t", "exact_moment_tanh", "on"), TERMS[2]])
     assert set(used) == {PlainForm}
     used.clear()
     step("auto", policies, batch)

@@ -113,7 +113,10 @@ describe('methods', () => {
       'stages.teacher.method={extends: null, name: m, sources: {}, terms: {}}',
       'stages.teacher.method.sources: a method needs at',
     ],
-    ['stages.student.training.batch_size=1', 'a batch of 1 rows leaves none for part "on"; enlarge it'],
+    [
+      'stages.student.training.batch_size=1',
+      'a batch of 1 rows leaves none for part "on"; enlarge it, or that part',
+    ],
   ])('%s', (override, problem) => {
     expect(problemsOf(override)).toContainEqual(expect.stringContaining(problem));
   });

@@ -19,7 +19,7 @@ const load = (name: string): RunConfig => resolveConfig(name, [], PLACE).config;
 
 const METHODS = [
   ...['sft', 'kd', 'seqkd', 'imitkd', 'minillm', 'gkd', 'distillm-skl', 'distillm-srkl'],
-  ...['rkl', 'jsd', 'tvd', 'ammd-off', 'ammd-on', 'ammd'],
+  ...['rkl', 'jsd', 'tvd', 'ammd-off', 'ammd-on', 'ammd', 'ammd-exact'],
 ];
 
 function stageOf(run: RunConfig, name: string): StageConfig {

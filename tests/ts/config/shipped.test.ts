@@ -31,6 +31,7 @@ test('every file in configs/ is of a kind that is loaded here', () => {
   expect(shippedConfigs('methods')).toEqual([
     'abkd',
     'ammd',
+    'ammd-exact',
     'ammd-off',
     'ammd-on',
     'distillm-skl',
