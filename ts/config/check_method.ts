@@ -99,6 +99,12 @@ function checkCritic(
         `(now ${critic.bound}, ${critic.bound_value}), or \`form: free\``,
     );
   }
+  if (critic.form === 'ratio' && critic.trained && method.adversary.warmup_steps === 0) {
+    findings.warn(
+      [...path, 'form'],
+      'a ratio begins with values that are far from 0 and wrong; give it turns of its own first, as `adversary.warmup_steps: 20`',
+    );
+  }
   const { trained, gradient_penalty, gradient_penalty_target, target_decay } = critic;
   const unlearned = 'no effect: the critic never learns (trained: false)';
   if (!trained && gradient_penalty > 0) findings.warn([...path, 'gradient_penalty'], unlearned);

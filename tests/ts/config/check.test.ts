@@ -232,6 +232,10 @@ describe('warnings', () => {
   test.each([
     [`${METHOD}.terms.on=null`, `run.yaml:15:5: ${METHOD}.critics.on: no term uses this critic`],
     [`${METHOD}.terms.on.part=all`, 'critic "on" learns on part "on", the term is on "all"'],
+    [
+      `${METHOD}.critics.on.form=ratio`,
+      `${METHOD}.critics.on.form: a ratio begins with values that are far from 0`,
+    ],
     ['stages.teacher.teacher=tiny', 'stages.teacher.teacher: nothing uses the teacher'],
     ['stages.student.evaluation.best={metric: exact_match}', 'evaluation.best: no effect'],
     ['stages.teacher.method.iteration.epochs=4', 'method.iteration: no effect: the method generates nothing'],
