@@ -55,6 +55,7 @@ def take_snapshot(session: Session) -> Snapshot:
         "policy_version": 0 if student is None else student.version,
         "rollouts": versions,
         "halvings": dataclasses.asdict(session.halvings),
+        "measure_halvings": dataclasses.asdict(session.measure_halvings),
         "drawn_rows": session.drawn_rows.halved,
     }
     return Snapshot(state, tensors)
@@ -96,10 +97,9 @@ def plan_restore(session: Session, snapshot: Snapshot) -> Callable[[], None]:
     _require_room(session, rollouts)
     policy_version = snapshot.state["policy_version"]
     # Older checkpoints have none of these.
-    halvings, drawn_rows = (
-        Halvings(**snapshot.state.get("halvings", {})),
-        snapshot.state.get("drawn_rows", {}),
-    )
+    names = ("halvings", "measure_halvings")
+    halvings, of_measuring = (Halvings(**snapshot.state.get(name, {})) for name in names)
+    drawn_rows = snapshot.state.get("drawn_rows") or {}
 
     def apply() -> None:
         for name, part in trained.items():
@@ -110,6 +110,7 @@ def plan_restore(session: Session, snapshot: Snapshot) -> Callable[[], None]:
         if "student" in session.roles:
             session.roles["student"].version = policy_version
         session.halvings = halvings
+        session.measure_halvings = of_measuring
         session.drawn_rows.restore(drawn_rows)
         session.metrics.clear()
         session.handles.clear()

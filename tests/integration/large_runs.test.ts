@@ -50,7 +50,7 @@ const RUNS: readonly LargeRun[] = [
 function overrides({ name, methods }: LargeRun): readonly string[] {
   const { stages } = resolveConfig(name, [], folder).config;
   const kept = ['teacher', 'start', ...methods];
-  const short = '{epochs: null, steps: 1, batch_size: 4, micro_batch: 2, lr: 1.0e-3}';
+  const short = '{epochs: null, steps: 1, batch_size: 8, micro_batch: 4, lr: 1.0e-3}';
   return [
     'worker={device: cpu, threads: 1}',
     ...['large', 'small'].map((model) => `models.${model}={source: ./${name}-${model}, init: random}`),
@@ -76,7 +76,7 @@ beforeAll(() => {
     env: { ...process.env, PYTHONPATH: ROOT },
     stdio: 'pipe',
   });
-  const rows = [1, 2, 3, 4, 5, 6].map((row) =>
+  const rows = [1, 2, 3, 4, 5, 6, 7, 8, 9].map((row) =>
     JSON.stringify({ instruction: `say ${row}`, input: '', output: [`it is ${row}`] }),
   );
   for (const set of ['dolly/train', 'dolly/validation', 'dolly/test', 'openwebtext/train'].concat(

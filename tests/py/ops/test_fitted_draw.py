@@ -168,6 +168,7 @@ def test_the_row_of_the_step_tells(worker: LocalWorker) -> None:
 
 def test_it_is_in_the_checkpoint(worker: LocalWorker, cache_dir: Path, tmp_path: Path) -> None:
     worker.session.drawn_rows.lower("student", 2)
+    worker.session.measure_halvings = Halvings(micro_batch=3)
     run_step(worker, 0)
     worker.call("stage_checkpoint", checkpoint="c", dir=str(tmp_path))
     files = worker.call("commit_checkpoint", checkpoint="c")["files"]
@@ -175,7 +176,9 @@ def test_it_is_in_the_checkpoint(worker: LocalWorker, cache_dir: Path, tmp_path:
     load_everything(other)
     other.call("restore", dir=str(tmp_path), files=files)
     assert other.session.drawn_rows.halved == {"student": 2}
+    assert other.session.measure_halvings == Halvings(micro_batch=3)
     other.call("reset")
+    assert other.session.measure_halvings == Halvings()
     assert other.session.drawn_rows.halved == {}
     other.close()
 
