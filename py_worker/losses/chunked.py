@@ -121,7 +121,7 @@ def accumulate(total: Tensor, gradient: Tensor, hidden: Tensor, scale: float) ->
     """`total += scale · gradientᵀ hidden` for `[V, H]`, `[n, V]`, `[n, H]`; the sum is in total's dtype."""
     if total.dtype == gradient.dtype:
         total.addmm_(gradient.t(), hidden, alpha=scale)
-    elif total.is_cuda:  # pragma: no cover (no CUDA device in the tests)
+    elif total.is_cuda:
         torch.addmm(total, gradient.t(), hidden, out_dtype=total.dtype, alpha=scale, out=total)
     else:
         # On a CPU no product of halves gives float32, and rounding that of each chunk made the sum's error up

@@ -193,6 +193,6 @@ def adapter_dropout(module: Any, seed: int) -> Iterator[None]:
 
 def _generator(device: torch.device) -> torch.Generator:
     """The one that dropout draws from on a device."""
-    if device.type == "cuda":  # pragma: no cover - needs a GPU
+    if device.type == "cuda":
         return torch.cuda.default_generators[device.index or 0]
     return torch.default_generator

@@ -126,7 +126,7 @@ def _background(session: Session, args: GenerateArgs) -> BackgroundRollouts | No
     # Weights that come to the device for one thread's work may not be there yet, or still, for the other's.
     if not engine.concurrent or any(policy.is_offloaded for policy in drawn_from):
         return None
-    if session.background is None and session.device.type == "cuda":  # pragma: no cover - needs a GPU
+    if session.background is None and session.device.type == "cuda":
         session.background = BackgroundRollouts(student, CudaSideStream(session.device))
     return session.background
 

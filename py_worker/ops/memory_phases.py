@@ -128,18 +128,8 @@ def teacher_at_work(session: Session) -> Items:
 
 
 def with_step(session: Session, phases: Phases, planned: PlannedStep) -> Phases:
-    """With what a rehearsed step allocates.
-
-    On a GPU it is taken in earnest where a rehearsal needs numbers: its allocator refuses what does not fit.
-    """
-    try:
-        peaks = planned.rehearsed()
-    except ValueError:
-        raise
-    except Exception:
-        if session.device.type != "cuda":
-            raise
-        peaks = planned.rehearsed(fake=False)  # pragma: no cover - needs a GPU
+    """With what a rehearsed step allocates."""
+    peaks = _rehearsed(session, planned)
     return {name: {**items, **peaks.get(name, {})} for name, items in phases.items()}
 
 
@@ -164,7 +154,7 @@ def with_overhead(session: Session, phases: Phases, planned: PlannedStep) -> Pha
     That is kernels' scratch memory, and what the allocator keeps.
     """
     small, weights = planned.small(), sum(weight_bytes(session).values())
-    expected = weights + max(sum(items.values()) for items in small.rehearsed().values())
+    expected = weights + max(sum(items.values()) for items in _rehearsed(session, small).values())
     overhead = max(0, _measured_peak(session, small) - expected)
     return {name: {**items, "overhead": overhead} for name, items in phases.items()}
 
@@ -176,14 +166,29 @@ def peak(phases: Phases) -> int:
 
 def available_bytes(session: Session) -> int:
     """Free memory of the device, and what the worker has of it already."""
-    if session.device.type == "cuda":  # pragma: no cover - needs a GPU
+    if session.device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(session.device)
         return free + torch.cuda.memory_reserved(session.device)
     return host_memory.available_bytes() + host_memory.resident_bytes() - session.resident_at_start
 
 
+def _rehearsed(session: Session, planned: PlannedStep) -> Mapping[str, Items]:
+    """What a step allocates in each phase.
+
+    On a GPU it is taken in earnest where a rehearsal needs numbers: its allocator refuses what does not fit.
+    """
+    try:
+        return planned.rehearsed()
+    except ValueError:
+        raise
+    except Exception:
+        if session.device.type != "cuda":
+            raise
+        return planned.rehearsed(fake=False)
+
+
 def _measured_peak(session: Session, planned: PlannedStep) -> int:
-    if session.device.type == "cuda":  # pragma: no cover - needs a GPU
+    if session.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(session.device)
         go_through(planned.step, planned.micro_batches, packed=planned.packed)
         return torch.cuda.max_memory_allocated(session.device)

@@ -85,9 +85,7 @@ class GraphSteps(FixedSteps):
         self._replays[shape] = replay
         replay()
 
-    def _capture(
-        self, step: Step, rows: int, width: int
-    ) -> Callable[[], None]:  # pragma: no cover - needs a GPU
+    def _capture(self, step: Step, rows: int, width: int) -> Callable[[], None]:
         """Records the step without running it. All graphs share the memory of their intermediates."""
         graph = torch.cuda.CUDAGraph()
         # Other threads of the worker may use the device meanwhile, as a checkpoint does.

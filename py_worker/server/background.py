@@ -27,7 +27,7 @@ class SideStream(Protocol):
         """Within, the calling thread queues its work here; at the end all of it is done."""
 
 
-class CudaSideStream:  # pragma: no cover - needs a GPU
+class CudaSideStream:
     """A CUDA stream beside the one that training uses."""
 
     def __init__(self, device: torch.device) -> None:

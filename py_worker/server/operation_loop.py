@@ -136,7 +136,7 @@ class OperationLoop:
 
     def _follow_device(self) -> None:
         """The session's device is known once it is configured."""
-        if self._session.device != self._device:  # pragma: no cover (needs a second device)
+        if self._session.device != self._device:
             self._completion.close()
             self._device = self._session.device
             self._completion = completion_for(self._device)

@@ -54,5 +54,5 @@ def _copy_to_host(scalars: list[Tensor]) -> Tensor:
     stacked = torch.stack([scalar.to(torch.float64) for scalar in scalars])
     if stacked.device.type != "cuda":
         return stacked
-    pinned = torch.empty(stacked.shape, dtype=stacked.dtype, pin_memory=True)  # pragma: no cover (needs CUDA)
-    return pinned.copy_(stacked, non_blocking=True)  # pragma: no cover (needs CUDA)
+    pinned = torch.empty(stacked.shape, dtype=stacked.dtype, pin_memory=True)
+    return pinned.copy_(stacked, non_blocking=True)

@@ -31,7 +31,7 @@ class HostStopwatch:
         return {name: (end - start) * 1000.0 for (_, start), (name, end) in pairs}
 
 
-class CudaStopwatch:  # pragma: no cover (needs a CUDA device)
+class CudaStopwatch:
     """Events in the device's stream."""
 
     def __init__(self, device: torch.device) -> None:

@@ -1,9 +1,11 @@
 """The operation loop without a socket: requests go through the real queue, decoder, loop and encoder."""
 
+import os
 import threading
 from typing import Any
 
 import msgspec
+import pytest
 
 from py_worker.server.codec import Frame
 from py_worker.server.context import Progress
@@ -15,8 +17,10 @@ from py_worker.server.session import Session
 from tests.py.server.controller import RequestError, tensor_of
 
 WAIT_S = 60.0
+DEVICE = os.environ.get("AMMD_TEST_DEVICE", "cpu")
+on_a_cpu_alone = pytest.mark.skipif(DEVICE != "cpu", reason="says what holds on a CPU")
 SETTINGS: dict[str, Any] = {
-    "device": "cpu",
+    "device": DEVICE,
     "threads": 1,
     "cache_dir": "",
     "step_budget_bytes": 0,

@@ -11,7 +11,7 @@ from py_worker.rollout.forward import ForwardEngine
 from py_worker.rollout.rollouts import Rollouts, Tick
 from py_worker.server.background import BackgroundRollouts, Drawing
 from py_worker.server.errors import ArgumentError
-from tests.py.ops.local_worker import LocalWorker
+from tests.py.ops.local_worker import LocalWorker, on_a_cpu_alone
 from tests.py.ops.scene import SAMPLING, build_args, generate_args, load_everything, run_step, step_requests
 from tests.py.ops.stepping import same, weights
 from tests.py.ops.test_adapters import load_scene
@@ -280,6 +280,7 @@ def test_weights_that_come_and_go_are_drawn_from_at_once(worker: LocalWorker, ga
     assert gate.log == ["follow", "begin", "end"]
 
 
+@on_a_cpu_alone
 def test_a_cpu_draws_at_once(worker: LocalWorker) -> None:
     plain = worker.call("generate", **generate_args(1, "buffer/plain"))
     assert worker.call("generate", **background_args(1, AHEAD)) == plain

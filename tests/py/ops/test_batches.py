@@ -57,7 +57,7 @@ def test_generation_and_scoring_agree(worker: LocalWorker) -> None:
     positions = scored.batch.positions()
     assert positions.target.tolist() == np.concatenate(rollout.tokens).tolist()
     log_probs = policy.logits(scored.student_hidden).log_softmax(-1)
-    found = log_probs.gather(1, positions.target[:, None]).squeeze(1).detach().numpy()
+    found = log_probs.gather(1, positions.target[:, None]).squeeze(1).detach().cpu().numpy()
     assert np.abs(found - np.concatenate(rollout.log_probs)).max() < 1e-4
 
 

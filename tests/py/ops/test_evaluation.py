@@ -14,7 +14,7 @@ from py_worker.ops import preflight
 from py_worker.rollout.mixture import Mixture
 from py_worker.server.protocol_gen import OPERATIONS
 from tests.py.ops.full_disk import full_disk
-from tests.py.ops.local_worker import LocalWorker
+from tests.py.ops.local_worker import DEVICE, LocalWorker
 from tests.py.ops.scene import (
     ADAMW,
     ROWS,
@@ -121,7 +121,7 @@ def test_measure_agrees_with_a_plain_computation(worker: LocalWorker) -> None:
     student, teacher = (worker.session.role(name).policy.module for name in ("student", "teacher"))
     for index, number in enumerate([5, 0, 9, 5]):
         row = dataset.row(number)
-        tokens = torch.tensor([[*row.prompt.tolist(), *row.response.tolist()]])
+        tokens = torch.tensor([[*row.prompt.tolist(), *row.response.tolist()]], device=DEVICE)
         where = slice(len(row.prompt) - 1, -1)
         with torch.no_grad():
             log_q, log_p = (
@@ -150,7 +150,7 @@ def test_measure_takes_chunks_of_the_device_s_size(
 
     monkeypatch.setattr("py_worker.ops.measure.default_chunk_size", chunk_size)
     worker.call("measure", **measure_args())
-    assert asked == [(99, torch.device("cpu"))]
+    assert asked == [(99, worker.session.device)]
 
 
 @pytest.mark.parametrize(
@@ -284,8 +284,9 @@ def test_an_exported_model_is_the_student(worker: LocalWorker, tmp_path: Path) -
     folder = tmp_path / "new" / "student"
     files = worker.call("export", role="student", dir=str(folder))["files"]
     assert {file["name"] for file in files} == {p.name for p in folder.iterdir()}
-    loaded, policy = AutoModelForCausalLM.from_pretrained(folder), worker.session.role("student").policy
-    tokens = torch.arange(3, 20)[None]
+    loaded = AutoModelForCausalLM.from_pretrained(folder).to(DEVICE)
+    policy = worker.session.role("student").policy
+    tokens = torch.arange(3, 20, device=DEVICE)[None]
     with torch.no_grad():
         assert torch.equal(loaded(tokens).logits, policy.module(tokens).logits)
     assert AutoTokenizer.from_pretrained(folder).decode([40, 41]) == policy.tokenizer.decode([40, 41])

@@ -31,8 +31,10 @@ def is_cache(tensor: Tensor) -> bool:
 
 
 def prompts_of_more_than(rows: int) -> TooLarge:
-    """Projections [B, T, H] of the forward engine."""
-    return lambda tensor: tensor.ndim == 3 and tensor.is_floating_point() and tensor.shape[0] > rows
+    """Queries [B, heads, T, D] of the forward engine."""
+    return lambda tensor: (
+        tensor.ndim == 4 and tensor.is_floating_point() and tensor.shape[3] == 8 and tensor.shape[0] > rows
+    )
 
 
 def drawn(worker: LocalWorker, out: str, rows: list[int] = ROWS, **changes: Any) -> tuple[Any, ...]:

@@ -11,7 +11,7 @@ import torch
 from py_worker.models.policy import save_policy
 from py_worker.rollout.engine import AUTO, ENGINES, select_engine
 from py_worker.server.protocol_gen import LoadRoleArgs
-from tests.py.ops.local_worker import LocalWorker
+from tests.py.ops.local_worker import LocalWorker, on_a_cpu_alone
 from tests.py.ops.scene import (
     ADAMW,
     ROWS,
@@ -33,6 +33,7 @@ def load_role(**changes: Any) -> dict[str, Any]:
     return {"role": "student", "model": model(2), "gradient_checkpointing": False, **changes}
 
 
+@on_a_cpu_alone
 def test_configure_says_what_it_set(empty: LocalWorker) -> None:
     result = empty.call("configure", **empty.settings)
     assert result == {"device": "cpu", "threads": 1}
@@ -42,6 +43,7 @@ def test_configure_says_what_it_set(empty: LocalWorker) -> None:
     assert configured(empty, loss_form="plain").session.configured().loss_form == "plain"
 
 
+@on_a_cpu_alone
 def test_a_form_of_the_losses_that_cannot_run_is_refused(
     empty: LocalWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,6 +309,7 @@ def test_reset_frees_everything_but_the_settings(worker: LocalWorker) -> None:
     load_everything(worker)
 
 
+@on_a_cpu_alone
 def test_the_device_is_fixed_while_models_are_loaded(worker: LocalWorker, monkeypatch: Any) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     error = worker.error("configure", **{**worker.settings, "device": "cuda:0"})
@@ -314,6 +317,7 @@ def test_the_device_is_fixed_while_models_are_loaded(worker: LocalWorker, monkey
     worker.call("configure", **{**worker.settings, "position_chunk": 3})
 
 
+@on_a_cpu_alone
 def test_offloading_on_a_cpu_is_told_to_do_nothing(empty):
     empty.call("configure", **empty.settings)
     result = empty.call(

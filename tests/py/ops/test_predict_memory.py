@@ -12,7 +12,7 @@ from py_worker.ops import memory_phases, predict_memory
 from py_worker.server import host_memory
 from py_worker.server.protocol_gen import PredictMemoryArgs
 from py_worker.server.session_state import take_snapshot
-from tests.py.ops.local_worker import LocalWorker
+from tests.py.ops.local_worker import LocalWorker, on_a_cpu_alone
 from tests.py.ops.scene import (
     ADAMW,
     AMMD_TERMS,
@@ -150,6 +150,7 @@ def test_what_is_drawn_in_the_background_comes_to_every_phase(worker):
         assert items["optimizer"] == before[name]["optimizer"]
 
 
+@on_a_cpu_alone
 def test_what_libraries_take_is_measured(worker, monkeypatch):
     monkeypatch.setattr(host_memory, "peak_resident_bytes", lambda: worker.session.resident_at_start + 10**8)
     phases = predict(worker)[0]
@@ -157,6 +158,7 @@ def test_what_libraries_take_is_measured(worker, monkeypatch):
     assert len(small) == 1 and 9e7 < small.pop() < 1e8
 
 
+@on_a_cpu_alone
 def test_what_cannot_fit_is_not_tried_in_earnest(worker, monkeypatch):
     monkeypatch.setattr(host_memory, "available_bytes", lambda: 0)
     monkeypatch.setattr(host_memory, "resident_bytes", lambda: worker.session.resident_at_start)
@@ -168,6 +170,7 @@ def test_what_cannot_fit_is_not_tried_in_earnest(worker, monkeypatch):
     assert all("overhead" not in items for items in phases.values())
 
 
+@on_a_cpu_alone
 def test_kept_rows_and_a_checkpoint_lie_in_the_same_memory_on_a_cpu(worker):
     phases = predict(worker, kept_rows=100, checkpoints=True, rehearse=False)[0]
     longest = max(max(map(sum, worker.session.datasets["train"].lengths())), 0)
@@ -201,11 +204,13 @@ def test_nothing_changes(worker):
     twin.close()
 
 
-def test_a_step_that_needs_numbers_is_said_to_be_missing(worker, monkeypatch):
-    def stubborn(*_: object, **__: object) -> None:
-        torch.zeros(3).nonzero().tolist()
+def stubborn_backward(*_: object, **__: object) -> None:
+    torch.zeros(3).nonzero().tolist()
 
-    monkeypatch.setattr(rehearsal, "student_backward", stubborn)
+
+@on_a_cpu_alone
+def test_a_step_that_needs_numbers_is_said_to_be_missing(worker, monkeypatch):
+    monkeypatch.setattr(rehearsal, "student_backward", stubborn_backward)
     phases, result = predict(worker)
     assert "without numbers" in result["missing"]
     assert "activations" not in phases["student"]
