@@ -8,6 +8,9 @@ import type { Findings, Path } from './findings.js';
 import type { RunConfig, StageConfig } from './schema.js';
 import { partRows } from './shares.js';
 
+/** Rows of a part over those that its share means, from which on it is told. */
+const FAR_ABOVE = 1.5;
+
 function checkData(stage: StageConfig, path: Path, config: RunConfig, findings: Findings): void {
   const known = Object.keys(config.data);
   const dataset = (at: Path, name: string | null) => {
@@ -82,12 +85,25 @@ function checkEvaluation(stage: StageConfig, path: Path, findings: Findings): vo
   if (every === 0) findings.warn([...at, 'best'], 'no effect: `evaluation.every` is 0');
 }
 
-function checkTraining(stage: StageConfig, path: Path, findings: Findings): void {
-  for (const [part, rows] of partRows(stage.method.sources, stage.training.batch_size)) {
-    if (rows > 0) continue;
-    const message = `a batch of ${stage.training.batch_size} rows leaves none for part "${part}"; enlarge it, or that part's share`;
-    findings.error([...path, 'training', 'batch_size'], message);
+function checkBatchSize(stage: StageConfig, path: Path, findings: Findings): void {
+  const { sources } = stage.method;
+  const size = stage.training.batch_size;
+  const at: Path = [...path, 'training', 'batch_size'];
+  for (const [part, rows] of partRows(sources, size)) {
+    const meant = (sources[part]?.share ?? 0) * size;
+    if (rows === 0) {
+      const parts = Object.keys(sources).length;
+      const message = `a batch of ${size} rows leaves none for part "${part}"; give it ${parts} or more, one for each part`;
+      findings.error(at, message);
+    } else if (rows >= FAR_ABOVE * meant) {
+      const message = `part "${part}" has ${rows} of ${size} rows where its share means ${Number(meant.toPrecision(2))}: every part has one; a larger batch keeps to the shares`;
+      findings.warn(at, message);
+    }
   }
+}
+
+function checkTraining(stage: StageConfig, path: Path, findings: Findings): void {
+  checkBatchSize(stage, path, findings);
   const { steps, lr } = stage.training;
   if (steps !== null && lr.warmup >= steps) {
     findings.warn(

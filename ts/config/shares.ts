@@ -1,6 +1,7 @@
 /**
  * Rows of each part in a batch: the shares times the batch size, rounded by largest remainder so that they
- * sum to it. Ties go to the part named first.
+ * sum to it. Ties go to the part named first. A part that would have none gets one of the largest part's, while that
+ * has more than one: its terms and its critic would have nothing to see.
  */
 export function partRows(
   sources: Readonly<Record<string, { readonly share: number }>>,
@@ -16,5 +17,10 @@ export function partRows(
   const byRemainder = exact.toSorted((a, b) => b.left - a.left);
   for (const { part } of byRemainder.slice(0, Math.max(missing, 0)))
     rows.set(part, (rows.get(part) ?? 0) + 1);
+  for (const part of [...rows.keys()].filter((name) => rows.get(name) === 0)) {
+    const [largest, most] = [...rows].reduce((a, b) => (b[1] > a[1] ? b : a));
+    if (most < 2) break;
+    rows.set(largest, most - 1).set(part, 1);
+  }
   return rows;
 }

@@ -115,7 +115,7 @@ describe('methods', () => {
     ],
     [
       'stages.student.training.batch_size=1',
-      'a batch of 1 rows leaves none for part "on"; enlarge it, or that part',
+      'a batch of 1 rows leaves none for part "on"; give it 2 or more, one for each part',
     ],
   ])('%s', (override, problem) => {
     expect(problemsOf(override)).toContainEqual(expect.stringContaining(problem));
@@ -239,6 +239,10 @@ describe('warnings', () => {
     ['stages.teacher.teacher=tiny', 'stages.teacher.teacher: nothing uses the teacher'],
     ['stages.student.evaluation.best={metric: exact_match}', 'evaluation.best: no effect'],
     ['stages.teacher.method.iteration.epochs=4', 'method.iteration: no effect: the method generates nothing'],
+    [
+      `stages.student={training: {batch_size: 4}, method: {sources: {on: {share: 0.125}, off: {share: 0.875}}}}`,
+      'part "on" has 1 of 4 rows where its share means 0.5: every part has one',
+    ],
     ['stages.student.training.lr.warmup=20', '20 steps of warm-up are as many as the 20 of training'],
     ['data.more={source: "builtin:microtasks"}', 'data.more: no stage uses it'],
     [
