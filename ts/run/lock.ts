@@ -1,11 +1,22 @@
-import { closeSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  copyFileSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { hostname } from 'node:os';
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { systemCodeOf } from '../common/errors.js';
 import { RunError } from './errors.js';
 
 const ownerSchema = z.object({ pid: z.int(), host: z.string(), since: z.string() });
-type Owner = z.infer<typeof ownerSchema>;
+export type Owner = z.infer<typeof ownerSchema>;
 
 /** A lock without an owner after this time was left by a process killed between creating and writing the file. */
 const WRITING_MS = 5000;
@@ -49,6 +60,29 @@ function tryLock(file: string): boolean {
 }
 
 /**
+ * Removes a stale lock, and only that one: another process may have seen the same, removed it, and put its own there
+ * meanwhile. So the file is first moved aside, which one process alone can do, and comes back if it is another's.
+ *
+ * @param owner as it was read when it was found stale
+ */
+export function removeStale(file: string, owner: Owner | undefined): void {
+  const aside = `${file}.${process.pid}`;
+  try {
+    renameSync(file, aside);
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return;
+    throw error;
+  }
+  try {
+    if (!isDeepStrictEqual(readOwner(aside), owner)) copyFileSync(aside, file, constants.COPYFILE_EXCL);
+  } catch (error) {
+    if (systemCodeOf(error) !== 'EEXIST') throw error; // a third process has locked it
+  } finally {
+    rmSync(aside, { force: true });
+  }
+}
+
+/**
  * Takes the lock of a run folder, so that one run has one controller. A lock whose process is gone (same host)
  * is taken over.
  *
@@ -59,7 +93,7 @@ export function acquireLock(file: string): () => void {
   for (let attempt = 0; !tryLock(file); attempt += 1) {
     const owner = readOwner(file);
     if (attempt > 0 || !isStale(file, owner)) throw lockedError(file, owner);
-    rmSync(file, { force: true });
+    removeStale(file, owner);
   }
   return () => rmSync(file, { force: true });
 }

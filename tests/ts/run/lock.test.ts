@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { acquireLock } from '../../../ts/run/lock.js';
+import { acquireLock, removeStale } from '../../../ts/run/lock.js';
 import { temporaryFolder } from '../bootstrap/temporary_folder.js';
 
 let file = '';
@@ -44,6 +44,18 @@ describe('a lock that is there', () => {
     leave({ pid: goneProcess() });
     acquireLock(file);
     expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ pid: process.pid });
+  });
+
+  test('is not removed where another process took it over first', () => {
+    const stale = { pid: goneProcess(), host: hostname(), since: '2026-01-01T00:00:00Z' };
+    leave({ pid: process.ppid });
+    const text = readFileSync(file, 'utf8');
+    removeStale(file, stale);
+    expect(readFileSync(file, 'utf8')).toBe(text);
+    leave(stale);
+    removeStale(file, stale);
+    removeStale(file, stale);
+    expect(readdirSync(path.dirname(file))).toEqual([]);
   });
 
   test('of another host is respected: nobody here can know whether it lives', () => {
