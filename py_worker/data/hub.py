@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from py_worker.data.errors import DataError
 from py_worker.data.files import READERS
+from py_worker.hub_name import split_revision
 
 # The hub converts most datasets and keeps the result in this branch, as CONFIGURATION/SPLIT/NNNN.parquet.
 _CONVERTED = "refs/convert/parquet"
@@ -42,12 +43,19 @@ class HubTree:
             return Path(hf_hub_download(self.repository, file, repo_type="dataset", revision=self.commit))
 
 
-def trees(repository: str) -> Iterator[HubTree]:
+def trees(name: str) -> Iterator[HubTree]:
     """A dataset's files as they are, then as the hub converts them, where it does.
 
+    Args:
+        name: `owner/dataset`; or `owner/dataset@revision`, for the files of that alone.
+
     Raises:
-        DataError: no such dataset, or no connection.
+        DataError: no such dataset or revision, or no connection.
     """
+    try:
+        repository, revision = split_revision(name)
+    except ValueError as error:
+        raise DataError(str(error)) from error
     try:
         from huggingface_hub import HfApi
         from huggingface_hub.errors import RevisionNotFoundError
@@ -55,13 +63,15 @@ def trees(repository: str) -> Iterator[HubTree]:
         raise DataError(
             f"{repository}: a hub dataset needs huggingface_hub (pip install huggingface_hub); or give a path"
         ) from error
-    for branch in (None, _CONVERTED):
+    for branch in (None, _CONVERTED) if revision is None else (revision,):
         with _errors_of(repository):
             try:
                 commit = HfApi().dataset_info(repository, revision=branch).sha
                 files = HfApi().list_repo_files(repository, repo_type="dataset", revision=commit)
-            except RevisionNotFoundError:
-                continue
+            except RevisionNotFoundError as error:
+                if revision is None:
+                    continue
+                raise DataError(f"hub dataset {repository}: has no revision {revision}") from error
         yield HubTree(repository, str(commit), tuple(files))
 
 
@@ -69,11 +79,11 @@ def download(name: str, split: str) -> list[Path]:
     """Downloads the files of one split, or takes them from the hub's local cache.
 
     Args:
-        name: `owner/dataset`, or `owner/dataset:configuration`.
+        name: `owner/dataset`, `owner/dataset@revision`, and either with `:configuration` behind it.
         split: the hub's name of the split.
 
     Raises:
-        DataError: no such dataset or split, an ambiguous configuration, or no connection.
+        DataError: no such dataset, revision or split, an ambiguous configuration, or no connection.
     """
     repository, _, configuration = name.partition(":")
     listed: list[str] = []

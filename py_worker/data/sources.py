@@ -79,7 +79,7 @@ def _read(source: DataSource, bad: BadLines) -> list[Record]:
     path = Path(source.source).expanduser()
     if path.suffix in READERS or path.exists():
         return _split(list(_records([path], source, bad)), source)
-    if source.source.count("/") != 1 or source.source.startswith((".", "/", "~")):
+    if source.source.partition("@")[0].count("/") != 1 or source.source.startswith((".", "/", "~")):
         raise DataError(
             f"{source.source}: neither {MICROTASKS}, nor a file ending in {', '.join(READERS)}, "
             "nor a hub dataset named owner/name"

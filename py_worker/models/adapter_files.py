@@ -8,6 +8,7 @@ from typing import Any, Final
 import torch
 from safetensors.torch import load_file, save_file
 
+from py_worker.hub_name import split_revision
 from py_worker.models.errors import ModelError, UnsupportedModelError
 from py_worker.models.lora import adapter_config, peft_names, require_peft
 
@@ -25,19 +26,21 @@ def base_of(folder: Path) -> str:
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         kind, base = config["peft_type"], config["base_model_name_or_path"]
+        revision = config.get("revision")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{folder / CONFIG}: is no configuration of adapters: {error!r}") from error
     if kind != "LORA":
         raise UnsupportedModelError(f"{folder}: adapters of kind {kind} are not supported (LORA is)")
     if not isinstance(base, str) or not base:
         raise ModelError(f"{folder / CONFIG}: base_model_name_or_path names no model; write its source there")
-    return base
+    return f"{base}@{revision}" if revision and "@" not in base else base
 
 
 def save_adapters(module: Any, folder: Path, base: str) -> None:
     """Writes a model's adapters; `base` is the source of the model they were added to."""
     config = adapter_config(module)
-    config.base_model_name_or_path = base
+    on_hub = not Path(base).is_absolute() and ":" not in base
+    config.base_model_name_or_path, config.revision = split_revision(base) if on_hub else (base, None)
     config.inference_mode = True
     config.target_modules = sorted(config.target_modules)  # a set, whose order is another in each process
     config.save_pretrained(folder)

@@ -11,6 +11,7 @@ import torch
 import transformers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+from py_worker.hub_name import split_revision
 from py_worker.models import adapter_files
 from py_worker.models.errors import ModelError
 from py_worker.models.spec import ArchSpec
@@ -24,18 +25,21 @@ class Location:
         path: folder or hub name.
         gguf_file: the file in the folder, if the model is one.
         adapters: folders of adapters to add to its weights, in that order.
+        revision: of a hub name; None is its main branch.
     """
 
     path: str
     gguf_file: str | None = None
     adapters: tuple[Path, ...] = ()
+    revision: str | None = None
 
     def arguments(self) -> dict[str, Any]:
-        return {} if self.gguf_file is None else {"gguf_file": self.gguf_file}
+        given = {"gguf_file": self.gguf_file, "revision": self.revision}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 def locate(source: str) -> Location:
-    """Resolves `gguf:PATH`, `package:MODULE/FILE.gguf`, a folder, or a hub name.
+    """Resolves `gguf:PATH`, `package:MODULE/FILE.gguf`, a folder, or a hub name, `owner/model@revision` too.
 
     A folder of adapters stands for the model that it names as its base, with them added.
 
@@ -58,9 +62,13 @@ def locate(source: str) -> Location:
         return _with_adapters(folder)
     if folder.is_dir():
         return Location(str(folder))
-    if source.startswith((".", "/", "~")) or source.count("/") > 1:
+    try:
+        name, revision = split_revision(source)
+    except ValueError as error:
+        raise ModelError(str(error)) from error
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise ModelError(f"{source}: no such folder")
-    return Location(source)
+    return Location(name, revision=revision)
 
 
 def absolute(source: str) -> str:

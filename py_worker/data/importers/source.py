@@ -161,7 +161,7 @@ def open_source(given: str) -> Source:
     if path.is_dir():
         return Source(given, "folder", iter([Folder(path, _data_files(path), commit_of(path))]))
     name, _, configuration = given.partition(":")
-    if name.count("/") != 1 or given.startswith((".", "/", "~")):
+    if name.partition("@")[0].count("/") != 1 or given.startswith((".", "/", "~")):
         raise DataError(
             f"{given}: no such file or folder (looked in {Path.cwd()}), and no hub dataset named owner/name"
         )

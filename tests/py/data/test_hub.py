@@ -46,6 +46,17 @@ def test_falls_back_to_the_hubs_parquet_branch(monkeypatch: pytest.MonkeyPatch, 
     assert len(read_records(DataSource("someone/data", split="test")).rows) == 3
 
 
+def test_a_revision_is_read_and_no_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    old, new = {"train.jsonl": "with_input.jsonl"}, {"train.jsonl": "instructions.jsonl"}
+    use(monkeypatch, tmp_path, {None: new, "refs/pr/1": old, "refs/convert/parquet": new})
+    assert len(read_records(DataSource("someone/data")).rows) == 6
+    assert len(read_records(DataSource("someone/data@refs/pr/1")).rows) == 3
+    with pytest.raises(DataError, match="someone/data: has no revision v9"):
+        read_records(DataSource("someone/data@v9"))
+    with pytest.raises(DataError, match="someone/data@: write a revision as owner/name@revision"):
+        read_records(DataSource("someone/data@"))
+
+
 def test_a_description_of_the_data_is_not_the_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     converted = {"default/train/0000.jsonl": "with_input.jsonl"}
     own = {"dataset_infos.json": "", "rows.csv": ""}

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 from py_worker.models.errors import ModelError, UnsupportedModelError
 from py_worker.models.load import load_policy
 from py_worker.models.policy import Policy, save_policy, save_policy_adapters
-from py_worker.models.sources import Location, read_model
+from py_worker.models.sources import Location, locate, read_model
 from py_worker.models.spec import ArchSpec, LoraSpec, ModelSpec
 from tests.py.models.adapted import spread_adapters
 from tests.py.tiny_gguf import write_tiny_gguf
@@ -121,6 +121,16 @@ def test_their_base_may_be_the_teacher(base):
     student = load_policy(ModelSpec("teacher", lora=LORA), device="cpu", teacher=teacher)
     assert student.base == str(base)
     assert student.adapters and teacher.adapters == {}
+
+
+def test_their_base_may_have_a_revision(base, tmp_path):
+    policy = trained(str(base))
+    policy.base = "someone/model@v1"
+    save_policy_adapters(policy, tmp_path)
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert (config["base_model_name_or_path"], config["revision"]) == ("someone/model", "v1")
+    location = locate(str(tmp_path))
+    assert (location.path, location.revision, location.adapters) == ("someone/model", "v1", (tmp_path,))
 
 
 def test_those_of_the_hub_are_to_be_downloaded(folder):

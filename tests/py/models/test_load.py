@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from py_worker.models import sources
 from py_worker.models.errors import ModelError, UnsupportedModelError, VocabularyError
 from py_worker.models.layers import keep_layers
 from py_worker.models.load import load_policy
@@ -19,6 +20,7 @@ from tests.py.tiny_models import tiny_policy, tiny_tokenizer
 
 torch.set_num_threads(1)
 
+AUTO = ("AutoTokenizer", "AutoModelForCausalLM", "AutoConfig")
 ARCH = ArchSpec(16, 3, 2, 1, 32, 64)
 BUILTIN = ModelSpec("builtin:llama", init="random", arch=ARCH, seed=4)
 
@@ -62,11 +64,39 @@ def test_builtin_models_are_decided_by_their_seed_alone():
         (ModelSpec("package:py_worker/model.gguf"), "no such file"),
         (ModelSpec("./nowhere"), "no such folder"),
         (ModelSpec("a/b/c"), "no such folder"),
+        (ModelSpec("a/b@"), "write a revision as owner/name@revision"),
     ],
 )
 def test_what_cannot_be_loaded_is_named(spec, message):
     with pytest.raises(ModelError, match=message):
         load_policy(spec, device="cpu")
+
+
+@pytest.mark.parametrize("init", ["pretrained", "random"])
+def test_a_hub_name_may_have_a_revision(folder, monkeypatch, init):
+    asked = []
+
+    def from_hub(kind):
+        def read(path, revision=None, **options):
+            asked.append((kind, path, revision))
+            return original[kind](folder, **options)
+
+        return read
+
+    original = {kind: getattr(sources, kind).from_pretrained for kind in AUTO}
+    for kind in AUTO:
+        monkeypatch.setattr(getattr(sources, kind), "from_pretrained", from_hub(kind))
+    policy = load_policy(ModelSpec("a/b@refs/pr/1", init=init), device="cpu")
+    weights = "AutoModelForCausalLM" if init == "pretrained" else "AutoConfig"
+    assert [("AutoTokenizer", "a/b", "refs/pr/1"), (weights, "a/b", "refs/pr/1")] == [
+        call for call in asked if call[1] == "a/b"
+    ]
+    assert policy.base == ("a/b@refs/pr/1" if init == "pretrained" else None)
+
+
+def test_an_at_sign_in_a_folder_is_no_revision(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "me@home")
+    load_policy(ModelSpec(str(tmp_path / "me@home")), device="cpu")
 
 
 def test_an_empty_folder_is_named_with_a_remedy(tmp_path):

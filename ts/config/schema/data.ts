@@ -6,7 +6,7 @@ export const dataset = z.strictObject({
     .string()
     .min(1)
     .max(4096)
-    .describe('builtin:microtasks, a JSONL or parquet file, or a hub dataset name'),
+    .describe('builtin:microtasks, a JSONL or parquet file, or a hub dataset name (@revision pins it)'),
   split: z
     .string()
     .min(1)
