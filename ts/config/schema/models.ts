@@ -39,7 +39,9 @@ export const model = z
       .string()
       .min(1)
       .max(4096)
-      .describe('builtin:llama, a folder, a hub name (owner/model@revision pins it), gguf:PATH, or package:MODULE/FILE.gguf'),
+      .describe(
+        'builtin:llama, a folder, a hub name (owner/model@revision pins it), gguf:PATH, or package:MODULE/FILE.gguf',
+      ),
     init: init.default('pretrained'),
     layers,
     arch: arch.nullable().default(null).describe('Shape of a builtin model; null for others'),

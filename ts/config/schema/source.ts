@@ -26,7 +26,11 @@ export const source = z.strictObject({
     .describe(
       "Responses of the dataset, or drawn from the student or the teacher on the dataset's prompts; P",
     ),
-  share: z.number().gt(0).max(1).describe('Share of the rows of each batch, at least one row; the shares sum to 1'),
+  share: z
+    .number()
+    .gt(0)
+    .max(1)
+    .describe('Share of the rows of each batch, at least one row; the shares sum to 1'),
   data: name
     .nullable()
     .default(null)
