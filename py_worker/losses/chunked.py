@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 
 from py_worker.models.head import OutputHead
 from py_worker.models.policy import Policy
@@ -121,6 +122,9 @@ def accumulate(total: Tensor, gradient: Tensor, hidden: Tensor, scale: float) ->
     """`total += scale · gradientᵀ hidden` for `[V, H]`, `[n, V]`, `[n, H]`; the sum is in total's dtype."""
     if total.dtype == gradient.dtype:
         total.addmm_(gradient.t(), hidden, alpha=scale)
+    elif isinstance(total, FakeTensor):
+        # In place, so there is nothing to count; and torch 2.11 cannot compute it without numbers.
+        return
     elif total.is_cuda:
         torch.addmm(total, gradient.t(), hidden, out_dtype=total.dtype, alpha=scale, out=total)
     else:

@@ -3,6 +3,7 @@
 import torch
 
 from py_worker.losses.tile_form import LossForm, check_form
+from py_worker.models.attention import leave_out_cudnn
 from py_worker.ops.specs import given
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError
@@ -24,6 +25,7 @@ def run(session: Session, args: ConfigureArgs, context: OperationContext) -> Con
     except ValueError as error:
         raise ArgumentError(f"loss_form: {error}") from error
     context.commit()
+    leave_out_cudnn(device)
     if args.threads > 0:
         torch.set_num_threads(args.threads)
     if session.settings is None:

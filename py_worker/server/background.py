@@ -31,7 +31,9 @@ class CudaSideStream:
     """A CUDA stream beside the one that training uses."""
 
     def __init__(self, device: torch.device) -> None:
-        self._device, self._stream = device, torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        # A step's kernels are small and wait for each other; at training's priority they would wait for its
+        # large ones too.
+        self._device, self._stream = device, torch.cuda.Stream(device, priority=-1)  # type: ignore[no-untyped-call]
 
     def follow(self) -> None:
         self._stream.wait_stream(torch.cuda.current_stream(self._device))

@@ -22,6 +22,8 @@ OUT_OF_MEMORY_TEXTS: Final = (
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
     "CUDA error: out of memory",
+    "CUDA driver error: out of memory",
+    "Triton Error [CUDA]: out of memory",
 )
 """In torch errors that have no class of their own: of the host, of a library's workspace, of the driver."""
 MAX_TEXT: Final = 65536

@@ -187,6 +187,7 @@ def compare(
     scale = positions / fitting
     plain = problem.cut(fitting).plain(loss)
     fused = problem.fused(loss, chunk_size, args.recompute, form)
+    fused()  # compiling takes memory of its own
     memory = {"plain": peak_bytes(plain, args.device), "fused": peak_bytes(fused, args.device)}
     if fitting < positions:
         half = peak_bytes(problem.cut(fitting // 2).plain(loss), args.device)

@@ -269,6 +269,7 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     args = parse()
     torch.set_num_threads(args.threads)
+    torch.backends.cuda.enable_cudnn_sdp(False)  # as the worker does, or each new length would cost a plan
     results = []
     for name, steps, eos in product(args.model, args.steps, args.eos):
         results.append(compare(name, args, eos, steps))

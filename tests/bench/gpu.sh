@@ -3,6 +3,10 @@
 #
 #     tests/bench/gpu.sh OUT WHEELS [names of benches and options, as of run.py]
 #
+# Where the machine is lent by the minute, the most wanted first, each within its share:
+#
+#     tests/bench/gpu.sh OUT WHEELS trl_gkd generation fused_losses memory overlap --quick --limit 110
+#
 # OUT gets one JSON file a bench and the whole output (bench.log). WHEELS is a folder of wheels that are put before the
 # machine's own packages for this call: pyzmq and msgspec if they are not there, and for trl_gkd trl with what it wants;
 # '' is none. DEVICE=cpu tries the same on the CPU.

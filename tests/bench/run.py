@@ -10,7 +10,9 @@ medians, quartiles and every pair. They want a quiet machine: the load at the st
 """
 
 import argparse
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -50,7 +52,7 @@ BENCHES = (
     Bench(
         "fused_losses.py",
         "memory and time of fused losses and plain ones",
-        ("--form", "fused", "compiled", "triton"),
+        ("--form", "fused", "compiled", "triton", "--dtype", "bfloat16"),
     ),
     Bench(
         "generation.py",
@@ -118,6 +120,9 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--pairs", type=int, help="measurements of each side")
     parser.add_argument("--threads", type=int, help="of tensor operations on the CPU; one a core by default")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument(
+        "--limit", type=float, help="seconds for each bench; one that takes longer has failed"
+    )
     parser.add_argument("--out", type=Path, default=OUT, help="folder for the JSON files")
     args, own = parser.parse_known_args(arguments)
     unknown = [name for name in args.bench if name not in names]
@@ -128,6 +133,18 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     return args, own
 
 
+def run_within(limit: float | None, bench: list[str]) -> int:
+    """Its exit status; what takes longer is killed with all that it started."""
+    process = subprocess.Popen(bench, cwd=ROOT, start_new_session=limit is not None)
+    try:
+        return process.wait(limit)
+    except subprocess.TimeoutExpired:
+        print(f"stopped after the limit of {limit:g} s", file=sys.stderr)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return 1
+
+
 def main() -> int:
     args, own = parse(sys.argv[1:])
     args.out = args.out.resolve()
@@ -135,7 +152,7 @@ def main() -> int:
     for bench in chosen(args):
         print(f"\n## {bench.name}: {bench.what}\n", flush=True)
         start = time.monotonic()
-        status = subprocess.run(command(bench, args, own), cwd=ROOT).returncode
+        status = run_within(args.limit, command(bench, args, own))
         seconds = time.monotonic() - start
         print(f"\n{'failed' if status else 'done'} after {seconds:.0f} s", flush=True)
         failed += [bench.name] if status else []

@@ -40,7 +40,8 @@ class Event:
 class Stream:
     """One of several, all at rest."""
 
-    def __init__(self, device: Any = None) -> None:
+    def __init__(self, device: Any = None, priority: int = 0) -> None:
+        self.priority = priority
         self.device = torch.device(CUDA if device is None else device)
 
     def wait_stream(self, stream: "Stream") -> None:

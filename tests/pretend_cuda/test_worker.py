@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from py_worker.losses import rehearsal
+from py_worker.rollout import kv_cache
 from py_worker.rollout.graph_engine import GraphEngine
 from py_worker.rollout.step_runner import GraphSteps, Step
 from py_worker.server.background import CudaSideStream
@@ -49,6 +51,31 @@ def test_everything_is_on_it(loaded: LocalWorker) -> None:
     assert isinstance(loaded._loop._completion, CudaCompletion)
     memory = loaded.call("report_memory")
     assert 0 < memory["device_bytes"] <= memory["peak_device_bytes"]
+
+
+def test_attention_is_not_cudnn_s(worker: LocalWorker) -> None:
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    worker.call("configure", **worker.settings)
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
+
+
+def test_prompts_of_grouped_heads_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No kernel takes them grouped, so they go there one by one."""
+    asked = []
+    attend = kv_cache.F.scaled_dot_product_attention
+
+    def noted(queries: Tensor, keys: Tensor, values: Tensor, **options: Any) -> Tensor:
+        asked.append((keys.shape[1], options["enable_gqa"]))
+        return attend(queries, keys, values, **options)
+
+    monkeypatch.setattr(kv_cache.F, "scaled_dot_product_attention", noted)
+    torch.manual_seed(0)
+    queries, keys, values = torch.randn(2, 3, 2, 5, 4), torch.randn(2, 3, 5, 4), torch.randn(2, 3, 5, 4)
+    here = kv_cache._causal_sdpa(queries, keys, values)
+    there = kv_cache._causal_sdpa(*(part.to("cuda:0") for part in (queries, keys, values)))
+    kv_cache._causal_sdpa(*(part.to("cuda:0", torch.bfloat16) for part in (queries, keys, values)))
+    torch.testing.assert_close(there.cpu(), here)
+    assert asked == [(3, True), (6, False), (3, True)]
 
 
 def test_graphs_draw_what_steps_draw(loaded: LocalWorker, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from tests.bench import ammd_gkd, fused_losses, generation, growth, memory, over
 from tests.bench.step_requests import Session
 from tests.bench.worker_client import WorkerError
 from tests.bench.workload import WORKLOADS, Place, Workload
+from tests.py.server.processes import gone_within
 
 THREADS = "--threads=1"
 ROOT = Path(__file__).resolve().parents[3]
@@ -61,6 +62,17 @@ def test_a_bench_understands_its_options_on_a_gpu(bench: run.Bench, monkeypatch:
     args, own = parsed(bench.name, "--device", "cuda", "--quick", "--out", "/o")
     monkeypatch.setattr(sys, "argv", run.command(bench, args, own)[1:])
     assert importlib.import_module(f"tests.bench.{bench.name}").parse().device == "cuda"
+
+
+def test_what_takes_too_long_is_stopped_with_all_that_it_started(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    start = "import subprocess; p = subprocess.Popen(['sleep', '600'])"
+    note = f"open({str(pid)!r}, 'w').write(str(p.pid))"
+    assert run.run_within(None, [sys.executable, "-c", "raise SystemExit(3)"]) == 3
+    assert run.run_within(60.0, [sys.executable, "-c", "pass"]) == 0
+    command = [sys.executable, "-c", f"{start}; {note}; p.wait()"]
+    assert run.run_within(4.0, command) == 1
+    assert gone_within(int(pid.read_text()), 10.0)
 
 
 def test_forms_that_cannot_run_are_left_out(

@@ -1,6 +1,7 @@
 """Both cache layouts against attention written out row by row in float64."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -102,3 +103,12 @@ def test_layout_follows_device_and_dtype() -> None:
     assert isinstance(make_cache(SHAPE, torch.float64, CPU), GemmCache)
     assert isinstance(make_cache(SHAPE, torch.bfloat16, CPU), SdpaCache)
     assert isinstance(make_cache(SHAPE, torch.float32, torch.device("meta")), SdpaCache)
+
+
+@pytest.mark.parametrize("capacity", [16, 17, 127])
+def test_the_rows_of_an_sdpa_mask_are_aligned(capacity: int) -> None:
+    """Or kernels for GPUs would copy it on every layer."""
+    cache = SdpaCache(replace(SHAPE, capacity=capacity), torch.float32, CPU)
+    cache.begin_step(torch.tensor([3, 5]), 6)
+    assert cache._bias.shape[-1] == 6
+    assert all(stride % 8 == 0 for stride in cache._bias.stride()[:-1])
