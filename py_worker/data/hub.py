@@ -71,7 +71,10 @@ def trees(name: str) -> Iterator[HubTree]:
             except RevisionNotFoundError as error:
                 if revision is None:
                     continue
-                raise DataError(f"hub dataset {repository}: has no revision {revision}") from error
+                raise DataError(
+                    f"hub dataset {repository}: has no revision {revision}; "
+                    "name one of its branches, tags or commits"
+                ) from error
         yield HubTree(repository, str(commit), tuple(files))
 
 
@@ -86,6 +89,8 @@ def download(name: str, split: str) -> list[Path]:
         DataError: no such dataset, revision or split, an ambiguous configuration, or no connection.
     """
     repository, _, configuration = name.partition(":")
+    if "@" in configuration:
+        raise DataError(f"{name}: the revision comes first: owner/dataset@revision:configuration")
     listed: list[str] = []
     for tree in trees(repository):
         listed += tree.files

@@ -122,10 +122,9 @@ def accumulate(total: Tensor, gradient: Tensor, hidden: Tensor, scale: float) ->
     """`total += scale · gradientᵀ hidden` for `[V, H]`, `[n, V]`, `[n, H]`; the sum is in total's dtype."""
     if total.dtype == gradient.dtype:
         total.addmm_(gradient.t(), hidden, alpha=scale)
-    elif isinstance(total, FakeTensor):
-        # In place, so there is nothing to count; and torch 2.11 cannot compute it without numbers.
-        return
     elif total.is_cuda:
+        if isinstance(total, FakeTensor):
+            return  # in place, so a rehearsal counts nothing; and torch 2.11 cannot run it without numbers
         torch.addmm(total, gradient.t(), hidden, out_dtype=total.dtype, alpha=scale, out=total)
     else:
         # On a CPU no product of halves gives float32, and rounding that of each chunk made the sum's error up

@@ -33,14 +33,18 @@ def base_of(folder: Path) -> str:
         raise UnsupportedModelError(f"{folder}: adapters of kind {kind} are not supported (LORA is)")
     if not isinstance(base, str) or not base:
         raise ModelError(f"{folder / CONFIG}: base_model_name_or_path names no model; write its source there")
-    return f"{base}@{revision}" if revision and "@" not in base else base
+    return f"{base}@{revision}" if revision and "@" not in base and _on_hub(base) else base
+
+
+def _on_hub(base: str) -> bool:
+    """Whether a source is a hub name rather than a folder, a file or a package."""
+    return not base.startswith((".", "/", "~")) and ":" not in base and not Path(base).exists()
 
 
 def save_adapters(module: Any, folder: Path, base: str) -> None:
     """Writes a model's adapters; `base` is the source of the model they were added to."""
     config = adapter_config(module)
-    on_hub = not Path(base).is_absolute() and ":" not in base
-    config.base_model_name_or_path, config.revision = split_revision(base) if on_hub else (base, None)
+    config.base_model_name_or_path, config.revision = split_revision(base) if _on_hub(base) else (base, None)
     config.inference_mode = True
     config.target_modules = sorted(config.target_modules)  # a set, whose order is another in each process
     config.save_pretrained(folder)

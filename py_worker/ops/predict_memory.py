@@ -11,7 +11,7 @@ from py_worker.ops.memory_phases import PlannedDraw, PlannedStep
 from py_worker.ops.specs import argument_errors, given, limits_of, sampling_of, term_of
 from py_worker.rollout.engine import Mixture, select_engine
 from py_worker.server.context import OperationContext
-from py_worker.server.errors import ArgumentError
+from py_worker.server.errors import ArgumentError, code_of
 from py_worker.server.protocol_gen import (
     MemoryPhase,
     PlannedRollout,
@@ -44,7 +44,12 @@ def run(session: Session, args: PredictMemoryArgs, context: OperationContext) ->
             if hasattr(error, "code"):
                 raise
             # Torch has several errors for operations that need the numbers of a fake tensor.
-            missing = f"not all can be rehearsed without numbers: {type(error).__name__}: {error}"
+            why = (
+                "memory ran out where the step was taken in earnest"
+                if code_of(error) == "out_of_memory"
+                else "not all can be rehearsed without numbers"
+            )
+            missing = f"{why}: {type(error).__name__}: {error}"
         else:
             context.check()
             if memory_phases.peak(phases) <= available:

@@ -98,8 +98,9 @@ def command(bench: Bench, args: argparse.Namespace, own: list[str]) -> list[str]
 
 
 def chosen(args: argparse.Namespace) -> list[Bench]:
-    """Those named, or all; without Node, those that need none."""
-    benches = [bench for bench in BENCHES if not args.bench or bench.name in args.bench]
+    """Those named, in that order, or all; without Node, those that need none."""
+    known = {bench.name: bench for bench in BENCHES}
+    benches = [known[name] for name in args.bench or known]
     if args.bench or shutil.which("node"):
         return benches
     return [bench for bench in benches if not bench.needs_node]
@@ -128,6 +129,8 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     unknown = [name for name in args.bench if name not in names]
     if unknown:
         parser.error(f"no bench {unknown[0]!r}; there are {', '.join(names)}")
+    if args.limit is not None and args.limit <= 0:
+        parser.error(f"--limit {args.limit:g}: seconds above 0")
     if own and len(args.bench) != 1:
         parser.error(f"{' '.join(own)}: only one bench can be given options of its own; name it first")
     return args, own
@@ -140,9 +143,11 @@ def run_within(limit: float | None, bench: list[str]) -> int:
         return process.wait(limit)
     except subprocess.TimeoutExpired:
         print(f"stopped after the limit of {limit:g} s", file=sys.stderr)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
         return 1
+    finally:
+        if process.poll() is None:  # an interrupt does not reach another session
+            os.killpg(process.pid, signal.SIGKILL) if limit is not None else process.kill()
+            process.wait()
 
 
 def main() -> int:

@@ -207,6 +207,7 @@ def description(trainer: CountingTrainer) -> dict[str, Any]:
     return {
         "parameters": {name: sum(p.numel() for p in model.parameters()) for name, model in models.items()},
         "attention": {name: model.config._attn_implementation for name, model in models.items()},
+        "cudnn_attention": torch.backends.cuda.cudnn_sdp_enabled(),
         "optimizer": str(trainer.args.optim),
         "versions": {
             module.__name__: module.__version__ for module in (torch, trl, transformers, accelerate)

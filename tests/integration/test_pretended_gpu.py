@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -14,7 +15,10 @@ OPERATIONS = ROOT / "tests/py/ops"
 LEFT_OUT = ("test_halving.py", "test_fitted_draw.py", "test_step_failures.py", "test_import_data.py")
 """A third of the time, and no place where tensors are made that the others do not reach."""
 
-pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="the pretended GPU needs a C++ compiler")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or shutil.which("g++") is None or torch.version.cuda is not None,
+    reason="the pretended GPU needs Linux, a C++ compiler, and a build of torch for CPUs",
+)
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -36,6 +40,7 @@ def test_operations() -> None:
     assert " passed" in output_of(command, environment(AMMD_TEST_DEVICE="cuda"))
 
 
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs Node")
 def test_a_run(tmp_path: Path) -> None:
     config = yaml.safe_load((ROOT / "tests/fixtures/configs/tiny.yaml").read_text())
     config["worker"] = {"device": "cuda", "threads": 1, "offload_teacher": True}

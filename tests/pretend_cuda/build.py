@@ -2,6 +2,7 @@
 
 import ctypes
 import importlib.util
+import runpy
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,7 @@ def load() -> None:
     """Makes torch believe in a CUDA device.
 
     Raises:
-        RuntimeError: torch is imported already.
+        RuntimeError: torch is imported already, or is no build for CPUs.
     """
     if "torch" in sys.modules:
         raise RuntimeError("pretend_cuda: torch is imported already")
@@ -22,6 +23,8 @@ def load() -> None:
     assert spec is not None
     assert spec.origin is not None
     torch = Path(spec.origin).parent
+    if runpy.run_path(str(torch / "version.py"))["cuda"] is not None:
+        raise RuntimeError("pretend_cuda: this torch knows real CUDA devices; take a build for CPUs")
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder) / "device.so"
         includes = [torch / "include", torch / "include/torch/csrc/api/include"]

@@ -103,6 +103,7 @@ def test_a_graph_does_not_wait_for_the_host(step: object) -> None:
 
 
 def test_weights_may_leave_and_come_back() -> None:
+    gc.collect()
     weight = nn.Parameter(torch.ones(300, device=CUDA), requires_grad=False)
     before = MEMORY.allocated
     kept = weight.data.cpu()

@@ -8,7 +8,7 @@ import type { Findings, Path } from './findings.js';
 import type { RunConfig, StageConfig } from './schema.js';
 import { partRows } from './shares.js';
 
-/** Rows of a part over those that its share means, from which on it is told. */
+/** A part's one row over what its share means, from which on it is told. */
 const FAR_ABOVE = 1.5;
 
 function checkData(stage: StageConfig, path: Path, config: RunConfig, findings: Findings): void {
@@ -95,8 +95,8 @@ function checkBatchSize(stage: StageConfig, path: Path, findings: Findings): voi
       const parts = Object.keys(sources).length;
       const message = `a batch of ${size} rows leaves none for part "${part}"; give it ${parts} or more, one for each part`;
       findings.error(at, message);
-    } else if (rows >= FAR_ABOVE * meant) {
-      const message = `part "${part}" has ${rows} of ${size} rows where its share means ${Number(meant.toPrecision(2))}: every part has one; a larger batch keeps to the shares`;
+    } else if (rows === 1 && rows >= FAR_ABOVE * meant) {
+      const message = `part "${part}" has 1 of ${size} rows where its share means ${Number(meant.toPrecision(2))}: every part has one; a larger batch keeps to the shares`;
       findings.warn(at, message);
     }
   }

@@ -1,7 +1,6 @@
 import {
   closeSync,
-  constants,
-  copyFileSync,
+  linkSync,
   openSync,
   readFileSync,
   renameSync,
@@ -16,7 +15,7 @@ import { systemCodeOf } from '../common/errors.js';
 import { RunError } from './errors.js';
 
 const ownerSchema = z.object({ pid: z.int(), host: z.string(), since: z.string() });
-export type Owner = z.infer<typeof ownerSchema>;
+type Owner = z.infer<typeof ownerSchema>;
 
 /** A lock without an owner after this time was left by a process killed between creating and writing the file. */
 const WRITING_MS = 5000;
@@ -38,10 +37,18 @@ function isAlive(pid: number): boolean {
   }
 }
 
-function isStale(file: string, owner: Owner | undefined): boolean {
+/** Which file it is: a number may be given again once its file is gone, but not at the same time. */
+type FileMark = { readonly ino: number; readonly mtimeMs: number };
+
+/** @returns undefined when there is no such file */
+export function markOf(file: string): FileMark | undefined {
+  const stats = statSync(file, { throwIfNoEntry: false });
+  return stats && { ino: stats.ino, mtimeMs: stats.mtimeMs };
+}
+
+function isStale(seen: FileMark, owner: Owner | undefined): boolean {
   if (owner !== undefined) return owner.host === hostname() && !isAlive(owner.pid);
-  const written = statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  return Date.now() - written > WRITING_MS;
+  return Date.now() - seen.mtimeMs > WRITING_MS;
 }
 
 /** False when there is a lock already. */
@@ -61,11 +68,12 @@ function tryLock(file: string): boolean {
 
 /**
  * Removes a stale lock, and only that one: another process may have seen the same, removed it, and put its own there
- * meanwhile. So the file is first moved aside, which one process alone can do, and comes back if it is another's.
+ * meanwhile. So the file is first moved aside, which one process alone can do, and comes back if it is another's. (A
+ * third process that locks between these two calls is not kept out.)
  *
- * @param owner as it was read when it was found stale
+ * @param seen the file as it was when it was found stale
  */
-export function removeStale(file: string, owner: Owner | undefined): void {
+export function removeStale(file: string, seen: FileMark): void {
   const aside = `${file}.${process.pid}`;
   try {
     renameSync(file, aside);
@@ -74,9 +82,9 @@ export function removeStale(file: string, owner: Owner | undefined): void {
     throw error;
   }
   try {
-    if (!isDeepStrictEqual(readOwner(aside), owner)) copyFileSync(aside, file, constants.COPYFILE_EXCL);
+    if (!isDeepStrictEqual(markOf(aside), seen)) linkSync(aside, file); // the same file: its owner may be writing it
   } catch (error) {
-    if (systemCodeOf(error) !== 'EEXIST') throw error; // a third process has locked it
+    if (systemCodeOf(error) !== 'EEXIST') throw error;
   } finally {
     rmSync(aside, { force: true });
   }
@@ -91,9 +99,10 @@ export function removeStale(file: string, owner: Owner | undefined): void {
  */
 export function acquireLock(file: string): () => void {
   for (let attempt = 0; !tryLock(file); attempt += 1) {
+    const seen = markOf(file);
     const owner = readOwner(file);
-    if (attempt > 0 || !isStale(file, owner)) throw lockedError(file, owner);
-    removeStale(file, owner);
+    if (attempt > 0 || (seen && !isStale(seen, owner))) throw lockedError(file, owner);
+    if (seen) removeStale(file, seen);
   }
   return () => rmSync(file, { force: true });
 }

@@ -53,6 +53,8 @@ def test_a_revision_is_read_and_no_other(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert len(read_records(DataSource("someone/data@refs/pr/1")).rows) == 3
     with pytest.raises(DataError, match="someone/data: has no revision v9"):
         read_records(DataSource("someone/data@v9"))
+    with pytest.raises(DataError, match="the revision comes first"):
+        read_records(DataSource("someone/data:all@v9"))
     with pytest.raises(DataError, match="someone/data@: write a revision as owner/name@revision"):
         read_records(DataSource("someone/data@"))
 

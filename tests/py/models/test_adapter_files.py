@@ -133,6 +133,14 @@ def test_their_base_may_have_a_revision(base, tmp_path):
     assert (location.path, location.revision, location.adapters) == ("someone/model", "v1", (tmp_path,))
 
 
+def test_a_folder_has_no_revision(base, folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "adapter")
+    config = tmp_path / "adapter" / "adapter_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"revision": "main"}))
+    location = locate(str(tmp_path / "adapter"))
+    assert (location.path, location.revision) == (str(base), None)
+
+
 def test_those_of_the_hub_are_to_be_downloaded(folder):
     """What transformers finds behind a name by itself; a folder here, for a name would need a network."""
     with pytest.raises(ModelError, match="name: holds adapters; download them"):

@@ -1,9 +1,19 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { acquireLock, removeStale } from '../../../ts/run/lock.js';
+import { acquireLock, markOf, removeStale } from '../../../ts/run/lock.js';
 import { temporaryFolder } from '../bootstrap/temporary_folder.js';
 
 let file = '';
@@ -47,12 +57,20 @@ describe('a lock that is there', () => {
   });
 
   test('is not removed where another process took it over first', () => {
-    const stale = { pid: goneProcess(), host: hostname(), since: '2026-01-01T00:00:00Z' };
-    leave({ pid: process.ppid });
-    const text = readFileSync(file, 'utf8');
-    removeStale(file, stale);
-    expect(readFileSync(file, 'utf8')).toBe(text);
-    leave(stale);
+    leave({ pid: goneProcess() });
+    const stale = markOf(file) as { ino: number; mtimeMs: number };
+    unlinkSync(file);
+    writeFileSync(file, ''); // created by the other one, and not written yet
+    const another = openSync(file, 'a');
+    removeStale(file, { ...stale, mtimeMs: stale.mtimeMs - 1 });
+    writeSync(another, 'mine');
+    closeSync(another);
+    expect(readFileSync(file, 'utf8')).toBe('mine');
+  });
+
+  test('is removed once', () => {
+    leave({ pid: goneProcess() });
+    const stale = markOf(file) as { ino: number; mtimeMs: number };
     removeStale(file, stale);
     removeStale(file, stale);
     expect(readdirSync(path.dirname(file))).toEqual([]);
