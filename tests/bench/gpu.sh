@@ -16,7 +16,7 @@ shift 2
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 if [ -n "$wheels" ]; then
-  site=$(mktemp -d)
+  site=$(mktemp -d)/site-packages
   python3 -m pip install --quiet --no-index --no-deps --no-compile --target "$site" "$wheels"/*.whl
   export PYTHONPATH="$site${PYTHONPATH:+:$PYTHONPATH}"
 fi

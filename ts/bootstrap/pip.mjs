@@ -14,7 +14,9 @@ import { SetupError } from './setup_error.mjs';
  */
 
 const RETRY = 'Check that pip reaches its registry and that the disk has room, then run the command again.';
-const INSTALL = ['-m', 'pip', 'install', '--no-input', '--disable-pip-version-check', '--no-deps'];
+// Isolated: a package on the user's PYTHONPATH would count as installed, and be missing wherever that is not set.
+const PIP = ['-I', '-m', 'pip'];
+const INSTALL = [...PIP, 'install', '--no-input', '--disable-pip-version-check', '--no-deps'];
 
 /**
  * Installs one group of packages, every file checked against its hash.
@@ -73,7 +75,7 @@ function torchWants({ places, python }, lock) {
  * @throws {SetupError} when packages of the other groups do not fit together
  */
 export function checkConsistency({ places, python }) {
-  const { stdout, stderr, status } = spawnSync(python, ['-m', 'pip', 'check'], { encoding: 'utf8' });
+  const { stdout, stderr, status } = spawnSync(python, [...PIP, 'check'], { encoding: 'utf8' });
   if (status === 0) return;
   const pins = ['torch', 'runtime', 'cuda', 'dev'].flatMap((group) => pinsOf(places, group));
   const ours = new Set(pins.map((pin) => pin.split('==')[0]));

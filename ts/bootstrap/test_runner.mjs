@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readJson } from './stamp.mjs';
 
@@ -28,7 +28,8 @@ const TEST_ENV = {
 const FAILURE_LINES = 30;
 
 /**
- * Runs Jest, then pytest, and closes with the line `N passed, N failed`.
+ * Runs Jest and pytest, at once where there are cores for both, as each has its tests in one process after another;
+ * closes with the line `N passed, N failed`.
  *
  * @param {string} root
  * @param {string} python
@@ -40,10 +41,11 @@ export async function runTests(root, python, args) {
   const env = { ...TEST_ENV, ...process.env, AMMD_WORKER_PYTHON: python };
   const folder = mkdtempSync(join(tmpdir(), 'ammd-test-'));
   try {
-    const outcomes = [];
     const { jest, pytest } = selectTests(args, listTests(root));
-    if (jest) outcomes.push(await runJest(root, env, jest, join(folder, 'jest.json')));
-    if (pytest) outcomes.push(await runPytest(root, env, python, pytest, join(folder, 'pytest.xml')));
+    const first = jest && runJest(root, env, jest, join(folder, 'jest.json'));
+    if (availableParallelism() === 1) await first;
+    const second = pytest && runPytest(root, env, python, pytest, join(folder, 'pytest.xml'), first);
+    const outcomes = (await Promise.all([first, second])).filter((outcome) => outcome !== undefined);
     const { line, code } = summarise(outcomes);
     for (const failure of outcomes.flatMap(({ failures = [] }) => failures)) {
       process.stdout.write(`\n${failure}\n`);
@@ -176,9 +178,12 @@ async function runJest(root, env, args, file) {
  * @param {string} python
  * @param {readonly string[]} args
  * @param {string} file
+ * @param {Promise<unknown>} [turn] see `printInTurn`
  */
-async function runPytest(root, env, python, args, file) {
-  const ok = await run(python, ['-m', 'pytest', `--junitxml=${file}`, ...args], root, env);
+async function runPytest(root, env, python, args, file, turn) {
+  const colours = process.stdout.isTTY ? ['--color=yes'] : []; // to a pipe it would print none
+  const command = ['-m', 'pytest', `--junitxml=${file}`, ...colours, ...args];
+  const ok = await run(python, command, root, env, turn);
   let xml;
   try {
     xml = readFileSync(file, 'utf8');
@@ -193,12 +198,40 @@ async function runPytest(root, env, python, args, file) {
  * @param {readonly string[]} args
  * @param {string} cwd
  * @param {NodeJS.ProcessEnv} env
+ * @param {Promise<unknown>} [turn] see `printInTurn`
  * @returns {Promise<boolean>} whether it ended well
  */
-function run(program, args, cwd, env) {
+function run(program, args, cwd, env, turn) {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { cwd, env, stdio: ['ignore', 'inherit', 'inherit'] });
+    const output = turn ? 'pipe' : 'inherit';
+    const child = spawn(program, args, { cwd, env, stdio: ['ignore', output, output] });
+    if (turn) printInTurn(child, turn);
     child.on('error', reject);
     child.on('close', (code) => resolve(code === 0));
   });
+}
+
+/**
+ * Passes on what a process prints, once it is its turn: two at once would print into each other. What came before is
+ * kept, for a process whose output nobody takes would stand still.
+ *
+ * @param {Pick<import('node:child_process').ChildProcess, 'stdout' | 'stderr'>} child
+ * @param {Promise<unknown>} turn
+ * @param {Pick<NodeJS.Process, 'stdout' | 'stderr'>} to
+ */
+export function printInTurn(child, turn, to = process) {
+  /** @type {(() => void)[]} */
+  const kept = [];
+  /** @param {() => void} print */
+  let pass = (print) => {
+    kept.push(print);
+  };
+  for (const name of /** @type {const} */ (['stdout', 'stderr'])) {
+    child[name]?.on('data', (chunk) => pass(() => void to[name].write(chunk)));
+  }
+  const begin = () => {
+    for (const print of kept) print();
+    pass = (print) => print();
+  };
+  void turn.then(begin, begin);
 }

@@ -56,7 +56,8 @@ def test_multiplications_are_those_that_torch_counts(place: Place) -> None:
     counts = {str(op): count for op, count in counter.get_flop_counts()["Global"].items()}
     attention = counts.pop("aten.bmm")
     shape = MICRO.student
-    assert attention == shape.layers * 4 * shape.hidden * length**2
+    # Until transformers 5.2x the angles of the positions are a product as well, of 40 operations.
+    assert attention == pytest.approx(shape.layers * 4 * shape.hidden * length**2, rel=0.005)
     seen = shape.layers * 4 * shape.hidden * (length * (length + 1) // 2)
     expected = body_flops(shape, 0, length) - seen + head_flops(shape, MICRO.vocab, length)
     assert sum(counts.values()) == expected

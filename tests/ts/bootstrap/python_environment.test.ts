@@ -14,11 +14,11 @@ here=HERE
 case "$*" in
   -c*) echo '{"version": [3, 12, 1], "path": "'"$0"'", "can_make": true}' ;;
   "-m venv "*) echo venv >> $here/calls; mkdir -p "$3/bin"; cp "$0" "$3/bin/python" ;;
-  "-m pip install "*--dry-run*) case "$*" in *" pkg-torch-cpu==1"*) ;; *) exit 9 ;; esac
+  "-I -m pip install "*--dry-run*) case "$*" in *" pkg-torch-cpu==1"*) ;; *) exit 9 ;; esac
     if [ ! -e $here/cpu_wheel ]; then cat $here/network 2>/dev/null || echo "No matching distribution"; exit 1; fi >&2 ;;
-  "-m pip install "*) echo "$*" | sed 's/.*--require-hashes //; s|-r [^ ]*/|-r |' >> $here/calls
+  "-I -m pip install "*) echo "$*" | sed 's/.*--require-hashes //; s|-r [^ ]*/|-r |' >> $here/calls
     if [ -e $here/broken ]; then echo "no matching distribution"; exit 1; fi ;;
-  "-m pip check") if [ -e $here/check ]; then cat $here/check; exit 1; fi ;;
+  "-I -m pip check") if [ -e $here/check ]; then cat $here/check; exit 1; fi ;;
   *installed.py\\ torch-wants*) cat $here/cuda 2>/dev/null || true ;;
   *installed.py\\ unmet*) cat $here/unmet 2>/dev/null || true ;;
 esac

@@ -1,5 +1,13 @@
+import { PassThrough } from 'node:stream';
+import { setImmediate as settled } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
-import { jestOutcome, pytestOutcome, selectTests, summarise } from '../../../ts/bootstrap/test_runner.mjs';
+import {
+  jestOutcome,
+  printInTurn,
+  pytestOutcome,
+  selectTests,
+  summarise,
+} from '../../../ts/bootstrap/test_runner.mjs';
 
 const FILES = ['tests/ts/plan/plan.test.ts', 'tests/py/losses/test_moment.py', 'tests/contract/plan.test.ts'];
 
@@ -85,4 +93,32 @@ describe('summarise', () => {
   ])('%s gives exit code 1', (_, outcomes, line) => {
     expect(summarise(outcomes)).toEqual({ line, code: 1 });
   });
+});
+
+test('what the second of two runners prints waits for the first, in its order, and then passes', async () => {
+  const child = { stdout: new PassThrough(), stderr: new PassThrough() };
+  const printed: string[] = [];
+  const writer = (name: string) =>
+    new PassThrough().on('data', (chunk: Buffer) => printed.push(`${name}: ${chunk}`));
+  let end = (): void => undefined;
+  const first = new Promise<void>((_, reject) => {
+    end = () => reject(new Error('the first failed to start'));
+  });
+  printInTurn(child, first, { stdout: writer('out'), stderr: writer('err') } as unknown as NodeJS.Process);
+
+  for (const [name, text] of [
+    ['stdout', 'a'],
+    ['stderr', 'b'],
+    ['stdout', 'c'],
+  ] as const) {
+    child[name].write(text);
+    await settled();
+  }
+  expect(printed).toEqual([]);
+  end();
+  await settled();
+  expect(printed).toEqual(['out: a', 'err: b', 'out: c']);
+  child.stderr.write('d');
+  await settled();
+  expect(printed.at(-1)).toBe('err: d');
 });
