@@ -132,7 +132,7 @@ def read_model(location: Location, *, dtype: torch.dtype, trust_remote_code: boo
     _require_complete(report, source)
     if location.gguf_file is not None:
         # The weights are dense now; saved with this entry, the folder would be taken for a quantized one.
-        del module.config.quantization_config
+        vars(module.config).pop("quantization_config", None)
         module.hf_quantizer = None
     if module._hf_peft_config_loaded:
         raise ModelError(f"{source}: holds adapters; download them and give their folder")
