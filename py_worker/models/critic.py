@@ -17,6 +17,7 @@ from torch.nn.utils import skip_init
 from py_worker.models.policy import Policy
 from py_worker.models.spec import CriticSpec
 from py_worker.models.spectral_norm import advance_spectra, normalize_spectra
+from py_worker.models.table_product import table_product
 
 INITIAL_SCALE = 0.1
 """Standard deviation of what the head gives at the start: near 0, so that the first steps with a free critic
@@ -160,7 +161,7 @@ class BilinearHead(nn.Module):
         middle = F.gelu(self.inner(features))
         query = self.outer(middle)
         scaled = query * (self.scale / features.shape[-1] ** 0.5)
-        values = F.linear(scaled.to(self.embedding.dtype), self.embedding).to(scaled.dtype)
+        values = table_product(scaled, self.embedding)
         # In place: each further tensor [N, V] costs about as much as the arithmetic on it.
         values = values.add_(self.bias).sub_((scaled @ self.center)[:, None])
         if self.coded is None:

@@ -35,7 +35,7 @@ def probabilities(student: Policy, teacher: Policy, scored: ScoredBatch, part: s
     return p, q, kept
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 @pytest.mark.parametrize(("form", "bound"), [("free", "tanh"), ("free", "mixture"), ("ratio", "mixture")])
 def test_no_further_from_float64_than_autograd_through_logits(form, bound, dtype):
     """From the same states and weights, over seeds: the policies in `dtype`, the critic in float32."""
