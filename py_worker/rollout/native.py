@@ -192,7 +192,7 @@ class _Generation:
         self._eos = torch.tensor(mixture.eos_ids, dtype=torch.int64, device=device)
         # A table: one look-up, however many ids there are.
         self._is_eos = torch.zeros(mixture.vocab_size, dtype=torch.bool, device=device)
-        self._is_eos[[eos for eos in mixture.eos_ids if eos < mixture.vocab_size]] = True
+        self._is_eos[list(mixture.eos_ids)] = True
         # Uniforms, drawn tokens and log-probabilities share one flat index: request * max_new_tokens + step.
         # What empty slots draw goes behind the last, for ever to the same place.
         self._uniforms = drawn.view(-1)

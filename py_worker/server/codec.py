@@ -83,7 +83,7 @@ def decode_message(body: Frame) -> ControllerMessage:
         return message
     except RecursionError as error:
         raise MalformedError(f"the body nests deeper than the limit of {MAX_DEPTH}") from error
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise MalformedError(f"the message is malformed: {error}") from error
 
 
@@ -100,7 +100,7 @@ def decode_args(op: str, raw: Raw | bytes) -> Struct:
         raise UnknownOperationError(f"unknown operation {op!r}: use one of {', '.join(sorted(OPERATIONS))}")
     try:
         return decoder.decode(raw)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ArgumentError(f"{op}: {error}") from error
 
 

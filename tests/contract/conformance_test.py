@@ -138,6 +138,7 @@ class TestMalformedMessages:
             msgspec.msgpack.encode({"kind": "ping", "nonce": 1, "extra": 2}),
             msgspec.msgpack.encode({"kind": "ping", "nonce": -1}),
             msgspec.msgpack.encode({"kind": "hello"}),
+            msgspec.msgpack.encode({"kind": "ping", "nonce": 1}).replace(b"ping", b"p\xffng"),
         ],
         ids=lambda body: body[:12].hex() or "empty",
     )

@@ -1,6 +1,7 @@
 """The native engine: batches, slots, seeds and settings, against the fallback engine and transformers."""
 
 import gc
+import itertools
 import weakref
 from dataclasses import replace
 from typing import Any
@@ -233,8 +234,10 @@ def test_new_weights_are_seen_and_left_alone(prompts: list[np.ndarray]) -> None:
 
 def test_the_vocabulary_can_be_narrower_than_the_head(prompts: list[np.ndarray]) -> None:
     policy = replace(fresh(), vocab_size=VOCAB - 9, eos_ids=(2, VOCAB - 1))
-    for engine in (NativeEngine(), ForwardEngine()):
-        rollouts = generate(engine, policy, prompts, SAMPLED)
+    for engine, sampling in itertools.product(
+        (NativeEngine(), ForwardEngine()), (SAMPLED, replace(SAMPLED, suppress_eos=True))
+    ):
+        rollouts = generate(engine, policy, prompts, sampling)
         assert max(row.max() for row in rollouts.tokens) < VOCAB - 9
         assert all(np.isfinite(row).all() for row in rollouts.log_probs)
 

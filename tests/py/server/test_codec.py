@@ -183,6 +183,13 @@ def test_a_length_is_believed_only_when_the_bytes_are_there() -> None:
         decode_message(b"\x81" + pack("nonce") + bomb)
 
 
+def test_text_that_is_no_utf8_is_refused() -> None:
+    with pytest.raises(MalformedError, match="utf-8"):
+        decode_message(pack({"kind": "ping", "nonce": 1}).replace(b"ping", b"p\xffng"))
+    with pytest.raises(ArgumentError, match="utf-8"):
+        decode_args("export", pack({"role": "teacher"}).replace(b"teacher", b"t\xedacher"))
+
+
 def test_deep_nesting_is_refused() -> None:
     deep = b"\x91" * 200_000 + b"\xc0"
     with pytest.raises(MalformedError, match=str(MAX_DEPTH)):
