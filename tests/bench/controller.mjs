@@ -22,6 +22,7 @@ import { INITIAL_STATE } from '../../dist/ts/schedule/state.js';
 import { startWorker } from '../../dist/ts/worker/supervise.js';
 
 const ROOT = path.resolve(fileURLToPath(import.meta.url), '../../..');
+const FIXTURES = path.join(ROOT, 'tests/fixtures');
 const PYTHON = process.env.AMMD_WORKER_PYTHON ?? path.join(ROOT, '.venv/bin/python');
 const WARM_UP_STEPS = 5;
 const ROWS = 512;
@@ -111,9 +112,9 @@ async function measure(deviceMs, steps, folder) {
   const script = JSON.stringify({ at: { '*': { ms: deviceMs } } });
   const worker = await startWorker({
     python: PYTHON,
-    packageRoot: ROOT,
+    packageRoot: FIXTURES,
     logFile: path.join(folder, `worker-${deviceMs}.log`),
-    command: [PYTHON, path.join(ROOT, 'tests/fixtures/fake_worker.py'), '--script', script],
+    command: [PYTHON, path.join(FIXTURES, 'fake_worker.py'), '--script', script],
   });
   try {
     const { replies, rows, inFlight } = await drive(worker, stageOf(steps + WARM_UP_STEPS));

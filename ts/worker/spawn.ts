@@ -42,6 +42,7 @@ export interface WorkerProcess {
 export function pythonSettings(packageRoot: string): Readonly<Record<string, string>> {
   return {
     PYTHONPATH: pythonPath(packageRoot),
+    PYTHONSAFEPATH: '1', // or a file of the user's folder, say queue.py, would be imported in place of a module
     PYTHONUNBUFFERED: '1', // the log's last lines are there when it crashes
     PYTHONDONTWRITEBYTECODE: '1', // an installed package writes nothing beside its code
   };

@@ -8,6 +8,7 @@ import type { LivenessLimits } from '../../../ts/wire/liveness.js';
 import { startWorker, type Worker, type WorkerOptions } from '../../../ts/worker/supervise.js';
 
 export const ROOT = path.resolve('.');
+const FIXTURES = path.join(ROOT, 'tests/fixtures');
 const LOCAL_PYTHON = path.join(ROOT, '.venv/bin/python');
 export const PYTHON = process.env.AMMD_WORKER_PYTHON ?? (existsSync(LOCAL_PYTHON) ? LOCAL_PYTHON : 'python3');
 
@@ -33,9 +34,9 @@ export function logFile(): string {
 export async function startFake(script: object = {}, options: Partial<WorkerOptions> = {}): Promise<Worker> {
   const worker = await startWorker({
     python: PYTHON,
-    packageRoot: ROOT,
+    packageRoot: FIXTURES,
     logFile: logFile(),
-    command: [PYTHON, path.join(ROOT, 'tests/fixtures/fake_worker.py'), '--script', JSON.stringify(script)],
+    command: [PYTHON, path.join(FIXTURES, 'fake_worker.py'), '--script', JSON.stringify(script)],
     ...options,
   });
   workers.push(worker);
