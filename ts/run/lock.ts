@@ -20,6 +20,9 @@ type Owner = z.infer<typeof ownerSchema>;
 /** A lock without an owner after this time was left by a process killed between creating and writing the file. */
 const WRITING_MS = 5000;
 
+/** Locks that this process holds. A container that is started again has the process id of the one that was killed. */
+const held = new Set<string>();
+
 function readOwner(file: string): Owner | undefined {
   try {
     return ownerSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
@@ -46,8 +49,11 @@ export function markOf(file: string): FileMark | undefined {
   return stats && { ino: stats.ino, mtimeMs: stats.mtimeMs };
 }
 
-function isStale(seen: FileMark, owner: Owner | undefined): boolean {
-  if (owner !== undefined) return owner.host === hostname() && !isAlive(owner.pid);
+function isStale(file: string, seen: FileMark, owner: Owner | undefined): boolean {
+  if (owner !== undefined) {
+    const lives = owner.pid === process.pid ? held.has(file) : isAlive(owner.pid);
+    return owner.host === hostname() && !lives;
+  }
   return Date.now() - seen.mtimeMs > WRITING_MS;
 }
 
@@ -101,10 +107,14 @@ export function acquireLock(file: string): () => void {
   for (let attempt = 0; !tryLock(file); attempt += 1) {
     const seen = markOf(file);
     const owner = readOwner(file);
-    if (attempt > 0 || (seen && !isStale(seen, owner))) throw lockedError(file, owner);
+    if (attempt > 0 || (seen && !isStale(file, seen, owner))) throw lockedError(file, owner);
     if (seen) removeStale(file, seen);
   }
-  return () => rmSync(file, { force: true });
+  held.add(file);
+  return () => {
+    rmSync(file, { force: true });
+    held.delete(file);
+  };
 }
 
 function lockedError(file: string, owner: Owner | undefined): RunError {

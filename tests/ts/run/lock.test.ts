@@ -50,6 +50,15 @@ describe('a lock that is there', () => {
     expect(readFileSync(file, 'utf8')).toBe(text);
   });
 
+  test('of this process is respected, unless a process of that number left it', () => {
+    const release = acquireLock(file);
+    expect(() => acquireLock(file)).toThrow(expect.objectContaining({ code: 'run_locked' }));
+    release();
+    leave({ pid: process.pid }); // as a container does that was killed and started again
+    acquireLock(file);
+    expect(JSON.parse(readFileSync(file, 'utf8')).since).not.toBe('2026-01-01T00:00:00Z');
+  });
+
   test('of a process that has ended is taken over', () => {
     leave({ pid: goneProcess() });
     acquireLock(file);
