@@ -35,6 +35,29 @@ describe.each(['SIGINT', 'SIGTERM'] as const)('%s', (signal) => {
   });
 });
 
+describe('SIGHUP', () => {
+  const hangUp = () => process.emit('SIGHUP', 'SIGHUP');
+
+  test('of a terminal asks for a clean stop, and never ends the process', () => {
+    stop.release();
+    stop = listenForStop((message) => said.push(message), exit, true);
+    hangUp();
+    clock += 2000;
+    hangUp();
+    expect(stop.signal.aborted).toBe(true);
+    expect(said).toEqual([expect.stringMatching(/^SIGHUP: stopping after this step/)]);
+    expect(exit).not.toHaveBeenCalled();
+  });
+
+  test('asks for nothing where the output goes elsewhere, as under nohup', () => {
+    stop.release();
+    stop = listenForStop((message) => said.push(message), exit, false);
+    hangUp();
+    expect(stop.signal.aborted).toBe(false);
+    expect(said).toEqual([]);
+  });
+});
+
 test('the same Ctrl-C passed on by npm is no second one', () => {
   process.emit('SIGINT', 'SIGINT');
   clock += 100;
@@ -43,7 +66,8 @@ test('the same Ctrl-C passed on by npm is no second one', () => {
 });
 
 test('released, it leaves no listener behind', () => {
-  const counts = () => [process.listenerCount('SIGINT'), process.listenerCount('SIGTERM')];
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+  const counts = () => signals.map((signal) => process.listenerCount(signal));
   const listening = counts();
   stop.release();
   expect(counts()).toEqual(listening.map((count) => count - 1));
