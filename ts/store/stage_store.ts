@@ -1,8 +1,9 @@
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { allOf } from '../common/all_of.js';
 import { configHash } from '../config/resolve.js';
 import type { RunEvent } from '../metrics/events.js';
+import { acquireLock } from '../run/lock.js';
 import { resumeRun, startRun } from '../run/run.js';
 import { RunFolder } from '../run/run_folder.js';
 import type { Session } from '../run/session.js';
@@ -90,10 +91,15 @@ export class StageStore {
   #trainOn(session: Session, stage: StoredStage, { emit, signal }: StoreRunOptions): Promise<RunFolder> {
     const folder = this.folder(stage);
     const options = { session, emit, report: () => {}, ...(signal === undefined ? {} : { signal }) };
-    if (folder.holdsRun()) return resumeRun(folder.path, options);
-    rmSync(folder.path, { recursive: true, force: true }); // What a killed process had not finished making.
     const config = stage.configure((parent) => this.student(parent));
-    const resolved = { config, hash: configHash(config), files: [], warnings: [] };
-    return startRun(resolved, folder.path, options);
+    const hash = configHash(config);
+    if (folder.holdsRun()) {
+      if (readFileSync(folder.configHash, 'utf8').trim() === hash) return resumeRun(folder.path, options);
+      acquireLock(folder.lock)(); // Or it is another process's, which reaches this store by another path.
+      const message = `${folder.path} was begun where its parents are no longer, and is trained anew`;
+      emit({ kind: 'note', message });
+    }
+    rmSync(folder.path, { recursive: true, force: true }); // Also what a killed process had not finished making.
+    return startRun({ config, hash, files: [], warnings: [] }, folder.path, options);
   }
 }

@@ -1,4 +1,5 @@
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import path from 'node:path';
 import { expect, test } from '@jest/globals';
 import type { RunEvent } from '../../../ts/metrics/events.js';
@@ -83,6 +84,37 @@ test('a stage that failed is continued when it is asked for again', async () => 
   expect(clients).toHaveLength(2);
   expect(store.isDone(stageOf())).toBe(true);
   expect(clients[1]?.argsOf('load_role').map(({ role }) => role)).toEqual(['teacher', 'student']);
+});
+
+test('in a store that was moved what was begun is trained anew, and said so', async () => {
+  const { store, run } = scene((client) => {
+    client.before('step_student', 3 + 3, failWith('out_of_memory', 'too much'));
+  });
+  await expect(run()).rejects.toThrow('too much');
+  const moved = new StageStore(path.join(temporaryFolder(), 'moved'));
+  renameSync(store.path, moved.path);
+  const { pool, clients } = new ScriptedPool();
+  const events: RunEvent[] = [];
+  await moved.run(stageOf(), { pool, emit: (event) => void events.push(event) });
+  expect(stepsSent(clients[0])).toBe(4);
+  const notes = events.flatMap((event) => (event.kind === 'note' ? [event.message] : []));
+  expect(notes).toContainEqual(expect.stringMatching(/^\S+ was begun where its parents are no longer/));
+});
+
+test('what another process trains in a store that has two paths is left to it', async () => {
+  const { store, run } = scene((client) => {
+    client.before('step_student', 3 + 3, failWith('out_of_memory', 'too much'));
+  });
+  await expect(run()).rejects.toThrow('too much');
+  const folder = store.folder(stageOf());
+  const link = path.join(temporaryFolder(), 'link');
+  symlinkSync(store.path, link);
+  const owner = { pid: process.ppid, host: hostname(), since: '2026-01-01T00:00:00Z' };
+  writeFileSync(folder.lock, JSON.stringify(owner));
+  const { pool } = new ScriptedPool();
+  const again = new StageStore(link).run(stageOf(), { pool, emit: () => {} });
+  await expect(again).rejects.toMatchObject({ code: 'run_locked' });
+  expect(existsSync(folder.config)).toBe(true);
 });
 
 test('what a killed process had begun to make is made anew', async () => {
