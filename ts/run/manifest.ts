@@ -142,6 +142,20 @@ export function withStage(
 }
 
 /**
+ * Whether a stage goes on with the data that it began with.
+ *
+ * @throws RunError `config_changed` naming the dataset.
+ */
+export function requireSameData(manifest: RunManifest, stage: string, { datasets }: LoadedStage): void {
+  for (const [name, { content_hash }] of Object.entries(manifest.stages[stage]?.data ?? {})) {
+    if (datasets[name]?.content_hash === content_hash) continue;
+    throw new RunError('config_changed', `dataset ${name} is no longer what stage ${stage} began with`, {
+      hint: 'put its files back as they were, or start another run with the new ones: ammd train',
+    });
+  }
+}
+
+/**
  * The manifest of a run that goes on, with this resumption noted.
  *
  * @throws RunError `manifest_invalid`.

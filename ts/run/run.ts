@@ -6,9 +6,17 @@ import type { RunEvent } from '../metrics/events.js';
 import { planRun } from '../plan/run.js';
 import type { RunPlan } from '../plan/types.js';
 import { WorkerFailure } from '../wire/errors.js';
+import { listCheckpoints } from './checkpoints.js';
 import { RunError } from './errors.js';
 import { acquireLock } from './lock.js';
-import { newManifest, type RunManifest, readManifest, withStage, writeManifest } from './manifest.js';
+import {
+  newManifest,
+  type RunManifest,
+  readManifest,
+  requireSameData,
+  withStage,
+  writeManifest,
+} from './manifest.js';
 import { requirePackages } from './packages.js';
 import { makeRunFolder, openRunFolder, type RunFolder } from './run_folder.js';
 import { openSession, type Session, type SessionOptions } from './session.js';
@@ -208,6 +216,8 @@ async function runOpenStages({ folder, resolved, plan, options }: Run, session: 
           now: () => performance.now(),
           signal: options.signal,
           onLoaded: (loaded) => {
+            if (listCheckpoints(folder.stage(stage.name).checkpoints).length > 0)
+              requireSameData(manifest, stage.name, loaded);
             manifest = withStage(manifest, stage, loaded, resolved.config.data);
             writeManifest(folder.manifest, manifest);
           },

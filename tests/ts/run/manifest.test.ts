@@ -2,7 +2,13 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from '@jest/globals';
 import { planRun } from '../../../ts/plan/run.js';
-import { newManifest, readManifest, withStage, writeManifest } from '../../../ts/run/manifest.js';
+import {
+  newManifest,
+  readManifest,
+  requireSameData,
+  withStage,
+  writeManifest,
+} from '../../../ts/run/manifest.js';
 import { RunFolder } from '../../../ts/run/run_folder.js';
 import { loadStage } from '../../../ts/run/stage_setup.js';
 import { temporaryFolder } from '../bootstrap/temporary_folder.js';
@@ -14,14 +20,13 @@ const WORKER = { packages: { torch: '2.13.0' }, devices: ['cpu', 'cuda:0 H200'],
 const resolved = resolveRun();
 const plan = planRun(resolved);
 
+const stage = plan.stages[1];
+if (stage === undefined) throw new Error('the demo run has two stages');
+const loaded = await loadStage(new ScriptedClient(), stage, resolved.config, new RunFolder('/run'));
+
 /** A manifest of the demo run once its second stage has been loaded. */
-async function manifest(data = resolved.config.data) {
-  const begun = newManifest(plan, '1.2.3', WORKER, NOW);
-  const stage = plan.stages[1];
-  if (stage === undefined) throw new Error('no stage');
-  const loaded = await loadStage(new ScriptedClient(), stage, resolved.config, new RunFolder('/run'));
-  return withStage(begun, stage, loaded, data);
-}
+const manifest = (data = resolved.config.data) =>
+  withStage(newManifest(plan, '1.2.3', WORKER, NOW), stage, loaded, data);
 
 test('who, what and where', () => {
   const begun = newManifest(plan, '1.2.3', WORKER, NOW);
@@ -45,13 +50,13 @@ test('an imported dataset is cited', async () => {
   const { train } = resolved.config.data;
   if (train === undefined) throw new Error('the demo run has data train');
   const source = path.join(folder, 'train.jsonl');
-  const { stages } = await manifest({ ...resolved.config.data, train: { ...train, source } });
+  const { stages } = manifest({ ...resolved.config.data, train: { ...train, source } });
   expect(stages.student?.data.train).toMatchObject({ rows: 10, import: 'dolly' });
   expect(stages.student?.data.check).not.toHaveProperty('import');
 });
 
 test('a stage adds its models, data and seeds', async () => {
-  const { stages } = await manifest();
+  const { stages } = manifest();
   expect(Object.keys(stages)).toEqual(['student']);
   expect(stages.student).toMatchObject({
     method: 'ammd',
@@ -70,9 +75,24 @@ test('a stage adds its models, data and seeds', async () => {
   ]);
 });
 
+test('a stage that goes on with other data is refused by the name of the dataset', () => {
+  const begun = manifest();
+  requireSameData(begun, 'student', loaded);
+  requireSameData(begun, 'teacher', { ...loaded, datasets: {} }); // not begun
+  const { train, ...others } = loaded.datasets;
+  if (train === undefined) throw new Error('the demo run has data train');
+  const changed = { ...loaded, datasets: { ...others, train: { ...train, content_hash: 'c3' } } };
+  expect(() => requireSameData(begun, 'student', changed)).toThrow(
+    expect.objectContaining({
+      code: 'config_changed',
+      message: expect.stringMatching(/^dataset train is no/),
+    }),
+  );
+});
+
 test('each resumption is noted, the rest is kept', async () => {
   const file = path.join(temporaryFolder(), 'manifest.json');
-  const written = await manifest();
+  const written = manifest();
   writeManifest(file, written);
   const again = readManifest(file, NOW);
   expect(again).toEqual({ ...written, resumed: [NOW.toISOString()] });
