@@ -38,6 +38,7 @@ export interface Checkpoint {
 }
 
 const folderName = (step: number) => `step-${String(step).padStart(8, '0')}`;
+const stepOf = (folder: string) => Number(path.basename(folder).slice('step-'.length));
 
 /**
  * Writes a checkpoint between two steps. Resolves with `durable` unresolved: the worker has copied its state and
@@ -94,8 +95,8 @@ export function listCheckpoints(checkpoints: string): readonly string[] {
   if (!existsSync(checkpoints)) return [];
   return readdirSync(checkpoints)
     .filter((name) => /^step-\d{8,}$/.test(name))
-    .sort((a, b) => Number(b.slice(5)) - Number(a.slice(5)))
     .map((name) => path.join(checkpoints, name))
+    .sort((a, b) => stepOf(b) - stepOf(a))
     .filter((folder) => existsSync(path.join(folder, 'manifest.json')));
 }
 
@@ -103,9 +104,16 @@ export function checkpointOf(checkpoints: string, step: number): string {
   return path.join(checkpoints, folderName(step));
 }
 
-/** Deletes all but the newest `keep` checkpoints and the best one. */
-export function pruneCheckpoints(checkpoints: string, keep: number, best: Best | null): void {
-  const kept = new Set(listCheckpoints(checkpoints).slice(0, keep));
+/**
+ * Deletes all but the best checkpoint and the newest `keep` up to `step`. Later ones were passed over when the run was
+ * resumed: they belong to a course that it has left, and would take the place of those it can go on from.
+ */
+export function pruneCheckpoints(
+  checkpoints: string,
+  { keep, step, best }: { readonly keep: number; readonly step: number; readonly best: Best | null },
+): void {
+  const course = listCheckpoints(checkpoints).filter((folder) => stepOf(folder) <= step);
+  const kept = new Set(course.slice(0, keep));
   if (best !== null) kept.add(checkpointOf(checkpoints, best.step));
   for (const folder of listCheckpoints(checkpoints)) {
     if (kept.has(folder)) continue;

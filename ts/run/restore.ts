@@ -31,7 +31,8 @@ export async function restore(client: WorkerClient, checkpoint: Checkpoint): Pro
   return result.policy_version;
 }
 
-function isDamage(error: unknown): error is RunError | WireError {
+/** Whether a checkpoint is at fault, and not the worker. */
+export function isDamage(error: unknown): error is RunError | WireError {
   if (error instanceof WireError) return error.code === 'checkpoint_error';
   return error instanceof RunError && error.code === 'checkpoint_invalid';
 }

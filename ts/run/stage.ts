@@ -23,7 +23,7 @@ import { RunError } from './errors.js';
 import { halvingNote } from './halving_note.js';
 import type { HeldTeacher } from './held_teacher.js';
 import { memoryWarning } from './memory_forecast.js';
-import { restore, restoreNewest } from './restore.js';
+import { isDamage, restore, restoreNewest } from './restore.js';
 import { type RowOrders, rowOrders } from './row_order.js';
 import type { RunFolder, StageFolder } from './run_folder.js';
 import {
@@ -108,9 +108,7 @@ class StageRunner {
   async finish(state: StageState): Promise<void> {
     await this.#written;
     const { client, emit } = this.#context;
-    const step = this.#best?.step ?? state.step;
-    if (step !== state.step)
-      await restore(client, readCheckpoint(checkpointOf(this.#folder.checkpoints, step)));
+    const step = await this.#restoreBest(state);
     await evaluateStage(this.#evaluation, step, 'final');
     const name = this.#stage.name;
     emit({ kind: 'phase', stage: name, phase: 'exporting', detail: this.#folder.student, done: 0, total: 1 });
@@ -125,6 +123,23 @@ class StageRunner {
 
   close(): void {
     this.#journals.close();
+  }
+
+  /** The step whose student the worker now has: the best one's, or the last where that checkpoint is damaged. */
+  async #restoreBest(state: StageState): Promise<number> {
+    const step = this.#best?.step ?? state.step;
+    if (step === state.step) return step;
+    const { client, emit } = this.#context;
+    try {
+      await restore(client, readCheckpoint(checkpointOf(this.#folder.checkpoints, step)));
+      return step;
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      if (error instanceof WireError) client.openEpoch();
+      const instead = `the student of the last step, ${state.step}, is exported in place of the best, of ${step}`;
+      emit({ kind: 'note', message: `stage ${this.#stage.name}: ${instead}: ${error.message}` });
+      return state.step;
+    }
   }
 
   #onRow(row: StepRow): void {
@@ -162,7 +177,11 @@ class StageRunner {
     );
     const best = this.#best;
     this.#written = durable.then(() => {
-      pruneCheckpoints(this.#folder.checkpoints, this.#stage.checkpoints.keep, best);
+      pruneCheckpoints(this.#folder.checkpoints, {
+        keep: this.#stage.checkpoints.keep,
+        step: state.step,
+        best,
+      });
       emit({ kind: 'checkpoint', stage, step: state.step, folder, durable: true });
     });
     // Awaited before the next checkpoint and at the end; a failure must not end the process before that.

@@ -93,10 +93,16 @@ describe('listing and pruning', () => {
 
   test('the newest stay, and the best', async () => {
     for (const step of [1, 2, 3, 4, 5]) await write(step);
-    pruneCheckpoints(checkpoints, 2, { step: 2, value: 1 });
+    pruneCheckpoints(checkpoints, { keep: 2, step: 5, best: { step: 2, value: 1 } });
     expect(readdirSync(checkpoints).sort()).toEqual(['step-00000002', 'step-00000004', 'step-00000005']);
-    pruneCheckpoints(checkpoints, 1, null);
+    pruneCheckpoints(checkpoints, { keep: 1, step: 5, best: null });
     expect(readdirSync(checkpoints)).toEqual(['step-00000005']);
+  });
+
+  test('one of a course that was left takes no place', async () => {
+    for (const step of [30, 6, 7]) await write(step);
+    pruneCheckpoints(checkpoints, { keep: 1, step: 7, best: null });
+    expect(readdirSync(checkpoints)).toEqual(['step-00000007']);
   });
 
   test('the step of a folder has more digits when it needs them', async () => {

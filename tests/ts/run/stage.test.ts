@@ -1,6 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, jest, test } from '@jest/globals';
+import { checkpointOf } from '../../../ts/run/checkpoints.js';
 import type { StageContext } from '../../../ts/run/stage.js';
 import { TimeOver } from '../../../ts/run/wall_time.js';
 import type { OperationName } from '../../../ts/wire/protocol.gen.js';
@@ -156,6 +157,19 @@ describe('the best student', () => {
     await scene.go(client);
     expect(client.argsOf('restore')).toHaveLength(0);
     expect(exportedOf(scene)).toEqual({ version: 6 });
+  });
+
+  test.each(['changed', 'gone'])('whose checkpoint is %s is told, and the last is exported', async (how) => {
+    const scene = new StageScene(...BEST, 'evaluation.best={metric: exact_match}');
+    const client = scored(scene, [0, 9, 1, 1, 1, 1, 1]);
+    await scene.go(client.before('commit_checkpoint', 3, failWith('internal')));
+    const best = checkpointOf(scene.folder.checkpoints, 1);
+    if (how === 'gone') rmSync(best, { recursive: true });
+    else writeFileSync(path.join(best, 'controller.json'), '{}');
+    expect(await scene.go(scored(scene, [0, 9, 1, 1, 1, 1, 1]))).toBeUndefined();
+    expect(exportedOf(scene)).toEqual({ version: 6 });
+    expect(doneOf(scene)).toMatchObject({ step: 6 });
+    expect(scene.notes.at(-1)).toMatch(/^stage student: the student of the last step, 6, .* best, of 1: /);
   });
 
   test('may be chosen by a measured figure', async () => {
