@@ -20,6 +20,8 @@ def run(session: Session, args: ExportArgs, context: OperationContext) -> Export
     folder = Path(args.dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for killed in folder.glob(".export-*"):
+            shutil.rmtree(killed, ignore_errors=True)
         fresh = Path(mkdtemp(prefix=".export-", dir=folder))
     except OSError as error:
         raise ModelError(f"{folder}: cannot be written: {error}") from error

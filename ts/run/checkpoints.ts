@@ -90,14 +90,18 @@ export function readCheckpoint(folder: string): Checkpoint {
   }
 }
 
-/** Folders of durable checkpoints, newest first. A folder without manifest was cut off and does not count. */
-export function listCheckpoints(checkpoints: string): readonly string[] {
+function stepFolders(checkpoints: string): readonly string[] {
   if (!existsSync(checkpoints)) return [];
   return readdirSync(checkpoints)
     .filter((name) => /^step-\d{8,}$/.test(name))
-    .map((name) => path.join(checkpoints, name))
-    .sort((a, b) => stepOf(b) - stepOf(a))
-    .filter((folder) => existsSync(path.join(folder, 'manifest.json')));
+    .map((name) => path.join(checkpoints, name));
+}
+
+/** Folders of durable checkpoints, newest first. A folder without manifest was cut off and does not count. */
+export function listCheckpoints(checkpoints: string): readonly string[] {
+  return stepFolders(checkpoints)
+    .filter((folder) => existsSync(path.join(folder, 'manifest.json')))
+    .sort((a, b) => stepOf(b) - stepOf(a));
 }
 
 export function checkpointOf(checkpoints: string, step: number): string {
@@ -105,8 +109,9 @@ export function checkpointOf(checkpoints: string, step: number): string {
 }
 
 /**
- * Deletes all but the best checkpoint and the newest `keep` up to `step`. Later ones were passed over when the run was
- * resumed: they belong to a course that it has left, and would take the place of those it can go on from.
+ * Deletes all but the best checkpoint and the newest `keep` up to `step`, while none is being written: also what was cut
+ * off. Later ones were passed over when the run was resumed: they belong to a course that it has left, and would take the
+ * place of those it can go on from.
  */
 export function pruneCheckpoints(
   checkpoints: string,
@@ -115,7 +120,7 @@ export function pruneCheckpoints(
   const course = listCheckpoints(checkpoints).filter((folder) => stepOf(folder) <= step);
   const kept = new Set(course.slice(0, keep));
   if (best !== null) kept.add(checkpointOf(checkpoints, best.step));
-  for (const folder of listCheckpoints(checkpoints)) {
+  for (const folder of stepFolders(checkpoints)) {
     if (kept.has(folder)) continue;
     // The manifest goes first: a deletion that is cut off leaves no half checkpoint that looks whole.
     rmSync(path.join(folder, 'manifest.json'), { force: true });

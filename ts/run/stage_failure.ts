@@ -16,7 +16,9 @@ function hintOn(cause: AmmdError, folder: RunFolder): string {
   const resume = `with: ammd resume ${showPath(folder.path)}`;
   const config = showPath(folder.config);
   if (cause instanceof WorkerFailure) return `go on ${resume}`;
-  const code = cause instanceof WireError ? cause.code : null;
+  // The failure of a request is also that of all sent behind it, which may be heard of first.
+  const first = cause.cause instanceof WireError ? cause.cause : cause;
+  const code = first instanceof WireError ? first.code : null;
   if (code !== null && OF_CONFIGURATION.has(code))
     return `a run trains one thing; mend a copy of ${config} and start another run with: ammd train`;
   if (code === 'over_budget') return `change it under \`worker\` in ${config}, and go on ${resume}`;

@@ -290,7 +290,9 @@ def test_an_exported_model_is_the_student(worker: LocalWorker, tmp_path: Path) -
     with torch.no_grad():
         assert torch.equal(loaded(tokens).logits, policy.module(tokens).logits)
     assert AutoTokenizer.from_pretrained(folder).decode([40, 41]) == policy.tokenizer.decode([40, 41])
+    (folder / ".export-killed").mkdir()
     worker.call("export", role="student", dir=str(folder))
+    assert {file["name"] for file in files} == {p.name for p in folder.iterdir()}
     worker.call("reset")
     spec = {**model(0), "source": str(folder), "init": "pretrained"}
     del spec["arch"]

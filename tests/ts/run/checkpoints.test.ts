@@ -99,8 +99,9 @@ describe('listing and pruning', () => {
     expect(readdirSync(checkpoints)).toEqual(['step-00000005']);
   });
 
-  test('one of a course that was left takes no place', async () => {
+  test('one of a course that was left takes no place, nor does half a one', async () => {
     for (const step of [30, 6, 7]) await write(step);
+    rmSync(manifestOf(await write(5)));
     pruneCheckpoints(checkpoints, { keep: 1, step: 7, best: null });
     expect(readdirSync(checkpoints)).toEqual(['step-00000007']);
   });

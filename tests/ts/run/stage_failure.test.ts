@@ -27,6 +27,14 @@ test.each([
   });
 });
 
+test('what was not run because of an earlier failure is hinted at as that one', () => {
+  const first = new WireError('over_budget', 'too many');
+  const behind = new WireError('aborted', 'not run', { cause: first });
+  expect(stageFailure(behind, 'kd', folderOf(true))).toMatchObject({
+    hint: expect.stringContaining('change it under `worker`'),
+  });
+});
+
 test('a worker that died is no fault of the configuration', () => {
   const folder = folderOf(false);
   expect(stageFailure(new WorkerFailure('worker_exited', 'gone'), 'kd', folder)).toMatchObject({
