@@ -12,7 +12,9 @@ from py_worker.hub_name import split_revision
 
 # The hub converts most datasets and keeps the result in this branch, as CONFIGURATION/SPLIT/NNNN.parquet.
 _CONVERTED = "refs/convert/parquet"
-_SPLIT_WORDS = ("train", "validation", "valid", "dev", "test", "eval")
+_SPLIT_WORDS = ("train", "validation", "valid", "val", "dev", "test", "eval")
+# What a part of a split has behind its name: -00000-of-00003-HASH, _1, -part2.
+_PART = re.compile(r"[-_.](part|shard)?[-_.]?\d+([-_.]of[-_.]\d+.*)?$")
 # A description that many repositories have beside their data.
 _DESCRIPTION = "dataset_infos.json"
 
@@ -106,29 +108,47 @@ def choose(files: Iterable[str], split: str, configuration: str, name: str) -> l
     """The files of a split in one configuration, in order; see `files_of_split`.
 
     Raises:
-        DataError: the files lie in several folders, so a configuration must be named.
+        DataError: the files are of several splits, or lie in several folders, so that one of them, or a
+            configuration, must be named.
     """
     if configuration:
         files = [file for file in files if configuration in PurePosixPath(file).parts[:-1]]
-    chosen = files_of_split(files, split)
+    chosen = files_of_split(files, split, f"hub dataset {name}")
     _one_configuration(chosen, split, name)
     return chosen
 
 
-def files_of_split(files: Iterable[str], split: str) -> list[str]:
+def files_of_split(files: Iterable[str], split: str, place: str) -> list[str]:
     """The data files of a split: of one kind, in order.
 
-    A file belongs to the split whose name is a word of its path; files without any such word are `train`.
+    A file belongs to the split that a folder of its path or the file itself, without its part's number, is
+    named like; where there is none, to that whose name is a word of one of these. Files without any word of a
+    split are `train`.
+
+    Args:
+        place: the source's name, for errors.
+
+    Raises:
+        DataError: the word is in the names of several splits, such as `train_sft` and `train_gen`.
     """
     data = [file for file in files if _is_data(file)]
-    named = [file for file in data if split in _words(file)]
-    if not named and split == "train":
-        named = [file for file in data if not _words(file).intersection(_SPLIT_WORDS)]
-    for suffix in (".parquet", ".jsonl", ".json"):
-        chosen = sorted(file for file in named if file.endswith(suffix))
-        if chosen:
-            return chosen
-    return []
+    if chosen := _of_one_kind(file for file in data if split in _names(file)):
+        return chosen
+    chosen = _of_one_kind(file for file in data if split in _words(file))
+    splits = sorted({next(name for name in _names(file) if split in _words(name)) for file in chosen})
+    if len(splits) > 1:
+        raise DataError(
+            f"{place} has no split '{split}', but {', '.join(splits)}; name one of these as the split"
+        )
+    if not chosen and split == "train":
+        return _of_one_kind(file for file in data if not _words(file).intersection(_SPLIT_WORDS))
+    return chosen
+
+
+def _of_one_kind(files: Iterable[str]) -> list[str]:
+    listed = sorted(files)
+    kinds = ([file for file in listed if file.endswith(kind)] for kind in (".parquet", ".jsonl", ".json"))
+    return next(filter(None, kinds), [])
 
 
 def _is_data(file: str) -> bool:
@@ -149,8 +169,14 @@ def _errors_of(repository: str) -> Iterator[None]:
         ) from error
 
 
+def _names(file: str) -> tuple[str, ...]:
+    """What may name a file's split: itself without its part's number, as it is, and its folders."""
+    path = PurePosixPath(file)
+    return (_PART.sub("", path.stem), path.stem, *path.parts[:-1])
+
+
 def _words(file: str) -> set[str]:
-    return set(re.split(r"[/_.\-]", file))
+    return set(re.split(r"[/_.\-]", str(PurePosixPath(file).with_suffix(""))))
 
 
 def _one_configuration(files: Sequence[str], split: str, name: str) -> None:

@@ -80,10 +80,10 @@ class Source:
     def split(self, *names: str) -> Rows | None:
         """`(place, value)` of each row of a split, by the first of its names that has files; None without.
 
-        A file belongs to the split whose name is a word of its path; one without any such word is `train`.
+        Which files a split has: see `hub.files_of_split`.
 
         Raises:
-            DataError: a file that cannot be read, or an ambiguous hub configuration.
+            DataError: a file that cannot be read, or an ambiguous split or hub configuration.
         """
         for tree in self._all_trees():
             for name in names:
@@ -119,7 +119,7 @@ class Source:
     def _choose(self, tree: Tree, split: str) -> list[str]:
         if self.kind == "hub":
             return hub.choose(tree.files, split, self._configuration, self.label)
-        return hub.files_of_split(tree.files, split)
+        return hub.files_of_split(tree.files, split, self.label)
 
     def _all_trees(self) -> Iterator[Tree]:
         """Listed when they are needed: the hub's converted files are, only where the others do not serve."""

@@ -12,6 +12,11 @@ from py_worker.data.sources import DataSource, read_records
 from tests.py.data.fake_hub import FakeHub
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "data"
+ULTRACHAT = [
+    f"data/{split}-{part}-0123456789abcdef.parquet"
+    for split, parts in (("train_gen", 1), ("train_sft", 2), ("test_sft", 1))
+    for part in (f"0000{index}-of-0000{parts}" for index in range(parts))
+]
 
 
 def use(monkeypatch: pytest.MonkeyPatch, folder: Path, branches: dict[str | None, dict[str, str]]) -> None:
@@ -95,7 +100,16 @@ def test_failures_of_the_hub_name_the_remedy(monkeypatch: pytest.MonkeyPatch, tm
         (["main/test-0.parquet", "other/test-0.parquet"], "test", "main", ["main/test-0.parquet"]),
         (["train/0.jsonl", "train/1.jsonl"], "train", "", ["train/0.jsonl", "train/1.jsonl"]),
         (["constrained.jsonl", "test.jsonl"], "train", "", ["constrained.jsonl"]),
+        (["rows.jsonl", "val.jsonl"], "train", "", ["rows.jsonl"]),
         (["test.jsonl"], "train", "", []),
+        (["test.jsonl"], "jsonl", "", []),
+        (["my_train_1.jsonl", "my_train_2.jsonl"], "train", "", ["my_train_1.jsonl", "my_train_2.jsonl"]),
+        (["train-part1.jsonl", "train-part2.jsonl"], "train", "", ["train-part1.jsonl", "train-part2.jsonl"]),
+        (["train_1.jsonl", "train_2.jsonl"], "train_1", "", ["train_1.jsonl"]),
+        (["train.jsonl", "train_extra.jsonl"], "train", "", ["train.jsonl"]),
+        (ULTRACHAT, "train_sft", "", ULTRACHAT[1:3]),
+        (["default/train_gen/0.parquet", "default/train_sft/0.parquet"], "train_sft", "",
+         ["default/train_sft/0.parquet"]),
         (["train.csv"], "train", "", []),
     ],
 )  # fmt: skip
@@ -106,4 +120,10 @@ def test_choice_of_files(files: list[str], split: str, configuration: str, chose
 def test_several_configurations_must_be_told_apart() -> None:
     files = ["main/train-0.parquet", "socratic/train-0.parquet"]
     with pytest.raises(DataError, match="configurations main, socratic; name one: someone/data:main"):
+        choose(files, "train", "", "someone/data")
+
+
+@pytest.mark.parametrize("files", [ULTRACHAT, ["default/train_gen/0.parquet", "default/train_sft/0.parquet"]])
+def test_splits_with_a_word_in_common_are_not_put_together(files: list[str]) -> None:
+    with pytest.raises(DataError, match="no split 'train', but train_gen, train_sft; name one of these"):
         choose(files, "train", "", "someone/data")
