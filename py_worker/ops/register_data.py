@@ -1,5 +1,6 @@
 """Reads, tokenizes and names a dataset."""
 
+from collections import Counter
 from pathlib import Path
 
 from py_worker.data.dataset import tokenize_dataset
@@ -10,6 +11,9 @@ from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError
 from py_worker.server.protocol_gen import RegisterDataArgs, RegisterDataResult
 from py_worker.server.session import Session
+
+# As many as the contract lets a reply name.
+_MOST_GROUPS = 256
 
 
 def run(session: Session, args: RegisterDataArgs, context: OperationContext) -> RegisterDataResult:
@@ -24,9 +28,7 @@ def run(session: Session, args: RegisterDataArgs, context: OperationContext) -> 
     dataset = tokenize_dataset(
         records, policy.tokenizer, source.template, limits, Path(settings.cache_dir).expanduser()
     )
-    context.commit()
-    session.datasets[args.dataset] = dataset
-    return RegisterDataResult(
+    result = RegisterDataResult(
         rows=len(dataset),
         content_hash=dataset.content_hash,
         prompt_tokens=dataset.prompt_tokens,
@@ -34,5 +36,8 @@ def run(session: Session, args: RegisterDataArgs, context: OperationContext) -> 
         bad_lines=dataset.bad_lines,
         cut_prompts=dataset.cut_prompts,
         cut_responses=dataset.cut_responses,
-        groups=dataset.groups(),
+        groups=dict(Counter(dataset.groups()).most_common(_MOST_GROUPS)),
     )
+    context.commit()
+    session.datasets[args.dataset] = dataset
+    return result

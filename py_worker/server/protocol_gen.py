@@ -563,7 +563,7 @@ class RegisterDataResult(Struct, kw_only=True, frozen=True, forbid_unknown_field
     cut_responses: Annotated[int, Meta(ge=0)]
     """Responses cut to the limit; they have no EOS label."""
     groups: Annotated[dict[str, Annotated[int, Meta(ge=0)]], Meta(max_length=256)]
-    """Rows per task or category, where the source has them."""
+    """Rows per task or category, where the source has them; of more than 256 the largest."""
 
 class GenerateArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Draws one response per row from a role's policy and keeps it under a handle."""

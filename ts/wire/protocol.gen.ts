@@ -614,7 +614,7 @@ export const OPERATIONS = {
   cut_prompts: z.int().min(0),
   /** Responses cut to the limit; they have no EOS label. */
   cut_responses: z.int().min(0),
-  /** Rows per task or category, where the source has them. */
+  /** Rows per task or category, where the source has them; of more than 256 the largest. */
   groups: mapSchema(z.int().min(0), 256),
 }),
   },
