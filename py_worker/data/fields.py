@@ -67,7 +67,8 @@ def _outputs(value: object, place: str) -> tuple[str, ...]:
 
 def _group(value: Mapping[str, object], place: str, fields: Mapping[str, str]) -> str:
     if "group" in fields:
-        return str(_column(value, "group", place, fields))
+        given = _column(value, "group", place, fields)
+        return "" if given is None else str(given)
     named = (value[column] for column in _GROUP_COLUMNS if isinstance(value.get(column), str))
     return str(next(named, ""))
 

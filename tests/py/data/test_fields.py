@@ -32,6 +32,10 @@ def test_group_is_found_by_itself(column: str) -> None:
     assert to_record({**GOOD, column: 7}, "x", {}).group == ""
 
 
+def test_a_row_whose_group_is_null_has_none() -> None:
+    assert to_record({**GOOD, "level": None}, "x", {"group": "level"}).group == ""
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
