@@ -7,7 +7,9 @@ every file has the size and digest that its header says; anything else is built 
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from errno import EEXIST, ENOTDIR, ENOTEMPTY
 from hashlib import blake2b
 from pathlib import Path
 from tempfile import mkdtemp
@@ -32,7 +34,8 @@ class Cached:
 def open_or_build(folder: Path, key: str, build: Callable[[], Cached]) -> Cached:
     """Opens the cache `folder/key`, building it first where it is missing, partial or damaged.
 
-    Two processes may build the same key at once: both get the same content, whoever is first.
+    Several processes may build the same key at once: all get the same content, whoever is first. Each reads
+    what it wrote itself, so that what the others do to the folder cannot fail it.
 
     Args:
         folder: where caches live; made if missing.
@@ -51,14 +54,15 @@ def open_or_build(folder: Path, key: str, build: Callable[[], Cached]) -> Cached
         fresh = Path(mkdtemp(prefix=f".{key}-", dir=folder))
         try:
             _write(fresh, key, built)
-            _replace(fresh, final, key)
+            opened = _open(fresh, key)
+            if opened is not None:
+                _replace(fresh, final, key)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
     except OSError as error:
         raise DataError(
             f"{final}: the cache cannot be written: {error}. Free some space there or choose another folder"
         ) from error
-    opened = _open(final, key)
     if opened is None:
         raise DataError(f"{final}: the cache was written but does not read back; is the disk sound?")
     return opened
@@ -75,16 +79,28 @@ def _write(folder: Path, key: str, content: Cached) -> None:
 
 
 def _replace(fresh: Path, final: Path, key: str) -> None:
-    """Renames a complete cache into place; a damaged one leaves by a rename too, never by halves."""
-    if final.exists():
-        damaged = fresh.with_name(f"{fresh.name}-damaged")
+    """Renames a complete cache into place; a damaged one leaves by a rename too, never by halves.
+
+    Where another process was first, with the same content, its cache stays.
+    """
+    if _rename(fresh, final) or _open(final, key) is not None:
+        return
+    damaged = fresh.with_name(f"{fresh.name}-damaged")
+    with suppress(FileNotFoundError):
         final.rename(damaged)
-        shutil.rmtree(damaged, ignore_errors=True)
+    _rename(fresh, final)
+    shutil.rmtree(damaged, ignore_errors=True)
+
+
+def _rename(fresh: Path, final: Path) -> bool:
+    """False where something stands there already."""
     try:
         fresh.rename(final)
-    except OSError:
-        if _open(final, key) is None:  # otherwise another process was first, with the same content
+    except OSError as error:
+        if error.errno not in (EEXIST, ENOTEMPTY, ENOTDIR):
             raise
+        return False
+    return True
 
 
 def _open(folder: Path, key: str) -> Cached | None:

@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,12 +100,40 @@ def test_a_failed_build_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_another_process_may_be_first(tmp_path: Path) -> None:
+    first = []
+
     def build_while_another_finishes() -> Cached:
         open_or_build(tmp_path, "k", Builder())
+        first.append((tmp_path / "k").stat().st_ino)
         return CONTENT
 
     assert same(open_or_build(tmp_path, "k", build_while_another_finishes))
     assert [path.name for path in tmp_path.iterdir()] == ["k"]
+    assert first == [(tmp_path / "k").stat().st_ino]
+
+
+def test_another_process_may_take_the_cache_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = Path.rename
+
+    def taken_away(source: Path, target: Path) -> Path:
+        moved = rename(source, target)
+        if target == tmp_path / "k":
+            shutil.rmtree(target)
+        return moved
+
+    monkeypatch.setattr(Path, "rename", taken_away)
+    assert same(open_or_build(tmp_path, "k", Builder()))
+
+
+def test_a_cache_that_cannot_be_put_in_place_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> Path:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(DataError, match=r"the cache cannot be written: .*Permission denied"):
+        open_or_build(tmp_path, "k", Builder())
 
 
 def test_another_process_may_finish_during_the_rename(
