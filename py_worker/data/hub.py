@@ -80,8 +80,8 @@ def trees(name: str) -> Iterator[HubTree]:
         yield HubTree(repository, str(commit), tuple(files))
 
 
-def download(name: str, split: str) -> list[Path]:
-    """Downloads the files of one split, or takes them from the hub's local cache.
+def download(name: str, split: str) -> Iterator[Path]:
+    """Downloads the files of one split, each when it is asked for, or takes them from the hub's local cache.
 
     Args:
         name: `owner/dataset`, `owner/dataset@revision`, and either with `:configuration` behind it.
@@ -97,7 +97,7 @@ def download(name: str, split: str) -> list[Path]:
     for tree in trees(repository):
         listed += tree.files
         if chosen := choose(tree.files, split, configuration, name):
-            return [tree.fetch(file) for file in chosen]
+            return map(tree.fetch, chosen)
     data = [file for file in listed if _is_data(file)]
     raise DataError(
         f"hub dataset {name} has no split '{split}'; its data files: {', '.join(data[:20]) or 'none'}"

@@ -1,7 +1,8 @@
 """Where records come from: built-in tasks, files, or the hub."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from py_worker.data import hub, microtasks
@@ -44,41 +45,42 @@ class DataSource:
 
 @dataclass(frozen=True)
 class Records:
-    """Rows of a source, and how many bad lines were skipped."""
+    """Rows of a source, and how many bad lines were skipped among those that were read."""
 
     rows: tuple[Record, ...]
     bad_lines: int
 
 
 def read_records(source: DataSource) -> Records:
-    """Reads all rows of a source's split.
+    """Reads the rows of a source's split, and nothing behind the last one used.
 
     Raises:
         DataError: a missing source, an unknown split, a bad line (named by file and line), or no rows at all.
     """
     check_fields(source.fields)
     bad = BadLines(source.skip_bad_lines)
-    rows = _microtasks(source) if source.source.startswith("builtin:") else _read(source, bad)
+    found = _microtasks(source) if source.source.startswith("builtin:") else _read(source, bad)
+    rows = tuple(islice(found, source.limit))
     if not rows:
         raise DataError(
             f"{source.source}: the split '{source.split}' has no rows ({bad.count} bad lines skipped)"
         )
-    return Records(tuple(rows[: source.limit]), bad.count)
+    return Records(rows, bad.count)
 
 
-def _microtasks(source: DataSource) -> list[Record]:
+def _microtasks(source: DataSource) -> Iterator[Record]:
     if source.source != MICROTASKS:
         raise DataError(f"no built-in data '{source.source}'; there is {MICROTASKS}")
     if source.validation_fraction or source.fields:
         raise DataError(f"{MICROTASKS} has its own splits and columns; remove validation_fraction and fields")
     default = _TRAIN_ROWS if source.split == "train" else _TEST_ROWS
-    return list(microtasks.rows(source.split, source.limit or default, source.seed))
+    return microtasks.rows(source.split, source.limit or default, source.seed)
 
 
-def _read(source: DataSource, bad: BadLines) -> list[Record]:
+def _read(source: DataSource, bad: BadLines) -> Iterator[Record]:
     path = Path(source.source).expanduser()
     if path.suffix in READERS or path.exists():
-        return _split(list(_records([path], source, bad)), source)
+        return _split(_records([path], source, bad), source)
     if source.source.partition("@")[0].count("/") != 1 or source.source.startswith((".", "/", "~")):
         raise DataError(
             f"{source.source}: neither {MICROTASKS}, nor a file ending in {', '.join(READERS)}, "
@@ -86,15 +88,15 @@ def _read(source: DataSource, bad: BadLines) -> list[Record]:
         )
     # A split by seed divides the hub's train rows; without one, the hub's own splits are meant.
     by_seed = source.validation_fraction > 0 and source.split in SPLITS
-    records = list(_records(hub.download(source.source, "train" if by_seed else source.split), source, bad))
+    records = _records(hub.download(source.source, "train" if by_seed else source.split), source, bad)
     return _split(records, source) if by_seed else records
 
 
-def _split(records: list[Record], source: DataSource) -> list[Record]:
+def _split(records: Iterator[Record], source: DataSource) -> Iterator[Record]:
     return split_records(records, source.split, source.validation_fraction, source.seed, source.source)
 
 
-def _records(paths: list[Path], source: DataSource, bad: BadLines) -> Iterator[Record]:
+def _records(paths: Iterable[Path], source: DataSource, bad: BadLines) -> Iterator[Record]:
     for path in paths:
         for place, value in read_file(path, bad):
             try:

@@ -1,6 +1,6 @@
 """Train and validation rows of one file, told apart by a hash of the question."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 
 from py_worker.data.errors import DataError
@@ -10,9 +10,9 @@ SPLITS = ("train", "validation")
 
 
 def split_records(
-    records: Sequence[Record], split: str, validation_fraction: float, seed: int, place: str
-) -> list[Record]:
-    """The rows of one split, in their order.
+    records: Iterable[Record], split: str, validation_fraction: float, seed: int, place: str
+) -> Iterator[Record]:
+    """The rows of one split, in their order, each read when it is asked for.
 
     Whether a row is for validation depends on its instruction, its input and the seed alone: the split is the
     same whatever the order of the rows, adding rows moves none, and one question never stands on both sides.
@@ -30,9 +30,9 @@ def split_records(
     if validation_fraction == 0:
         if split == "validation":
             raise DataError(f"{place}: the split 'validation' needs a validation_fraction above 0")
-        return list(records)
+        return iter(records)
     wanted = split == "validation"
-    return [record for record in records if (_position(record, seed) < validation_fraction) == wanted]
+    return (record for record in records if (_position(record, seed) < validation_fraction) == wanted)
 
 
 def _position(record: Record, seed: int) -> float:

@@ -45,6 +45,16 @@ def test_a_split_by_seed_divides_the_train_rows(monkeypatch: pytest.MonkeyPatch,
     assert not set(parts[0]) & set(parts[1])
 
 
+def test_no_file_behind_the_limit_is_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    content = (FIXTURES / "instructions.jsonl").read_bytes()
+    hub = FakeHub("someone/data", tmp_path, {None: {f"train-{part}.jsonl": content for part in range(3)}})
+    hub.replace_hub(monkeypatch)
+    for limit, files in ((6, 1), (7, 2), (None, 3)):
+        hub.fetched.clear()
+        assert len(read_records(DataSource("someone/data", limit=limit)).rows) == (limit or 18)
+        assert hub.fetched == [f"train-{part}.jsonl" for part in range(files)]
+
+
 def test_falls_back_to_the_hubs_parquet_branch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     converted = {"default/test/0000.jsonl": "with_input.jsonl"}
     use(monkeypatch, tmp_path, {None: {"README.md": "", "rows.csv": ""}, "refs/convert/parquet": converted})

@@ -42,6 +42,13 @@ def test_limit_takes_the_first_rows_after_the_split() -> None:
     )
 
 
+def test_nothing_behind_the_limit_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text('{oops\n{"instruction": "a", "output": "b"}\n{oops\n')
+    records = read_records(DataSource(str(path), limit=1, skip_bad_lines=True))
+    assert (len(records.rows), records.bad_lines) == (1, 1)
+
+
 def test_microtasks_with_their_own_sizes() -> None:
     assert len(read_records(DataSource("builtin:microtasks", split="seen")).rows) == 500
     train = DataSource("builtin:microtasks", limit=30, seed=4)

@@ -10,7 +10,7 @@ ROWS = [Record(f"question {i}", f"{i % 7}", (f"answer {i}",)) for i in range(200
 
 
 def split(rows: list[Record], name: str, fraction: float = 0.2, seed: int = 5) -> list[Record]:
-    return split_records(rows, name, fraction, seed, "data.jsonl")
+    return list(split_records(rows, name, fraction, seed, "data.jsonl"))
 
 
 def test_every_row_is_on_exactly_one_side() -> None:
