@@ -68,9 +68,11 @@ def _jsonl(path: Path, bad: BadLines) -> Rows:
 def _json(path: Path, _: BadLines) -> Rows:
     """One array of objects."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not valid JSON: {error}. One object a line? Then name it .jsonl") from error
+        several = isinstance(error, json.JSONDecodeError) and error.msg == "Extra data"
+        hint = ". One object a line? Then name it .jsonl" if several else ""
+        raise DataError(f"{path}: not valid JSON: {error}{hint}") from error
     if not isinstance(values, list):
         raise DataError(f"{path}: expected an array of objects at the top")
     for number, value in enumerate(values, start=1):

@@ -44,15 +44,21 @@ def test_a_bad_line_is_an_error_or_is_counted(tmp_path: Path, line: bytes, messa
     assert (len(rows), skipped) == (2, 1)
 
 
-def test_json_array(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_json_array(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "data.json"
-    path.write_text('[{"a": 1}, 5]')
+    path.write_text('[{"a": 1}, 5]', encoding=encoding)
     rows, _ = read(path)
     assert rows == [(f"{path}, item 1", {"a": 1}), (f"{path}, item 2", 5)]
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [('{"a": 1}', "expected an array"), ('{"a": 1}\n{"a": 2}', "Then name it .jsonl")]
+    ("text", "message"),
+    [
+        ('{"a": 1}', "expected an array"),
+        ('{"a": 1}\n{"a": 2}', "Then name it .jsonl"),
+        ('[{"a": 1},]', r"not valid JSON: [^.]*$"),
+    ],
 )
 def test_json_that_is_no_array(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "data.json"
