@@ -26,7 +26,7 @@ def to_record(value: object, place: str, fields: Mapping[str, str]) -> Record:
         fields: our name to the column's name where they differ; a dot descends, as in `translation.de`.
 
     Raises:
-        DataError: not an object, a missing column, a wrong type, or text that is not valid Unicode.
+        DataError: not an object, a missing column or a wrong type.
     """
     if not isinstance(value, Mapping):
         raise DataError(f"{place}: expected an object with named fields, found {_kind(value)}")
@@ -76,8 +76,6 @@ def _group(value: Mapping[str, object], place: str, fields: Mapping[str, str]) -
 def _text(value: object, name: str, place: str, expected: str = "a string") -> str:
     if not isinstance(value, str):
         raise DataError(f"{place}: {name} is {_kind(value)}; expected {expected}")
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        raise DataError(f"{place}: {name} has half of a surrogate pair, which is not valid Unicode text")
     return value
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from py_worker.data.errors import DataError
+from py_worker.data.files import check_unicode
 from py_worker.data.importers.choosing import is_long
 from py_worker.data.importers.importer import Importer, Job, Row, Splits
 from py_worker.data.importers.shapes import OURS, columns_of, has_answer, row_of
@@ -55,6 +56,7 @@ def _clone(job: Job) -> Iterator[Row]:
 def _instances(task: str, path: Path) -> Iterator[Row]:
     try:
         content = columns_of(json.loads(path.read_text(encoding="utf-8")), str(path))
+        check_unicode(content)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not valid JSON: {error}") from error
     definition = content.get("Definition")

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -34,6 +35,9 @@ def test_jsonl_counts_lines_from_one_and_passes_over_empty_ones(tmp_path: Path) 
         (b'{"a": "x"', r"line 2: not valid JSON"),
         (b'{"a": "\xff"}', r"line 2: not valid UTF-8 at byte 8"),
         (b"[" * 100_000, r"line 2: (JSON nested too deeply|not valid JSON)"),
+        (b'{"a": ["\\uD83D"]}', r"line 2: half of a surrogate pair is not valid Unicode text"),
+        (b'{"\\ud83d": "a"}', r"line 2: half of a surrogate pair"),
+        (b'{"a": %s}' % (b"1" * 5000), r"line 2: .*4300 digits"),
     ],
 )
 def test_a_bad_line_is_an_error_or_is_counted(tmp_path: Path, line: bytes, message: str) -> None:
@@ -42,6 +46,11 @@ def test_a_bad_line_is_an_error_or_is_counted(tmp_path: Path, line: bytes, messa
         read(path)
     rows, skipped = read(path, skip=True)
     assert (len(rows), skipped) == (2, 1)
+
+
+def test_a_whole_surrogate_pair_is_text(tmp_path: Path) -> None:
+    rows, _ = read(jsonl(tmp_path, b'{"a": "\\ud83d\\ude00"}'))
+    assert rows[0][1] == {"a": "😀"}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
@@ -72,6 +81,25 @@ def test_parquet(tmp_path: Path) -> None:
     pq.write_table(pa.table({"instruction": ["a", "b"], "output": [["x"], ["y", "z"]]}), path)
     rows, _ = read(path)
     assert rows[1] == (f"{path}, row 2", {"instruction": "b", "output": ["y", "z"]})
+
+
+def test_a_bad_item_is_an_error_or_is_counted(tmp_path: Path) -> None:
+    path = tmp_path / "data.json"
+    path.write_text('[{"a": "\\ude00"}, 5]')
+    with pytest.raises(DataError, match=r"data.json, item 1: half of a surrogate pair"):
+        read(path)
+    assert read(path, skip=True) == ([(f"{path}, item 2", 5)], 1)
+
+
+def test_a_bad_row_of_parquet_is_an_error_or_is_counted(tmp_path: Path) -> None:
+    path = tmp_path / "data.parquet"
+    ends = pa.py_buffer(np.array([0, 1, 2, 3], np.int32))
+    text = pa.Array.from_buffers(pa.string(), 3, [None, ends, pa.py_buffer(b"a\xffb")])
+    pq.write_table(pa.table({"a": text, "t": pa.array([1, 1, 2**62], pa.timestamp("us"))}), path)
+    with pytest.raises(DataError, match=r"data.parquet, row 2: .*can't decode byte 0xff"):
+        read(path)
+    rows, skipped = read(path, skip=True)
+    assert ([place for place, _ in rows], skipped) == ([f"{path}, row 1"], 2)
 
 
 def no_parquet(folder: Path) -> Path:

@@ -14,6 +14,17 @@ def write(path: Path, groups: Iterable[str]) -> str:
     return str(path)
 
 
+def test_a_group_that_no_reply_can_name_is_a_bad_line(empty: LocalWorker, tmp_path: Path) -> None:
+    empty.call("configure", **empty.settings)
+    load_student(empty)
+    source = data_source(source=write(tmp_path / "data.jsonl", ["\ud83d", "good"]))
+    error = empty.error("register_data", dataset="d", source=source)
+    assert (error["code"], error["applied"], empty.session.datasets) == ("data_error", False, {})
+    assert f"{tmp_path / 'data.jsonl'}, line 1: half of a surrogate pair" in error["message"]
+    result = empty.call("register_data", dataset="d", source={**source, "skip_bad_lines": True})
+    assert (result["groups"], result["bad_lines"]) == ({"good": 1}, 1)
+
+
 def test_the_largest_groups_are_named_where_there_are_many(empty: LocalWorker, tmp_path: Path) -> None:
     empty.call("configure", **empty.settings)
     load_student(empty)

@@ -143,3 +143,9 @@ def test_instances_without_an_id_get_one(tmp_path: Path) -> None:
         "sni", clone(tmp_path / "clone", {"task001": task_file(0, Instances=instances)}), tmp_path / "out"
     )
     assert rows_of(tmp_path / "out", "test")[0]["id"] == "task001-0"
+
+
+def test_a_task_file_with_text_that_cannot_be_written(tmp_path: Path) -> None:
+    source = clone(tmp_path / "clone", {"task001_a": task_file(3, Definition="Say \ud83d.")})
+    with pytest.raises(DataError, match=r"task001_a.json: .*half of a surrogate pair"):
+        do_import("sni", source, tmp_path / "out")

@@ -30,6 +30,14 @@ def test_a_question_that_is_no_text(tmp_path: Path) -> None:
         do_import("vicuna", source, tmp_path / "out")
 
 
+@pytest.mark.parametrize("changes", [{"text": "\ud83d"}, {"category": "\ud83d"}, {"question_id": "\ud83d"}])
+def test_text_that_cannot_be_written(tmp_path: Path, changes: dict[str, str]) -> None:
+    row = {"question_id": 7, "text": "Why?", "category": "generic", **changes}
+    source = jsonl(tmp_path / "question.jsonl", [row])
+    with pytest.raises(DataError, match="line 1: half of a surrogate pair"):
+        do_import("vicuna", source, tmp_path / "out")
+
+
 def test_the_real_questions(tmp_path: Path) -> None:
     imported = do_import("vicuna", real("vicuna_questions.jsonl"), tmp_path / "out")
     assert counts_of(imported) == {"test": 80}
