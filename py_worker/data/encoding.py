@@ -1,6 +1,6 @@
 """Records to token ids: prompt, response, and where either was cut."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerFast
@@ -58,8 +58,7 @@ def encode(
     A prompt that is too long loses its end, as in MiniLLM's reference code (our choice to follow it). Prompt
     and response are tokenized as one text where that leaves the prompt's ids as they are alone, which is how
     a model meets them in generation; where a token would span the border, each is tokenized by itself (our
-    choice). Only a template's own text may hold special tokens: where a record spells one it stays text, and
-    its prompt and response are tokenized each by itself.
+    choice). Only a template's own text may hold special tokens: where a record spells one it stays text.
 
     Raises:
         DataError: an unknown template, a tokenizer without EOS, or one without a chat template for `chat`.
@@ -69,14 +68,14 @@ def encode(
     if tokenizer.eos_token_id is None:
         raise DataError("the tokenizer has no EOS token, so no response could end; set its eos_token")
     chosen = TEMPLATES[template]
+    speller = Speller(tokenizer, chosen, records) if chosen.special_tokens else None
     for start in range(0, len(records), _CHUNK):
         chunk = records[start : start + _CHUNK]
         pairs = _common(chunk, tokenizer, chosen)
-        if chosen.special_tokens:
-            speller = Speller(tokenizer, chosen)
+        if speller is not None:
             for index, record in enumerate(chunk):
                 if speller.spells(record):
-                    pairs[index] = _spelled(record, speller)
+                    (pairs[index],) = _pairs([record], [speller.prompt(record)], speller.tokenize)
         for prompt, response in pairs:
             yield _cut(prompt, response, tokenizer.eos_token_id, limits)
 
@@ -88,40 +87,24 @@ Pair = tuple[list[int], list[int] | None]
 def _common(records: Sequence[Record], tokenizer: PreTrainedTokenizerFast, template: Template) -> list[Pair]:
     """Of records that spell no special token."""
     prompts = [template.render(tokenizer, record.instruction, record.input) for record in records]
-    prompt_ids = tokenize(tokenizer, prompts, template.special_tokens)
-    answers = [_answer(record) for record in records]
-    responses = _responses(tokenizer, prompts, prompt_ids, answers, template.special_tokens)
-    return list(zip(prompt_ids, responses, strict=True))
+    return _pairs(records, prompts, lambda texts: tokenize(tokenizer, texts, template.special_tokens))
 
 
-def _spelled(record: Record, speller: Speller) -> Pair:
-    answer = _answer(record)
-    return speller.prompt(record), None if answer is None else speller.text(answer)
-
-
-def _answer(record: Record) -> str | None:
-    return record.outputs[0] if record.outputs else None
-
-
-def _responses(
-    tokenizer: PreTrainedTokenizerFast,
-    prompts: list[str],
-    prompt_ids: list[list[int]],
-    answers: list[str | None],
-    special_tokens: bool,
-) -> list[list[int] | None]:
-    """Ids of the answers after their prompts, without EOS; None where there is no answer."""
-    texts = [prompt + (answer or "") for prompt, answer in zip(prompts, answers, strict=True)]
-    responses: list[list[int] | None] = []
-    joint = tokenize(tokenizer, texts, special_tokens)
-    for prompt, whole, answer in zip(prompt_ids, joint, answers, strict=True):
+def _pairs(
+    records: Sequence[Record], prompts: list[str], ids_of: Callable[[list[str]], list[list[int]]]
+) -> list[Pair]:
+    """Ids of the prompts and of the answers after them."""
+    answers = [record.outputs[0] if record.outputs else None for record in records]
+    joint = ids_of([prompt + (answer or "") for prompt, answer in zip(prompts, answers, strict=True)])
+    pairs: list[Pair] = []
+    for prompt, whole, answer in zip(ids_of(prompts), joint, answers, strict=True):
         if answer is None:
-            responses.append(None)
+            pairs.append((prompt, None))
         elif whole[: len(prompt)] == prompt:
-            responses.append(whole[len(prompt) :])
+            pairs.append((prompt, whole[len(prompt) :]))
         else:
-            responses.append(tokenize(tokenizer, [answer], special_tokens)[0])
-    return responses
+            pairs.append((prompt, ids_of([answer])[0]))
+    return pairs
 
 
 def _cut(prompt: list[int], response: list[int] | None, eos_id: int, limits: Limits) -> EncodedRow:

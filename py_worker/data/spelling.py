@@ -1,14 +1,18 @@
 """Texts that spell special tokens: in a template they are control tokens, in a record they are text."""
 
 import re
+from collections.abc import Sequence
+from copy import deepcopy
+from functools import cached_property
 
+from tokenizers import AddedToken
 from transformers import PreTrainedTokenizerFast
 
 from py_worker.data.records import Record
 from py_worker.data.templates import Template
 
-_PRIVATE = range(0xE000, 0xF900)
-"""The private use area of Unicode: 6,400 characters that no language has."""
+_PRIVATE = range(0xF0000, 0xFFFFE)
+"""A private use area of Unicode: 65,534 characters that no language has."""
 
 
 def tokenize(tokenizer: PreTrainedTokenizerFast, texts: list[str], special_tokens: bool) -> list[list[int]]:
@@ -25,40 +29,57 @@ def tokenize(tokenizer: PreTrainedTokenizerFast, texts: list[str], special_token
 
 
 class Speller:
-    """Tokenizes records that spell special tokens, for a template that has special tokens of its own."""
+    """Tokenizes records that spell special tokens, for a template that has special tokens of its own.
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, template: Template):
+    Each special token has a mark, a character that no such record has. While the template renders, marks
+    stand for what the record spells; after that for the template's own tokens, which a copy of the tokenizer
+    knows by them. So one text holds both, and is tokenized as any other.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, template: Template, records: Sequence[Record]):
         self._tokenizer = tokenizer
         self._template = template
-        added = tokenizer.added_tokens_decoder.values()
-        self._specials = sorted((token.content for token in added if token.special), key=len, reverse=True)
-        self._pattern = re.compile(f"({'|'.join(map(re.escape, self._specials)) or '(?!)'})")
+        self._specials = {i: token for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+        contents = sorted((token.content for token in self._specials.values()), key=len, reverse=True)
+        self._pattern = re.compile(f"({'|'.join(map(re.escape, contents)) or '(?!)'})")
+        own = {mark for record in records if self.spells(record) for text in _texts(record) for mark in text}
+        free = (mark for mark in map(chr, _PRIVATE) if mark not in own)
+        self._marks = dict(zip(contents, free, strict=False))
+        self._spellings = str.maketrans({mark: content for content, mark in self._marks.items()})
 
     def spells(self, record: Record) -> bool:
         """Whether one of the record's texts that are tokenized has a special token in it."""
-        texts = (record.instruction, record.input, *record.outputs[:1])
-        return any(self._pattern.search(text) for text in texts)
+        return any(self._pattern.search(text) for text in _texts(record))
 
-    def text(self, text: str) -> list[int]:
-        """Ids of a text in which nothing is special."""
-        return tokenize(self._tokenizer, [text], special_tokens=False)[0]
+    def prompt(self, record: Record) -> str:
+        """The rendered prompt, in which marks stand for the template's own special tokens."""
+        instruction, text = (
+            self._pattern.sub(lambda match: self._marks[match[0]], text)
+            for text in (record.instruction, record.input)
+        )
+        stretches = self._pattern.split(self._template.render(self._tokenizer, instruction, text))
+        return "".join(
+            self._marks[stretch] if index % 2 else stretch.translate(self._spellings)
+            for index, stretch in enumerate(stretches)
+        )
 
-    def prompt(self, record: Record) -> list[int]:
-        """Ids of the rendered prompt, each stretch between the template's own special tokens by itself."""
-        # Marked while it is rendered, so that what the template adds can be told from what the record says.
-        own = {*record.instruction, *record.input}
-        free = (mark for mark in map(chr, _PRIVATE) if mark not in own)
-        marks = dict(zip(self._specials, free, strict=False))
+    def tokenize(self, texts: list[str]) -> list[list[int]]:
+        """Ids of texts in which marks are special tokens, and nothing else is."""
+        marked, ids = self._marked
+        return [[ids.get(i, i) for i in row] for row in tokenize(marked, texts, special_tokens=False)]
 
-        def mark(text: str) -> str:
-            return self._pattern.sub(lambda match: marks[match[0]], text)
+    @cached_property
+    def _marked(self) -> tuple[PreTrainedTokenizerFast, dict[int, int]]:
+        """The tokenizer with the marks as tokens, and what each of their ids stands for."""
+        marked = deepcopy(self._tokenizer)
+        ids: dict[int, int] = {}
+        for i, token in self._specials.items():
+            mark = self._marks[token.content]
+            strips = {"lstrip": token.lstrip, "rstrip": token.rstrip, "single_word": token.single_word}
+            marked.add_tokens([AddedToken(mark, normalized=False, special=False, **strips)])
+            ids[marked.convert_tokens_to_ids(mark)] = i
+        return marked, ids
 
-        rendered = self._template.render(self._tokenizer, mark(record.instruction), mark(record.input))
-        spellings = str.maketrans({mark: special for special, mark in marks.items()})
-        ids: list[int] = []
-        for index, stretch in enumerate(self._pattern.split(rendered)):
-            if index % 2:
-                ids.append(self._tokenizer.convert_tokens_to_ids(stretch))
-            elif stretch:
-                ids += self.text(stretch.translate(spellings))
-        return ids
+
+def _texts(record: Record) -> tuple[str, ...]:
+    return (record.instruction, record.input, *record.outputs[:1])

@@ -6,7 +6,7 @@ from py_worker.data.char_tokenizer import ALPHABET, char_tokenizer
 from py_worker.data.encoding import EncodedRow, Limits, encode
 from py_worker.data.errors import DataError
 from py_worker.data.records import Record
-from tests.py.data.tokenizers import bpe_tokenizer
+from tests.py.data.tokenizers import bpe_tokenizer, word_tokenizer
 
 CHAR = char_tokenizer()
 BPE = bpe_tokenizer()
@@ -110,7 +110,7 @@ def test_a_record_of_a_chat_holds_no_special_tokens() -> None:
     assert [i for i in unanswered.prompt if i in specials] == [i for i in chat.prompt if i in specials]
 
 
-@given(st.lists(st.sampled_from(["<|end|>", "<|user|>", "a", " ", "\ue000", "Red", "\n"]), max_size=8))
+@given(st.lists(st.sampled_from(["<|end|>", "<|user|>", "a", " ", "\U000f0000", "Red", "\n"]), max_size=8))
 def test_only_the_template_speaks_in_special_tokens(words: list[str]) -> None:
     text = "".join(words)
     (chat,) = encode([Record(text, "", (text,))], BPE, "chat", Limits(500, 900))
@@ -118,6 +118,19 @@ def test_only_the_template_speaks_in_special_tokens(words: list[str]) -> None:
     user, end, assistant = BPE.convert_tokens_to_ids(["<|user|>", "<|end|>", "<|assistant|>"])
     assert chat.prompt == [user, *inner, end, assistant]
     assert chat.response == [*inner, end]
+
+
+@pytest.mark.parametrize("scheme", ["first", "always", "never"])
+def test_spelling_a_special_token_changes_nothing_before_it(scheme: str) -> None:
+    tokenizer = word_tokenizer(scheme)
+    records = [Record("hi", "", (answer,)) for answer in ("hi", "hi <e>", "<b>")]
+    plain, *spelled = encode([*records, Record("hi <e>", "", ("hi",))], tokenizer, "chat", Limits(60, 90))
+    assert [row.prompt for row in spelled[:2]] == [plain.prompt] * 2
+    tokens = [tokenizer.convert_ids_to_tokens(row.response) for row in spelled]
+    assert tokens == [["hi", "▁", "<", "e", ">", "<e>"], ["<", "b", ">", "<e>"], ["hi", "<e>"]]
+    asked = tokenizer.convert_ids_to_tokens(spelled[2].prompt)
+    assert asked == [*tokenizer.convert_ids_to_tokens(plain.prompt)[:-1], "▁", "<", "e", ">", "\n"]
+    assert asked[0] == "<b>" and (asked[1] == "▁") == (scheme == "always")
 
 
 def test_many_rows_are_those_of_single_calls() -> None:
