@@ -2,7 +2,17 @@ import { dirname, resolve } from 'node:path';
 import { configError, type Location } from './errors.js';
 import { type ConfigKind, findConfig, readTree } from './files.js';
 import { parseOverrides } from './overrides.js';
-import { child, type MapTree, mapEntry, mapTree, mapValues, merge, type Tree, without } from './tree.js';
+import {
+  child,
+  type MapTree,
+  mapEntry,
+  mapTree,
+  mapValues,
+  merge,
+  type Tree,
+  without,
+  writtenOut,
+} from './tree.js';
 
 /** A configuration put together from its files, and their absolute paths in the order read. */
 export interface Composed {
@@ -17,22 +27,6 @@ interface Reader {
   readonly cwd: string;
   readonly files: string[];
 }
-
-/** `method: NAME` is short for `method: {extends: NAME}`, so that changes can be laid over it. */
-function expandMethod(stage: Tree): Tree {
-  return mapEntry(stage, 'method', (method) =>
-    method.kind === 'scalar' && typeof method.value === 'string'
-      ? mapTree(method.at, [['extends', { keyAt: method.at, value: method }]])
-      : method,
-  );
-}
-
-const expandMethods = (run: Tree): Tree =>
-  mapEntry(
-    mapEntry(run, 'stages', (stages) => mapValues(stages, expandMethod)),
-    'stage_defaults',
-    expandMethod,
-  );
 
 /**
  * Folder that ./ and ../ of a value are relative to: that of its file, or the working directory for --set.
@@ -63,9 +57,7 @@ function readExtended(
   at: Location | null,
 ): Tree {
   if (!reader.files.includes(file)) reader.files.push(file);
-  const tree = readTree(file, reader.cwd, at);
-  const expanded = kind === 'runs' ? expandMethods(tree) : tree;
-  return expanded.kind === 'map' ? extend(expanded, kind, reader, trail) : expanded;
+  return extend(readTree(file, reader.cwd, at), kind, reader, trail);
 }
 
 /** Lays each entry of the mapping under `key` over the defaults under `defaultsKey`. */
@@ -90,7 +82,8 @@ const dropNullEntries = (tree: Tree, keys: readonly string[]): Tree =>
   keys.reduce((result, key) => mapEntry(result, key, dropNulls), tree);
 
 function inlineMethod(stage: Tree, reader: Reader): Tree {
-  return mapEntry(stage, 'method', (method) => {
+  return mapEntry(stage, 'method', (given) => {
+    const method = writtenOut(given, 'method');
     const whole = method.kind === 'map' ? extend(method, 'methods', reader, []) : method;
     return dropNullEntries(whole, ['sources', 'terms', 'critics']);
   });
@@ -104,7 +97,7 @@ export function composeRun(file: string, overrides: readonly string[], cwd: stri
   const reader: Reader = { cwd, files: [] };
   const written = readExtended(file, 'runs', reader, [file], null);
   const set = parseOverrides(overrides);
-  const merged = set === null ? written : merge(written, expandMethods(set));
+  const merged = set === null ? written : merge(written, set);
   const pruned = dropNullEntries(merged, ['stages', 'data', 'models']);
   const defaulted = applyDefaults(applyDefaults(pruned, 'data', 'data_defaults'), 'stages', 'stage_defaults');
   const whole = mapEntry(defaulted, 'stages', (stages) =>

@@ -1,5 +1,6 @@
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLMap } from 'yaml';
 import { configError, type Location } from './errors.js';
+import { longForm } from './shorthand.js';
 
 export type Scalar = string | number | boolean | null;
 
@@ -119,15 +120,29 @@ function startsAfresh(base: MapTree, over: MapTree): boolean {
   );
 }
 
+/** The value of `key` as the mapping that it is short for, where it is. */
+export function writtenOut(tree: Tree, key: string): Tree {
+  if (tree.kind !== 'scalar') return tree;
+  const { at } = tree;
+  const long = longForm(tree.value, key);
+  if (long === null) return tree;
+  return mapTree(
+    at,
+    Object.entries(long).map(([name, value]) => [name, { keyAt: at, value: { kind: 'scalar', at, value } }]),
+  );
+}
+
 /**
- * `over` laid over `base`: mappings are merged key by key unless they are alternatives; the rest is replaced.
+ * `over` laid over `base`: mappings, and what is short for one, are merged key by key unless they are alternatives; the
+ * rest is replaced.
  */
 export function merge(base: Tree, over: Tree): Tree {
   if (base.kind !== 'map' || over.kind !== 'map' || startsAfresh(base, over)) return over;
   const entries = new Map(base.entries);
   for (const [key, entry] of over.entries) {
     const below = base.entries.get(key);
-    entries.set(key, below === undefined ? entry : { ...entry, value: merge(below.value, entry.value) });
+    const value = below === undefined ? entry.value : merge(writtenOut(below.value, key), entry.value);
+    entries.set(key, { ...entry, value });
   }
   return { kind: 'map', at: over.at, entries };
 }

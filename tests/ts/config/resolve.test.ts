@@ -100,6 +100,24 @@ describe('layers of configuration', () => {
     expect(config.stages.teacher?.method.name).toBe('kd');
   });
 
+  test('an override changes a method that an earlier one names; a later name takes all of its place', () => {
+    const method = (...overrides: readonly string[]) =>
+      resolveRun(...overrides).config.stages.student?.method;
+    const [name, weight] = [
+      'stages.student.method=ammd-exact',
+      'stages.student.method.on_policy_weight=0.125',
+    ];
+    expect(method(name, weight)).toEqual({
+      ...method(name),
+      on_policy_weight: { kind: 'constant', value: 0.125, warmup: 0 },
+    });
+    expect(method(name)?.name).toBe('ammd-exact');
+    expect(method(weight, name)).toEqual(method(name));
+    expect(method('stage_defaults.method=kd', 'stages.student.method=ammd-exact', weight)).toEqual(
+      method(name, weight),
+    );
+  });
+
   test('a method can be changed in place, and null takes an entry away', () => {
     const { config } = resolveRun(
       'stages.student.method={extends: ammd, name: bare, terms: {anchor: null}, on_policy_weight: 0.25}',

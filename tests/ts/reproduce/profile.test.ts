@@ -28,6 +28,16 @@ describe('a profile', () => {
     expect(run.stages.ammd?.training.lr).toMatchObject({ from: 0.5 });
     expect(Object.values(run.stages).map(({ data }) => data.test)).toEqual([[], []]);
   });
+
+  test('gives a row another method, with what the row changes in that', () => {
+    const set = 'label: JSD, set: {method: kd, method.terms.forward_kl.weight: 0.25}}';
+    const { config, runOf } = resolveProfile(changedProfile(TEXT, 'label: JSD}', set));
+    const row = config.tables.instruct?.rows.jsd;
+    if (row === undefined) throw new Error('the table has the row');
+    const method = runOf(row).stages.jsd?.method;
+    expect(method?.name).toBe('kd');
+    expect(method?.terms.forward_kl?.weight).toMatchObject({ value: 0.25 });
+  });
 });
 
 describe('mistakes name the place', () => {

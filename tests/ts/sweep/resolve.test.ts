@@ -74,6 +74,16 @@ describe('a sweep', () => {
     expect(resolved.base.seed).toBe(3);
     expect(resolveSmall(`space={${LR}: {values: [1.0e-3]}}`).config.space[LR]).toEqual({ values: [1e-3] });
   });
+
+  test('varies what a method has that `set` names', () => {
+    const alpha = 'stages.student.method.terms.alpha_beta.params.alpha';
+    const text = SWEEP.replace('space:', '  stages.student.method: abkd\nspace:')
+      .replace(WEIGHT, alpha)
+      .replace('[0, 0.1, 0.5]', '[0.1, 0.5]');
+    const method = resolveText(text).configure({ [LR]: 1e-3, [alpha]: 0.5 }).stages.student?.method;
+    expect(method?.name).toBe('abkd');
+    expect(method?.terms.alpha_beta?.params.alpha).toBe(0.5);
+  });
 });
 
 describe('is refused before anything starts, with file, line and key', () => {
