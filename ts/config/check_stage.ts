@@ -102,6 +102,15 @@ function checkBatchSize(stage: StageConfig, path: Path, findings: Findings): voi
   }
 }
 
+function checkOrder({ training: { order } }: StageConfig, path: Path, findings: Findings): void {
+  if (order.by !== 'shuffle') return;
+  for (const [key, given] of [
+    ['descending', order.descending],
+    ['epochs', order.epochs !== 1],
+  ] as const)
+    if (given) findings.warn([...path, 'training', 'order', key], 'no effect: `by` is shuffle');
+}
+
 function checkTraining(stage: StageConfig, path: Path, findings: Findings): void {
   checkBatchSize(stage, path, findings);
   const { steps, lr } = stage.training;
@@ -111,6 +120,7 @@ function checkTraining(stage: StageConfig, path: Path, findings: Findings): void
       `${lr.warmup} steps of warm-up are as many as the ${steps} of training; the learning rate never arrives`,
     );
   }
+  checkOrder(stage, path, findings);
   const { train } = stage.data;
   const used = Object.values(stage.method.sources).some(({ data }) => data === null || data === train);
   if (!used && stage.training.epochs !== null) {

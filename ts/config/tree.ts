@@ -14,6 +14,8 @@ export interface MapTree {
   readonly kind: 'map';
   readonly at: Location;
   readonly entries: ReadonlyMap<string, Entry>;
+  /** It was written out from a short form, which takes all of the place that it is laid on. */
+  readonly whole?: boolean | undefined;
 }
 export interface ListTree {
   readonly kind: 'list';
@@ -106,12 +108,12 @@ const hasText = (tree: MapTree, key: string): boolean => {
 };
 
 /**
- * Whether a mapping is another alternative than the one below it, so that keys of the two must not mix: it
- * says what it extends (null for nothing), has another `kind` (of schedule), or names a stage in place of a
- * model or the reverse.
+ * Whether a mapping is another alternative than the one below it, so that keys of the two must not mix: it was
+ * a short form, says what it extends (null for nothing), has another `kind` (of schedule), or names a stage in
+ * place of a model or the reverse.
  */
 function startsAfresh(base: MapTree, over: MapTree): boolean {
-  if (child(over, 'extends')?.kind === 'scalar') return true;
+  if (over.whole || child(over, 'extends')?.kind === 'scalar') return true;
   if (hasText(over, 'kind') && hasText(base, 'kind')) {
     return toValue(child(over, 'kind') ?? over) !== toValue(child(base, 'kind') ?? base);
   }
@@ -126,10 +128,10 @@ export function writtenOut(tree: Tree, key: string): Tree {
   const { at } = tree;
   const long = longForm(tree.value, key);
   if (long === null) return tree;
-  return mapTree(
-    at,
-    Object.entries(long).map(([name, value]) => [name, { keyAt: at, value: { kind: 'scalar', at, value } }]),
+  const entries = Object.entries(long).map(
+    ([name, value]) => [name, { keyAt: at, value: { kind: 'scalar', at, value } }] as const,
   );
+  return { ...mapTree(at, entries), whole: true };
 }
 
 /**
@@ -144,7 +146,7 @@ export function merge(base: Tree, over: Tree): Tree {
     const value = below === undefined ? entry.value : merge(writtenOut(below.value, key), entry.value);
     entries.set(key, { ...entry, value });
   }
-  return { kind: 'map', at: over.at, entries };
+  return { kind: 'map', at: over.at, entries, whole: base.whole };
 }
 
 export function toValue(tree: Tree): unknown {

@@ -223,6 +223,15 @@ describe('the order of rows', () => {
     expect(warnings).toEqual([]);
   });
 
+  test('at random has no direction and no end, and settings of them are warned of', () => {
+    const warnings = (order: string) => resolveRun(`stages.student.training.order=${order}`).warnings;
+    expect(warnings('{descending: true, epochs: null}')).toEqual([
+      expect.stringMatching(/training\.order\.descending: no effect: `by` is shuffle$/),
+      expect.stringMatching(/training\.order\.epochs: no effect: `by` is shuffle$/),
+    ]);
+    expect(warnings('{by: length, descending: true, epochs: 2}')).toEqual([]);
+  });
+
   test('an unknown one is told with its place', () => {
     expect(problemsOf('stages.student.training.order=lenght')[0]).toContain('training.order.by');
   });

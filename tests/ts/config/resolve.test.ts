@@ -118,6 +118,39 @@ describe('layers of configuration', () => {
     );
   });
 
+  test('keys are laid over an order of rows by name, and over a number for a schedule', () => {
+    const text = RUN.replace('steps: 20,', 'steps: 20, order: length,').replace(/lr: {.*?}/, 'lr: 0.5');
+    const training = (...changes: readonly string[]) =>
+      resolveText(text, changes).config.stages.student?.training;
+    const [order, lr] = ['stages.student.training.order', 'stages.student.training.lr'];
+    expect(training(`${order}.descending=true`)?.order).toEqual({
+      by: 'length',
+      descending: true,
+      epochs: 1,
+    });
+    expect(training(`${lr}.warmup=5`)?.lr).toEqual({ kind: 'constant', value: 0.5, warmup: 5 });
+    const linear = { kind: 'linear', from: 1, to: 0, warmup: 0, over: null };
+    expect(training(`${lr}=${JSON.stringify(linear)}`)?.lr).toEqual(linear);
+  });
+
+  test('a short form takes all of the place of what is below, also where keys are laid over it', () => {
+    const text = RUN.replace('steps: 20,', 'steps: 20, order: {by: length, epochs: null},').replace(
+      /lr: {.*?}/,
+      'lr: {kind: constant, value: 0.5, warmup: 5}',
+    );
+    const training = (...changes: readonly string[]) =>
+      resolveText(text, changes).config.stages.student?.training;
+    const [order, lr] = ['stages.student.training.order', 'stages.student.training.lr'];
+    const gap = { by: 'gap', descending: false, epochs: 1 };
+    expect(training(`${order}=gap`)?.order).toEqual(gap);
+    expect(training(`${order}.descending=true`, `${order}=gap`)?.order).toEqual(gap);
+    expect(training(`${order}=gap`, `${order}.descending=true`)?.order).toEqual({
+      ...gap,
+      descending: true,
+    });
+    expect(training(`${lr}=1`, `${lr}.value=0.25`)?.lr).toEqual({ kind: 'constant', value: 0.25, warmup: 0 });
+  });
+
   test('a method can be changed in place, and null takes an entry away', () => {
     const { config } = resolveRun(
       'stages.student.method={extends: ammd, name: bare, terms: {anchor: null}, on_policy_weight: 0.25}',

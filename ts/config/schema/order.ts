@@ -1,9 +1,10 @@
 import { z } from 'zod';
+import { longForm } from '../shorthand.js';
 import { type DeepReadonly, positiveCount } from './common.js';
 
 export const order = z
   .preprocess(
-    (value) => (typeof value === 'string' ? { by: value } : value),
+    (value) => longForm(value, 'order') ?? value,
     z.strictObject({
       by: z
         .enum(['shuffle', 'length', 'teacher_loss', 'gap'])

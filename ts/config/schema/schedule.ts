@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { longForm } from '../shorthand.js';
 import { count, type DeepReadonly, positiveCount } from './common.js';
 
 const warmup = count
@@ -30,7 +31,7 @@ const simple = [
 ] as const;
 
 /** A number stands for a constant; the resolved form always has a kind. */
-const constantOf = (value: unknown) => (typeof value === 'number' ? { kind: 'constant', value } : value);
+const constantOf = (value: unknown) => longForm(value) ?? value;
 
 const simpleShapes = z.discriminatedUnion('kind', simple, {
   error: 'expected a number or a mapping with kind: constant, linear, cosine or step',
