@@ -1,5 +1,6 @@
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLMap } from 'yaml';
 import { configError, type Location } from './errors.js';
+import { KINDS } from './schema/schedule.js';
 import { longForm } from './shorthand.js';
 
 export type Scalar = string | number | boolean | null;
@@ -102,10 +103,11 @@ export function mapEntry(tree: Tree, key: string, change: (value: Tree) => Tree)
   return mapValues(tree, (value, name) => (name === key ? change(value) : value));
 }
 
-const hasText = (tree: MapTree, key: string): boolean => {
+const textAt = (tree: MapTree, key: string): string | undefined => {
   const value = child(tree, key);
-  return value?.kind === 'scalar' && typeof value.value === 'string';
+  return value?.kind === 'scalar' && typeof value.value === 'string' ? value.value : undefined;
 };
+const hasText = (tree: MapTree, key: string) => textAt(tree, key) !== undefined;
 
 /**
  * Whether a mapping is another alternative than the one below it, so that keys of the two must not mix: it was
@@ -114,9 +116,8 @@ const hasText = (tree: MapTree, key: string): boolean => {
  */
 function startsAfresh(base: MapTree, over: MapTree): boolean {
   if (over.whole || child(over, 'extends')?.kind === 'scalar') return true;
-  if (hasText(over, 'kind') && hasText(base, 'kind')) {
-    return toValue(child(over, 'kind') ?? over) !== toValue(child(base, 'kind') ?? base);
-  }
+  const kind = textAt(over, 'kind');
+  if (kind !== undefined && KINDS.has(kind) && kind !== (textAt(base, 'kind') ?? kind)) return true;
   return (
     hasText(over, 'stage') !== hasText(base, 'stage') && (hasText(over, 'stage') || hasText(over, 'source'))
   );

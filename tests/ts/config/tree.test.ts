@@ -67,6 +67,11 @@ describe('merging', () => {
     expect(merged('{kind: cosine, from: 1}', '{kind: cosine, from: 2}')).toEqual({ kind: 'cosine', from: 2 });
   });
 
+  test('another kind that is none of a schedule changes nothing else', () => {
+    const search = { kind: 'random', trials: 4, seed: 2 };
+    expect(merged('{kind: tpe, trials: 4, seed: 2}', '{kind: random}')).toEqual(search);
+  });
+
   test('a dataset may be called kind, stage, source or extends', () => {
     expect(merged('{a: {x: 1}}', '{stage: {x: 2}, extends: {x: 3}, kind: {x: 4}, source: {x: 5}}')).toEqual({
       a: { x: 1 },

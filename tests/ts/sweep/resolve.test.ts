@@ -72,6 +72,11 @@ describe('a sweep', () => {
     expect(resolved.config.search.kind).toBe('tpe');
     expect(resolved.base.stages.student?.training.steps).toBe(7);
     expect(resolved.base.seed).toBe(3);
+    expect(resolveSmall('search.seed=3', 'search.kind=tpe').config.search).toMatchObject({
+      kind: 'tpe',
+      seed: 3,
+      trials: 4,
+    });
     expect(resolveSmall(`space={${LR}: {values: [1.0e-3]}}`).config.space[LR]).toEqual({ values: [1e-3] });
   });
 

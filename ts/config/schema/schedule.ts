@@ -74,7 +74,12 @@ const adaptive = z.strictObject({
   warmup,
 });
 
-const shapes = z.discriminatedUnion('kind', [...simple, sequence, adaptive], {
+const all = [...simple, sequence, adaptive] as const;
+
+/** Every `kind` of schedule. */
+export const KINDS: ReadonlySet<string> = new Set(all.map(({ shape }) => shape.kind.value));
+
+const shapes = z.discriminatedUnion('kind', all, {
   error: 'expected a number or a mapping with kind: constant, linear, cosine, step, sequence or adaptive',
 });
 
