@@ -31,7 +31,7 @@ export function shapes(schema: Schema, nullable = false): readonly Shape[] {
 function step(shape: Shape, key: string): readonly Shape[] {
   const definition = shape.schema._zod.def;
   if (definition.type === 'object') {
-    const field = definition.shape[key];
+    const field = Object.hasOwn(definition.shape, key) ? definition.shape[key] : undefined;
     return field === undefined ? [] : shapes(field);
   }
   if (definition.type === 'record') return shapes(definition.valueType);
@@ -49,6 +49,11 @@ export function shapesAt(schema: Schema, path: readonly PropertyKey[]): readonly
     (here, key) => here.flatMap((shape) => step(shape, String(key))),
     shapes(schema),
   );
+}
+
+/** Whether a mapping at this place has entries by names that are free to choose. */
+export function isNamed(alternatives: readonly Shape[]): boolean {
+  return alternatives.some(({ schema }) => schema._zod.def.type === 'record');
 }
 
 /** Keys that a mapping at this place may have. */

@@ -1,24 +1,38 @@
 import type { Findings, Path } from '../config/findings.js';
 import { suggestion } from '../config/nearest.js';
 import type { SweepConfig } from '../config/schema/sweep.js';
-import type { RunConfig, StageConfig } from '../config/schema.js';
+import { type RunConfig, run, type StageConfig } from '../config/schema.js';
+import { isNamed, keysOf, shapesAt } from '../config/shape.js';
 import { isSeenInTraining, isTestSet, type Objective, objectiveOf } from './objective.js';
 import { domainsOf } from './space.js';
 
 const isMapping = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
+/**
+ * Whether the run may have a key that it lacks: one that is absent unless given, or is below a null. A name may be added
+ * with all that it stands for; what lies below one that is not there would lack the rest.
+ */
+function mayHave(path: readonly string[], isLast: boolean): boolean {
+  return shapesAt(run, path).length > 0 && (isLast || !isNamed(shapesAt(run, path.slice(0, -1))));
+}
+
 /** A path of the space must be one of the run: another would be refused anyway, but later and less clearly. */
 function checkPath(path: string, base: RunConfig, findings: Findings): void {
+  const keys = path.split('.');
   let here: unknown = base;
-  for (const [index, key] of path.split('.').entries()) {
-    const keys = isMapping(here) ? Object.keys(here) : [];
-    if (!isMapping(here) || !(key in here)) {
-      const parent = path.split('.').slice(0, index).join('.') || 'the run';
-      findings.error(['space', path], `${parent} has no "${key}"${suggestion(key, keys)}`);
+  for (const [index, key] of keys.entries()) {
+    const known = isMapping(here) ? here : {};
+    const above = keys.slice(0, index);
+    if (!Object.hasOwn(known, key) && !mayHave([...above, key], index === keys.length - 1)) {
+      const words = new Set([...Object.keys(known), ...keysOf(shapesAt(run, above))]);
+      findings.error(
+        ['space', path],
+        `${above.join('.') || 'the run'} has no "${key}"${suggestion(key, [...words])}`,
+      );
       return;
     }
-    here = here[key];
+    here = known[key];
   }
 }
 

@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { ConfigError } from '../../../ts/config/errors.js';
 import { shippedConfigs } from '../../../ts/config/files.js';
 import { resolveSweep } from '../../../ts/sweep/resolve.js';
+import type { ParameterValue } from '../../../ts/sweep/space.js';
 import { configErrorOf } from '../config/workspace.js';
 import { LR, resolveSmall, resolveText, SWEEP, WEIGHT } from './scene.js';
 
@@ -89,6 +90,23 @@ describe('a sweep', () => {
     expect(method?.name).toBe('abkd');
     expect(method?.terms.alpha_beta?.params.alpha).toBe(0.5);
   });
+
+  test('varies what its run leaves out or sets to null', () => {
+    const stage = (path: string, values: string, value: ParameterValue) =>
+      resolveSmall(`space={stages.student.${path}: {values: ${values}}}`).configure({
+        [`stages.student.${path}`]: value,
+      }).stages.student;
+    expect(stage('method.terms.anchor.params.temperature', '[1, 4]', 4)?.method.terms.anchor?.params).toEqual(
+      {
+        temperature: 4,
+      },
+    );
+    expect(stage('method.critics.on.form', '[free, ratio]', 'ratio')?.method.critics.on?.form).toBe('ratio');
+    expect(stage('training.lora.rank', '[4, 8]', 8)?.training.lora).toMatchObject({ rank: 8, alpha: 64 });
+    const term = '{objective: cross_entropy, part: off}';
+    const added = { objective: 'cross_entropy', part: 'off' };
+    expect(stage('method.terms.more', `[null, ${term}]`, added)?.method.terms.more).toMatchObject(added);
+  });
 });
 
 describe('is refused before anything starts, with file, line and key', () => {
@@ -121,6 +139,21 @@ describe('is refused before anything starts, with file, line and key', () => {
     expect(problems('space={stagse.x: {values: [1]}}')[0]).toMatch(
       /the run has no "stagse"; did you mean "stages"/,
     );
+  });
+
+  test('a path that no run has, below what this one leaves out', () => {
+    expect(problems('space={stages.student.training.lora.rnk: {values: [1, 2]}}')).toEqual([
+      expect.stringMatching(/stages\.student\.training\.lora has no "rnk"; did you mean "rank"/),
+    ]);
+    expect(problems('space={stages.student.method.sources.on.replay.fresh.form: {values: [1, 2]}}')).toEqual([
+      expect.stringMatching(/sources\.on\.replay\.fresh has no "form"; did you mean "from"/),
+    ]);
+    expect(problems('space={stages.student.method.terms.anchr.weight: {values: [1, 2]}}')).toEqual([
+      expect.stringMatching(/method\.terms has no "anchr"; did you mean "anchor"/),
+    ]);
+    expect(problems('space={stages.student.constructor: {values: [1, 2]}}')).toEqual([
+      expect.stringMatching(/stages\.student has no "constructor"/),
+    ]);
   });
 
   test('a fixed setting that the run does not know, where the sweep has it', () => {
