@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { COMPOSING_KEYS } from './compose.js';
 import type { ConfigIssue } from './errors.js';
 import { suggestion } from './nearest.js';
-import { describe, keysOf, shapesAt } from './shape.js';
+import { describe, keysOf, type Shape, shapesAt } from './shape.js';
 import { locate, type Tree } from './tree.js';
 
 type Issue = z.core.$ZodIssue;
@@ -32,6 +32,16 @@ function show(value: unknown): string {
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }
 
+/** The alternatives that can have complained of a key: they do not have it, and are of the `kind` given. */
+function meant(alternatives: readonly Shape[], unknown: string, given: unknown): readonly Shape[] {
+  const kind = valueAt(given, ['kind']);
+  return alternatives.filter((alternative) => {
+    const own = shapesAt(alternative.schema, ['kind'])[0]?.schema._zod.def;
+    if (keysOf([alternative]).includes(unknown)) return false;
+    return own?.type !== 'literal' || kind === undefined || own.values.some((value) => value === kind);
+  });
+}
+
 /** Turns a schema's complaints into issues with place, what is allowed, and the nearest known key. */
 export function explainIssues(
   issues: readonly Issue[],
@@ -43,10 +53,11 @@ export function explainIssues(
     const path = [...parent, ...issue.path];
     const dotted = path.join('.');
     if (issue.code === 'unrecognized_keys') {
-      const known = [...keysOf(shapesAt(schema, path)), ...(path.length === 0 ? COMPOSING_KEYS : [])];
+      const composing = path.length === 0 ? COMPOSING_KEYS : [];
+      const known = (key: string) => keysOf(meant(shapesAt(schema, path), key, valueAt(value, path)));
       return issue.keys.map((key) => ({
         path: [...path, key].join('.'),
-        message: `unknown key${suggestion(key, known)}`,
+        message: `unknown key${suggestion(key, [...known(key), ...composing])}`,
         at: locate(tree, [...path, key], 'key'),
       }));
     }

@@ -36,6 +36,12 @@ describe('unknown keys', () => {
     expect(problemsOf('stages.student.teacher={stage: teacher, lyers: [0]}')).toEqual([
       'stages.student.teacher.lyers: unknown key; did you mean "layers"?',
     ]);
+    expect(problemsOf('stages.student.training.lr.value=1')).toEqual([
+      'stages.student.training.lr.value: unknown key; known: kind, from, to, warmup, over',
+    ]);
+    expect(problemsOf('stages.student.teacher.dtype=bfloat16')).toEqual([
+      'stages.student.teacher.dtype: unknown key; known: stage, init, layers',
+    ]);
   });
 });
 
