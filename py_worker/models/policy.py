@@ -5,7 +5,6 @@ It offers what a loss needs and nothing of how the model is built, so that other
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,10 +13,9 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from py_worker.data.batch import TokenBatch
 from py_worker.data.packing import PackedRows, pack
-from py_worker.models.adapter_files import save_adapters
 from py_worker.models.errors import ModelError, UnsupportedModelError
 from py_worker.models.head import OutputHead
-from py_worker.models.lora import adapter_parameters, merged_state
+from py_worker.models.lora import adapter_parameters
 from py_worker.models.packing import check_packing, packed_inputs, sequences
 from py_worker.models.placement import HostWeights, Move, copier_to, pinned
 from py_worker.models.vocabulary import token_count
@@ -245,36 +243,3 @@ def _eos_ids(module: Any, tokenizer: Any, name: str) -> tuple[int, ...]:
             f"{name}: neither tokenizer nor model names an EOS token; set eos_token in the tokenizer"
         )
     return tuple(dict.fromkeys(int(i) for i in ids))
-
-
-def save_policy(policy: Policy, folder: Path) -> None:
-    """Writes model and tokenizer in Hugging Face format (safetensors), loadable with the Auto classes.
-
-    Adapters are added into what is written; the policy itself is not changed.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    generation = policy.module.generation_config
-    generation.eos_token_id = policy.eos_ids[0] if len(policy.eos_ids) == 1 else list(policy.eos_ids)
-    generation.pad_token_id = policy.pad_id
-    merged = {"state_dict": merged_state(policy.module)} if policy.adapters else {}
-    policy.module.save_pretrained(folder, **merged)
-    policy.tokenizer.save_pretrained(folder)
-
-
-def save_policy_adapters(policy: Policy, folder: Path) -> None:
-    """Writes the adapters alone, with the tokenizer, in PEFT's format; they name `policy.base` as theirs.
-
-    Raises:
-        UnsupportedModelError: it has no adapters, or no source holds the weights that they were added to.
-    """
-    remedy = "export it in the form merged"
-    if not policy.adapters:
-        raise UnsupportedModelError(f"{policy.name}: has no adapters; {remedy}")
-    if policy.base is None:
-        raise UnsupportedModelError(
-            f"{policy.name}: its adapters belong to weights that no file holds (layers of a model, or random "
-            f"ones); {remedy}"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    save_adapters(policy.module, folder, policy.base)
-    policy.tokenizer.save_pretrained(folder)

@@ -9,7 +9,8 @@ from py_worker.models import attention
 from py_worker.models.attention import use_attention
 from py_worker.models.errors import UnsupportedModelError
 from py_worker.models.load import load_policy
-from py_worker.models.policy import Policy, save_policy
+from py_worker.models.policy import Policy
+from py_worker.models.saving import save_policy
 from py_worker.models.spec import ArchSpec, ModelSpec
 from tests.py.models.test_policy import policy_of
 from tests.py.tiny_models import tiny_policy

@@ -13,7 +13,8 @@ from py_worker.models import sources
 from py_worker.models.errors import ModelError, UnsupportedModelError, VocabularyError
 from py_worker.models.layers import keep_layers
 from py_worker.models.load import load_policy
-from py_worker.models.policy import Policy, save_policy
+from py_worker.models.policy import Policy
+from py_worker.models.saving import save_policy
 from py_worker.models.spec import ArchSpec, ModelSpec
 from tests.py.tiny_gguf import write_tiny_gguf
 from tests.py.tiny_models import tiny_policy, tiny_tokenizer

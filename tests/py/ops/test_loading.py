@@ -8,7 +8,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 import torch
 
-from py_worker.models.policy import save_policy
+from py_worker.models.saving import save_policy
 from py_worker.rollout.engine import AUTO, ENGINES, select_engine
 from py_worker.server.protocol_gen import LoadRoleArgs
 from tests.py.ops.local_worker import LocalWorker, on_a_cpu_alone
