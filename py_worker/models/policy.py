@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers.modeling_layers import GradientCheckpointingLayer
 
 from py_worker.data.batch import TokenBatch
 from py_worker.data.packing import PackedRows, pack
@@ -18,6 +17,7 @@ from py_worker.models.head import OutputHead
 from py_worker.models.lora import adapter_parameters
 from py_worker.models.packing import check_packing, packed_inputs, sequences
 from py_worker.models.placement import HostWeights, Move, copier_to, pinned
+from py_worker.models.recompute import recompute_layers
 from py_worker.models.vocabulary import token_count
 
 
@@ -130,21 +130,10 @@ class Policy:
     def checkpoint_activations(self) -> None:
         """Recomputes each layer's activations in backward.
 
-        Layers do so in training mode only; the flag is set on the layers alone, so that dropout inside them
-        stays in evaluation mode.
-
         Raises:
             UnsupportedModelError: the architecture cannot.
         """
-        if not self.module.supports_gradient_checkpointing:
-            kind = type(self.module).__name__
-            raise UnsupportedModelError(f"{self.name}: {kind} does not support gradient checkpointing")
-        # Renamed within transformers 5; the old name warns.
-        enable = getattr(self.module, "activation_checkpointing_enable", None)
-        (enable or self.module.gradient_checkpointing_enable)({"use_reentrant": False})
-        for layer in self.module.modules():
-            if isinstance(layer, GradientCheckpointingLayer):
-                layer.training = True
+        recompute_layers(self.module, self.name)
 
     def require_packing(self) -> None:
         """Checks, once, that the model keeps rows apart that are laid end to end.

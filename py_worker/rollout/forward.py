@@ -228,7 +228,7 @@ def _pad_left(prompts: Sequence[TokenArray], pad_id: int, device: torch.device) 
 @contextmanager
 def _plain_generation(module: Any) -> Iterator[None]:
     """Dropout off, and none of the settings that a model brings along (Qwen's repetition penalty)."""
-    # One flag per part: gradient checkpointing sets it on layers of a module that is in evaluation mode.
+    # One flag per part, since a module in evaluation mode may have parts that are not.
     training = [part for part in module.modules() if part.training]
     config = module.generation_config
     module.eval()

@@ -1,5 +1,7 @@
 """Hidden states and logits of a policy against the module's own, over architectures with unusual heads."""
 
+import copy
+
 import pytest
 import torch
 from transformers import (
@@ -8,6 +10,7 @@ from transformers import (
     Gemma2Config,
     GPT2Config,
     GraniteConfig,
+    OPTConfig,
     PhiConfig,
     T5Config,
     T5ForConditionalGeneration,
@@ -30,6 +33,7 @@ CONFIGS = {
     "gemma2": Gemma2Config(**LLAMA_LIKE, final_logit_softcapping=0.2, sliding_window=4),
     "cohere2": Cohere2Config(**LLAMA_LIKE, logit_scale=0.0625),
     "granite": GraniteConfig(**LLAMA_LIKE | {"vocab_size": 13}, logits_scaling=8.0, embedding_multiplier=6.0),
+    "opt": OPTConfig(**SMALL, ffn_dim=32, word_embed_proj_dim=16, max_position_embeddings=32),
     "phi": PhiConfig(**SMALL, intermediate_size=32, partial_rotary_factor=0.5),
 }
 
@@ -42,6 +46,11 @@ def policy_of(name: str) -> Policy:
             for parameter in module.parameters():
                 parameter.add_(0.1 * torch.randn_like(parameter))
     return Policy(module, tiny_tokenizer(), name=name)
+
+
+def layers_of(policy: Policy) -> torch.nn.ModuleList:
+    body = policy.body.decoder if policy.name == "opt" else policy.body
+    return body.h if policy.name == "gpt2" else body.layers
 
 
 @pytest.mark.parametrize("name", sorted(CONFIGS))
@@ -64,8 +73,7 @@ def test_layers_can_be_dropped_from_any_of_them(name):
     policy = policy_of(name)
     kept = Policy(keep_layers(policy.module, [1], name), tiny_tokenizer(), name=name)
     tokens = torch.tensor([[2, 3, 4, 5, 6, 7, 8]])
-    blocks = policy.body.h if name == "gpt2" else policy.body.layers
-    del blocks[0]
+    del layers_of(policy)[0]
     policy.module.config.num_hidden_layers = 1
     if getattr(policy.module.config, "layer_types", None):
         policy.module.config.layer_types = policy.module.config.layer_types[1:]
@@ -123,9 +131,9 @@ def test_response_hidden_is_row_by_row_without_padding():
     torch.testing.assert_close(policy.response_hidden(batch), torch.cat(expected), rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["gpt2", "gemma2"])
+@pytest.mark.parametrize("name", ["gpt2", "gemma2", "opt"])
 def test_dropout_is_off_and_checkpointing_changes_no_gradient(name):
-    # GPT-2 has dropout 0.1 by default: two passes would differ.
+    # GPT-2 and OPT have dropout 0.1 by default, OPT's as a function of the layer's own mode.
     batch = collate([[2, 3, 4, 5], [6, 7, EOS]], [1, 1], ["off"] * 2, [0, 1], PAD, "cpu")
     found = []
     for checkpoint in (False, True):
@@ -133,7 +141,7 @@ def test_dropout_is_off_and_checkpointing_changes_no_gradient(name):
         if checkpoint:
             policy.checkpoint_activations()
         runs = []
-        layer = (policy.body.h if name == "gpt2" else policy.body.layers)[0].mlp
+        layer = layers_of(policy)[0].get_submodule("fc2" if name == "opt" else "mlp")
         # Before, not after: recomputation stops as soon as it has what backward needs.
         layer.register_forward_pre_hook(lambda *_, r=runs: r.append(1))
         policy.response_hidden(batch).square().sum().backward()
@@ -150,6 +158,18 @@ def test_checkpointing_is_refused_where_the_architecture_cannot(monkeypatch):
     monkeypatch.setattr(policy.module, "supports_gradient_checkpointing", False)
     with pytest.raises(UnsupportedModelError, match="LlamaForCausalLM does not support"):
         policy.checkpoint_activations()
+
+
+def test_a_copy_recomputes_its_own_layers():
+    """Such as the shadow that responses are drawn from while the student learns."""
+    policy = tiny_policy()
+    policy.checkpoint_activations()
+    tokens, copied = torch.tensor([[2, 3, 4]]), copy.deepcopy(policy)
+    before = copied.forward_hidden(tokens)
+    with torch.no_grad():
+        for parameter in policy.module.model.layers.parameters():
+            parameter.zero_()
+    assert torch.equal(copied.forward_hidden(tokens), before)
 
 
 def test_sequences_over_the_models_limit_are_named():

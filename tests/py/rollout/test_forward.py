@@ -117,7 +117,7 @@ def test_global_random_state_is_left_alone(prompts: list[np.ndarray]) -> None:
 
 
 def test_training_flags_come_back_part_by_part(prompts: list[np.ndarray]) -> None:
-    """Gradient checkpointing marks layers as training in a module that is not; dropout is off meanwhile."""
+    """A module in evaluation mode may have parts that are not; dropout is off meanwhile."""
     policy = ModulePolicy(seeded(gpt2))
     reference = generate(ForwardEngine(), policy, prompts, Sampling(max_new_tokens=9))
     for block in policy.module.transformer.h:
