@@ -8,7 +8,7 @@ import contextlib
 import copy
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import torch
@@ -34,22 +34,37 @@ def add_adapters(module: Any, spec: LoraSpec, name: str) -> None:
 
     Raises:
         ModelError: peft is not installed, or a target that no layer has.
-        UnsupportedModelError: a target is the output head, or no linear layer.
+        UnsupportedModelError: a target is the output head, or no linear layer; or peft cannot adapt one.
     """
     library = require_peft(f"{name}: adapters (lora)")
     _check_targets(module, spec.targets, name)
+    linear = _linear_layers(module)
+    wanted = {
+        name
+        for name in linear
+        if not spec.targets or f".{name}".endswith(tuple(f".{t}" for t in spec.targets))
+    }
     config = library.LoraConfig(
         r=spec.rank,
         lora_alpha=spec.alpha,
         lora_dropout=spec.dropout,
-        target_modules=list(spec.targets) or "all-linear",
+        # Not peft's "all-linear", which takes experts too.
+        target_modules=list(spec.targets) or sorted(wanted),
         task_type="CAUSAL_LM",
     )
     # What the library draws is replaced below; it does so on the CPU and copies.
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         # GPT-2 keeps its matrices transposed; peft sees it and says so.
         warnings.filterwarnings("ignore", message="fan_in_fan_out")
-        library.inject_adapter_in_model(config, module, _NAME)
+        try:
+            library.inject_adapter_in_model(config, module, _NAME)
+            _require_adapted(module, wanted)
+        except ValueError as error:
+            known = ", ".join(sorted(_last_names(linear)))
+            raise UnsupportedModelError(
+                f"{name}: lora: {type(module).__name__} cannot be adapted so: {error}; name other layers in "
+                f"lora.targets, of {known}"
+            ) from error
     _draw(module, spec.seed)
     module.eval()
 
@@ -87,17 +102,41 @@ def _draw(module: nn.Module, seed: int) -> None:
         matrix.data = start.to(matrix.device, torch.promote_types(matrix.dtype, torch.float32))
 
 
+def _linear_layers(module: Any) -> dict[str, nn.Module]:
+    """All but the output head, by name."""
+    head = module.get_output_embeddings()
+    return {
+        name: layer
+        for name, layer in module.named_modules()
+        if isinstance(layer, nn.Linear | Conv1D) and layer is not head
+    }
+
+
+def _last_names(layers: Iterable[str]) -> set[str]:
+    return {name.rpartition(".")[2] for name in layers}
+
+
+def _require_adapted(module: nn.Module, wanted: Iterable[str]) -> None:
+    """In some models with experts, peft takes names of linear layers for those of experts' weights.
+
+    Raises:
+        ValueError: the adapters are in other layers than those.
+    """
+    for name in sorted(_adapted(module).keys() ^ wanted):
+        raise ValueError(
+            f"peft leaves out the linear layer {name}"
+            if name in wanted
+            else f"peft adapts {name}, no linear layer"
+        )
+
+
 def _check_targets(module: Any, targets: tuple[str, ...], name: str) -> None:
     head = module.get_output_embeddings()
     layers = dict(module.named_modules())
     for target in targets:
         found = {key: layer for key, layer in layers.items() if f".{key}".endswith(f".{target}")}
         if not found:
-            known = {
-                key.rpartition(".")[2]
-                for key, layer in layers.items()
-                if isinstance(layer, nn.Linear | Conv1D) and layer is not head
-            }
+            known = _last_names(_linear_layers(module))
             raise ModelError(
                 f"{name}: lora.targets: no layer is called {target!r}; its linear layers are "
                 f"{', '.join(sorted(known))}"

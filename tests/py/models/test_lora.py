@@ -7,6 +7,13 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor
+from transformers import (
+    AutoModelForCausalLM,
+    MixtralConfig,
+    PretrainedConfig,
+    PreTrainedModel,
+    Qwen3MoeConfig,
+)
 
 from py_worker.models.errors import ModelError, UnsupportedModelError
 from py_worker.models.load import load_policy
@@ -18,6 +25,7 @@ from py_worker.models.lora import (
     merged_state,
 )
 from py_worker.models.policy import Policy
+from py_worker.models.saving import save_policy, save_policy_adapters
 from py_worker.models.spec import ArchSpec, LoraSpec, ModelSpec
 from tests.py.models.adapted import adapted_policy, spread_adapters
 from tests.py.models.test_policy import policy_of
@@ -140,6 +148,52 @@ def test_targets_by_name():
 def test_targets_that_cannot_be_adapted_are_named(target, error, message):
     with pytest.raises(error, match=f"tiny: lora.targets: .*{message}"):
         with_adapters(replace(SPEC, targets=("q_proj", target)))
+
+
+def experts(kind: type[PretrainedConfig], **options) -> PreTrainedModel:
+    config = kind(
+        vocab_size=13,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        **options,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return AutoModelForCausalLM.from_config(config)
+
+
+QWEN = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 8, "head_dim": 8}
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"), [(MixtralConfig, {"num_local_experts": 4}), (Qwen3MoeConfig, QWEN)]
+)
+def test_experts_are_no_linear_layers(tmp_path, kind, options):
+    """Peft's own "all-linear" adapts their weights, which are one tensor and cannot be merged so."""
+    policy = Policy(experts(kind, **options), tiny_tokenizer(), name="experts", base=str(tmp_path / "base"))
+    save_policy(policy, tmp_path / "base")
+    add_adapters(policy.module, replace(SPEC, dropout=0.1), "experts")
+    names = {name.split(".lora_")[0].removeprefix("model.layers.") for name in policy.adapters}
+    assert names == {f"{i}.self_attn.{part}_proj" for i in (0, 1) for part in "qkvo"}
+    spread_adapters(policy.module)
+    for form, save in (("merged", save_policy), ("adapter", save_policy_adapters)):
+        save(policy, tmp_path / form)
+        found = load_policy(ModelSpec(str(tmp_path / form)), device="cpu")
+        torch.testing.assert_close(logits(found), logits(policy), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("targets", [(), ("gate_proj",), ("up_proj", "gate_proj")])
+def test_linear_layers_with_names_of_experts_are_refused(targets):
+    """Of a dense layer among such with experts: peft takes their names for the experts' weights."""
+    with pytest.raises(
+        UnsupportedModelError, match=r"mixed: lora: Qwen3Moe.* name other layers in lora.targets"
+    ):
+        add_adapters(
+            experts(Qwen3MoeConfig, **QWEN, mlp_only_layers=[0]), replace(SPEC, targets=targets), "mixed"
+        )
 
 
 def test_without_the_library_the_remedy_is_named(monkeypatch):
