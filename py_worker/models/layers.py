@@ -3,12 +3,15 @@
 import copy
 import re
 from collections.abc import Sequence
-from typing import Any
+from types import NoneType
+from typing import Any, Final
 
 import torch
 from torch import nn
 
 from py_worker.models.errors import ModelError, UnsupportedModelError
+
+_SETTINGS: Final = (bool, int, float, str, NoneType)
 
 
 def keep_layers(module: Any, layers: Sequence[int], name: str) -> Any:
@@ -24,23 +27,68 @@ def keep_layers(module: Any, layers: Sequence[int], name: str) -> Any:
 
     Raises:
         ModelError: no layer is named, or one is out of range.
-        UnsupportedModelError: the architecture's layers are not one list.
+        UnsupportedModelError: the architecture's layers are not one list, or a layer would be another one at
+            its new place.
     """
-    config = copy.deepcopy(module.config)
-    text = config.get_text_config()
-    count = int(text.num_hidden_layers)
+    count = int(module.config.get_text_config().num_hidden_layers)
     outside = [index for index in layers if not 0 <= index < count]
     if not layers or outside:
         raise ModelError(f"{name}: layers {outside or '[]'} of a model with layers 0 to {count - 1}")
     prefix = _layer_list(module, count, name)
-    text.num_hidden_layers = len(layers)
-    if getattr(text, "layer_types", None):
-        text.layer_types = [text.layer_types[index] for index in layers]
-    with torch.random.fork_rng(devices=[]):
-        small = type(module)(config).to(module.dtype)
-    small.load_state_dict(_renumbered(module.state_dict(), prefix, layers), strict=True)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            small = type(module)(_config_of(module, layers)).to(module.dtype)
+        small.load_state_dict(_renumbered(module.state_dict(), prefix, layers), strict=True)
+        for place, index in enumerate(layers):
+            old, new = (m.get_submodule(f"{prefix}.{i}") for m, i in ((module, index), (small, place)))
+            _require_same(old, new, index, place)
+    except torch.OutOfMemoryError:
+        raise
+    except (AttributeError, IndexError, KeyError, RuntimeError, ValueError) as error:
+        kind, reason = type(module).__name__, " ".join(str(error).split())[:300]
+        raise UnsupportedModelError(
+            f"{name}: {kind} cannot be built from layers {list(layers)}: {reason}; choose others"
+        ) from error
     small.generation_config = copy.deepcopy(module.generation_config)
     return small
+
+
+def _config_of(module: Any, layers: Sequence[int]) -> Any:
+    """The module's configuration with each list that has an entry per layer cut to those layers.
+
+    Not one of all their indices, such as Llama 4's of the layers with experts.
+    """
+    config = copy.deepcopy(module.config)
+    text = config.get_text_config()
+    every = list(range(text.num_hidden_layers))
+    for key, value in list(vars(text).items()):
+        if not isinstance(value, list | tuple) or key.endswith("_token_id") or list(value) == every:
+            continue
+        if len(value) == len(every):
+            setattr(text, key, type(value)(value[index] for index in layers))
+    # GPT-Neo expands them again into a list when its configuration is read.
+    if hasattr(text, "attention_types"):
+        text.attention_types = [[text.attention_layers, 1]]
+    text.num_hidden_layers = len(layers)
+    return config
+
+
+def _require_same(old: nn.Module, new: nn.Module, index: int, place: int) -> None:
+    """Compares what a layer and its parts were set to; their own index may differ.
+
+    Raises:
+        ValueError: layer `index` is another one at its new place.
+    """
+    for (part, before), (_, after) in zip(old.named_modules(), new.named_modules(), strict=True):
+        for key, value in vars(before).items():
+            if key.startswith("_") or key == "training" or not isinstance(value, _SETTINGS):
+                continue
+            found = vars(after).get(key)
+            if found != value and not (type(value) is int and found == value + place - index):
+                setting = f"{part}.{key}".lstrip(".")
+                raise ValueError(
+                    f"layer {index} has {setting} {value}, and {found} where it would be layer {place}"
+                )
 
 
 def _layer_list(module: Any, count: int, name: str) -> str:
