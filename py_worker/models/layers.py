@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from py_worker.models.errors import ModelError, UnsupportedModelError
+from py_worker.models.precision import cast
 
 _SETTINGS: Final = (bool, int, float, str, NoneType)
 
@@ -37,7 +38,7 @@ def keep_layers(module: Any, layers: Sequence[int], name: str) -> Any:
     prefix = _layer_list(module, count, name)
     try:
         with torch.random.fork_rng(devices=[]):
-            small = type(module)(_config_of(module, layers)).to(module.dtype)
+            small = cast(type(module)(_config_of(module, layers)), module.dtype)
         small.load_state_dict(_renumbered(module.state_dict(), prefix, layers), strict=True)
         for place, index in enumerate(layers):
             old, new = (m.get_submodule(f"{prefix}.{i}") for m, i in ((module, index), (small, place)))

@@ -12,6 +12,7 @@ from py_worker.models.errors import ModelError
 from py_worker.models.layers import keep_layers
 from py_worker.models.lora import add_adapters
 from py_worker.models.policy import Policy
+from py_worker.models.precision import cast
 from py_worker.models.spec import ModelSpec
 from py_worker.models.vocabulary import shared_vocabulary
 
@@ -67,7 +68,8 @@ def _build(spec: ModelSpec, teacher: Policy | None) -> tuple[Any, Any]:
     if spec.source == "teacher":
         if teacher is None:
             raise ModelError("source 'teacher': the stage has no teacher; name a model instead")
-        module, tokenizer = copy.deepcopy(teacher.module).to(dtype).requires_grad_(True), teacher.tokenizer
+        module = cast(copy.deepcopy(teacher.module), dtype).requires_grad_(True)
+        tokenizer = teacher.tokenizer
     else:
         location = sources.locate(spec.source)
         options: dict[str, Any] = {"trust_remote_code": spec.trust_remote_code, "source": spec.source}

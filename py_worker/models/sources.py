@@ -14,6 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaC
 from py_worker.hub_name import split_revision
 from py_worker.models import adapter_files
 from py_worker.models.errors import ModelError
+from py_worker.models.precision import cast
 from py_worker.models.spec import ArchSpec
 
 
@@ -177,7 +178,8 @@ def random_model(
     vars(config).pop("quantization_config", None)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code).to(dtype)
+        module = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+    return cast(module, dtype)
 
 
 def builtin_llama(arch: ArchSpec, tokenizer: Any, seed: int, dtype: torch.dtype) -> Any:
@@ -206,7 +208,7 @@ def builtin_llama(arch: ArchSpec, tokenizer: Any, seed: int, dtype: torch.dtype)
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return LlamaForCausalLM(config).to(dtype)
+        return cast(LlamaForCausalLM(config), dtype)
 
 
 @contextlib.contextmanager
