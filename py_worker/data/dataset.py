@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerFast
 
 from py_worker.data.cache import Cached, open_or_build
 from py_worker.data.encoding import Limits, encode
+from py_worker.data.errors import DataError
 from py_worker.data.records import Record
 from py_worker.data.sources import Records
 
@@ -80,6 +81,20 @@ class TokenizedDataset:
         self._check(index)
         start, middle, end = _bounds(self._token_ends, 2 * index, 2)
         return TokenizedRow(self._tokens[start:middle], self._tokens[middle:end], bool(self._has_eos[index]))
+
+    def require_below(self, size: int) -> None:
+        """Checks that all token ids are below `size`, the number of tokens that a model knows.
+
+        Raises:
+            DataError: one is not.
+        """
+        place = int(np.argmax(self._tokens)) if len(self._tokens) else None
+        if place is not None and self._tokens[place] >= size:
+            row = int(np.searchsorted(self._token_ends, place, side="right")) // 2
+            raise DataError(
+                f"row {row} (counted from 0) has the token id {self._tokens[place]}, and the model knows "
+                f"{size} tokens; leave that token out of text and template, or take a model that has it"
+            )
 
     def lengths(self) -> NDArray[np.int64]:
         """[rows, 2], tokens of each row's prompt and of its response."""

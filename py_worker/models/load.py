@@ -50,8 +50,8 @@ def load_policy(spec: ModelSpec, *, device: torch.device | str, teacher: Policy 
         policy.checkpoint_activations()
     if teacher is not None:
         shared = shared_vocabulary(tokenizer, teacher.tokenizer, spec.source, teacher.name)
-        policy.limit_vocabulary(shared)
-        teacher.limit_vocabulary(shared)
+        policy.limit_vocabulary(min(shared, teacher.vocab_size))
+        teacher.limit_vocabulary(policy.vocab_size)
     return policy
 
 

@@ -18,7 +18,7 @@ from py_worker.models.lora import adapter_parameters
 from py_worker.models.packing import check_packing, packed_inputs, sequences
 from py_worker.models.placement import HostWeights, Move, copier_to, pinned
 from py_worker.models.recompute import recompute_layers
-from py_worker.models.vocabulary import token_count
+from py_worker.models.vocabulary import usable_tokens
 
 
 class Policy:
@@ -52,7 +52,7 @@ class Policy:
 
         Raises:
             UnsupportedModelError: an encoder-decoder, or a head that `OutputHead` does not reproduce.
-            ModelError: the tokenizer has no EOS token, or ids beyond the embedding table.
+            ModelError: the tokenizer has no EOS token, or ids beyond the embedding table that were not added.
         """
         if module.config.is_encoder_decoder:
             raise UnsupportedModelError(f"{name}: encoder-decoder models are not supported")
@@ -65,14 +65,10 @@ class Policy:
         self._packs = False
         self._host: HostWeights | None = None
         self.eos_ids = _eos_ids(module, tokenizer, name)
+        rows = module.get_input_embeddings().weight.shape[0]
+        tokens = usable_tokens(tokenizer, rows, name)
         pad_id = tokenizer.pad_token_id
-        self.pad_id: int = self.eos_ids[0] if pad_id is None else pad_id
-        rows, tokens = module.get_input_embeddings().weight.shape[0], token_count(tokenizer)
-        if tokens > rows:
-            raise ModelError(
-                f"{name}: the tokenizer has ids up to {tokens - 1}, the embedding table {rows} rows; "
-                "use the tokenizer that belongs to the model"
-            )
+        self.pad_id: int = self.eos_ids[0] if pad_id is None or pad_id >= rows else pad_id
         self.head = OutputHead.of(module, tokens, name)
         self._check_head()
 

@@ -4,12 +4,31 @@ import hashlib
 import json
 from typing import Any
 
-from py_worker.models.errors import VocabularyError
+from py_worker.models.errors import ModelError, VocabularyError
 
 
 def token_count(tokenizer: Any) -> int:
     """One more than the largest id the tokenizer can produce."""
     return int(max(tokenizer.get_vocab().values())) + 1
+
+
+def usable_tokens(tokenizer: Any, rows: int, name: str) -> int:
+    """Ids of a tokenizer that an embedding table of `rows` has rows for.
+
+    Tokens that were added to it may lie beyond, as Gemma 3's of images where the model reads text alone; data
+    that has one is refused (`TokenizedDataset.require_below`).
+
+    Raises:
+        ModelError: the EOS token is beyond the table, or one that texts are made of.
+    """
+    tokens = token_count(tokenizer)
+    beyond = {index for index in tokenizer.get_vocab().values() if index >= rows}
+    if tokenizer.eos_token_id in beyond or beyond - tokenizer.added_tokens_decoder.keys():
+        raise ModelError(
+            f"{name}: the tokenizer has ids up to {tokens - 1}, the embedding table {rows} rows; "
+            "use the tokenizer that belongs to the model"
+        )
+    return min(tokens, rows)
 
 
 def tokenizer_hash(tokenizer: Any) -> str:

@@ -28,6 +28,7 @@ def run(session: Session, args: RegisterDataArgs, context: OperationContext) -> 
     dataset = tokenize_dataset(
         records, policy.tokenizer, source.template, limits, Path(settings.cache_dir).expanduser()
     )
+    dataset.require_below(policy.vocab_size)
     result = RegisterDataResult(
         rows=len(dataset),
         content_hash=dataset.content_hash,

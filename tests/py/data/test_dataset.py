@@ -9,6 +9,7 @@ from py_worker.data.batch import collate
 from py_worker.data.char_tokenizer import char_tokenizer
 from py_worker.data.dataset import TokenizedDataset, hash_records, hash_tokenizer, tokenize_dataset
 from py_worker.data.encoding import Limits, encode
+from py_worker.data.errors import DataError
 from py_worker.data.records import Record
 from py_worker.data.sources import DataSource, Records, read_records
 from tests.py.data.tokenizers import bpe_tokenizer
@@ -50,6 +51,17 @@ def test_references_groups_and_counts(tmp_path: Path) -> None:
     assert dataset.response_tokens == sum(len(dataset.row(i).response) for i in range(5))
     rows = [dataset.row(i) for i in range(5)]
     assert dataset.lengths().tolist() == [[len(row.prompt), len(row.response)] for row in rows]
+
+
+def test_a_token_that_the_model_does_not_know_is_named_by_its_row(tmp_path: Path) -> None:
+    dataset = build(tmp_path, (*ROWS[1:4], Record("z", "", ("z~",)), ROWS[0]))
+    (largest,) = CHAR("~", add_special_tokens=False).input_ids
+    dataset.require_below(largest + 1)
+    with pytest.raises(
+        DataError, match=rf"^row 3 .* token id {largest}, and the model knows {largest} tokens"
+    ):
+        dataset.require_below(largest)
+    build(tmp_path, ()).require_below(1)
 
 
 @pytest.mark.parametrize("index", [-1, 5])

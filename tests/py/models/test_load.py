@@ -255,6 +255,18 @@ def test_a_teacher_may_know_more_tokens_and_is_cut(tmp_path):
     assert teacher.vocab_size == 13
 
 
+@pytest.mark.parametrize("student_rows", [0, 3])
+def test_both_are_cut_to_the_smaller_table(tmp_path, student_rows):
+    """One of the two has no row for a token that was added to both tokenizers."""
+    tokenizer = tiny_tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
+    modules = (tiny_policy(0, padded_rows=rows).module for rows in (student_rows, 3 - student_rows))
+    student, teacher = (Policy(module, tokenizer, name="t") for module in modules)
+    save_policy(student, tmp_path)
+    student = load_policy(ModelSpec(str(tmp_path)), device="cpu", teacher=teacher)
+    assert student.vocab_size == teacher.vocab_size == 13
+
+
 def test_different_tokenizers_are_refused_by_name(tmp_path):
     save_policy(tiny_policy(0), tmp_path)
     teacher = tiny_policy(1)

@@ -194,6 +194,18 @@ def test_a_tokenizer_with_more_ids_than_the_table_is_refused():
         Policy(tiny_policy().module, tiny_tokenizer("abcdefghijkxyz"), name="t")
 
 
+def test_tokens_that_were_added_may_lie_beyond_the_table():
+    """Gemma 3 1B's tokenizer has one for images, which the model has no row for."""
+    tokenizer = tiny_tokenizer()
+    tokenizer.add_special_tokens({"pad_token": "<image>"})
+    assert tokenizer.pad_token_id == 13
+    policy = Policy(tiny_policy().module, tokenizer, name="t")
+    assert (policy.vocab_size, policy.pad_id) == (13, EOS)
+    tokenizer.eos_token = "<image>"
+    with pytest.raises(ModelError, match=r"ids up to 13, the embedding table 13 rows"):
+        Policy(tiny_policy().module, tokenizer, name="t")
+
+
 def test_tokenizer_hash_sees_vocabulary_and_special_tokens_only():
     first, again = tiny_tokenizer(), tiny_tokenizer()
     again(["a", "bc"], padding=True, truncation=True, max_length=4)

@@ -280,6 +280,13 @@ def test_data_that_cannot_be_read(worker: LocalWorker, tmp_path: Path) -> None:
     )
 
 
+def test_data_with_a_token_that_the_student_does_not_know(worker: LocalWorker) -> None:
+    worker.session.role("student").policy.limit_vocabulary(40)
+    error = worker.error("register_data", dataset="beyond", source=data_source())
+    assert error["code"] == "data_error"
+    assert re.match(r"row \d+ .* and the model knows 40 tokens", error["message"])
+
+
 def test_data_needs_a_tokenizer(empty: LocalWorker) -> None:
     configured(empty)
     assert empty.error("register_data", dataset="x", source=data_source())["code"] == "not_loaded"
