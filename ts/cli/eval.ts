@@ -23,6 +23,7 @@ interface EvalArguments extends ModelArguments {
   readonly metric: readonly string[] | undefined;
   readonly seeds: readonly number[] | undefined;
   readonly greedy: boolean | undefined;
+  readonly 'no-greedy': boolean | undefined;
   readonly rows: number | undefined;
   readonly 'max-new-tokens': number | undefined;
   readonly 'no-repeat-ngram-size': number | undefined;
@@ -42,7 +43,7 @@ export function evaluationOf(
   return parseOptions(stageSchema.shape.evaluation, {
     metrics: args.metric ?? metrics,
     seeds: args.seeds ?? seeds,
-    greedy: args.greedy ?? greedy,
+    greedy: args['no-greedy'] ? false : (args.greedy ?? greedy),
     rows: args.rows ?? null,
     sampling: {
       ...sampling,
@@ -173,6 +174,7 @@ export const evalCommand: CommandModule<object, EvalArguments> = {
         describe: 'Decoding seeds; default the run’s, or 10 20 30 40 50',
       })
       .option('greedy', { type: 'boolean', describe: 'Decode greedily as well; default as the run, or yes' })
+      .option('no-greedy', { type: 'boolean', conflicts: 'greedy', describe: 'Do not decode greedily' })
       .option('rows', { type: 'number', describe: 'Rows of each set, from the first; default all' })
       .option('max-new-tokens', {
         type: 'number',

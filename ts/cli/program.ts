@@ -30,9 +30,13 @@ function refuseRepeated(options: Readonly<Record<string, unknown>>): true {
   return true;
 }
 
+/** Otherwise `--no-repeat-ngram-size 6` is the option repeat-ngram-size, switched off. */
+const PARSER = { 'boolean-negation': false };
+
 function parserOf(argv: readonly string[]) {
   return yargs([...argv])
     .scriptName('ammd')
+    .parserConfiguration(PARSER)
     .usage('$0 COMMAND\n\nAdversarial moment-matching distillation of language models.')
     .command(quickstartCommand)
     .command(trainCommand)

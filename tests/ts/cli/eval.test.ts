@@ -28,6 +28,7 @@ test('options change what they name alone', () => {
   const changed = evaluationOf(run, { seeds: [9], greedy: true, rows: 2, 'max-new-tokens': 5 });
   expect(changed).toMatchObject({ metrics: ['rouge_l'], seeds: [9], greedy: true, rows: 2 });
   expect(changed.sampling).toEqual({ ...sampling, max_new_tokens: 5 });
+  expect(evaluationOf({ run: null }, { 'no-greedy': true }).greedy).toBe(false);
 });
 
 test('a model of no run is evaluated as in the tables', () => {

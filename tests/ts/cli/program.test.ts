@@ -81,6 +81,12 @@ describe('a wrong command line', () => {
     ['no steps, by the other name', ['start', '--steps', '0.5'], /--steps: /],
     ['no rows', ['eval', 'm', '--data', 'd', '--rows', '0'], /--rows: /],
     ['no tokens', ['eval', 'm', '--data', 'd', '--max-new-tokens', '0'], /--max-new-tokens: /],
+    [
+      'a broken block',
+      ['eval', 'm', '--data', 'd', '--no-repeat-ngram-size', '-1'],
+      /--no-repeat-ngram-size: /,
+    ],
+    ['yes and no', ['eval', 'm', '--data', 'd', '--greedy', '--no-greedy'], /mutually exclusive/],
     ['nothing to decode', ['eval', 'm', '--data', 'd', '--no-greedy', '--seeds'], /nothing to decode/],
     ['a negative temperature', ['generate', 'm', '--prompt', 'p', '--temperature', '-1'], /--temperature: /],
     ['a broken seed', ['generate', 'm', '--prompt', 'p', '--seed', '0.5'], /--seed: /],
