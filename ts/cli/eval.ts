@@ -13,7 +13,7 @@ import { findModel, type ModelTarget } from '../run/model_target.js';
 import { wireDataset } from '../run/stage_setup.js';
 import { CliError } from './errors.js';
 import { type ModelArguments, modelOptions, withModel } from './model_options.js';
-import { parseOptions } from './options.js';
+import { NUMBER, parseOptions, TEXT } from './options.js';
 import { openStatusLine } from './status_line.js';
 
 interface EvalArguments extends ModelArguments {
@@ -152,12 +152,13 @@ export const evalCommand: CommandModule<object, EvalArguments> = {
           'Dataset of the run by name, a JSONL or parquet file, a hub name, or builtin:microtasks; repeatable',
       })
       .option('split', {
-        type: 'string',
+        ...TEXT,
         default: 'train',
         describe: 'Split of sources that are not the run’s',
       })
       .option('template', {
         choices: ['alpaca', 'chat', 'plain'] as const,
+        requiresArg: true,
         default: 'alpaca' as const,
         describe: 'Prompt template of sources that are not the run’s',
       })
@@ -171,17 +172,17 @@ export const evalCommand: CommandModule<object, EvalArguments> = {
       .option('seeds', {
         type: 'number',
         array: true,
-        describe: 'Decoding seeds; default the run’s, or 10 20 30 40 50',
+        describe: 'Decoding seeds; without any, greedy alone; default the run’s, or 10 20 30 40 50',
       })
       .option('greedy', { type: 'boolean', describe: 'Decode greedily as well; default as the run, or yes' })
       .option('no-greedy', { type: 'boolean', conflicts: 'greedy', describe: 'Do not decode greedily' })
-      .option('rows', { type: 'number', describe: 'Rows of each set, from the first; default all' })
+      .option('rows', { ...NUMBER, describe: 'Rows of each set, from the first; default all' })
       .option('max-new-tokens', {
-        type: 'number',
+        ...NUMBER,
         describe: 'Longest response; default the run’s, or 256',
       })
       .option('no-repeat-ngram-size', {
-        type: 'number',
+        ...NUMBER,
         describe: 'The reference scripts’ final evaluation uses 6; 0 is off; default the run’s, or 0',
       })
       .example('$0 eval runs/quickstart-20260101-120000 --data seen', 'the run’s own evaluation of one set')

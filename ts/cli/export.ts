@@ -4,6 +4,7 @@ import type { CommandModule } from 'yargs';
 import { exportCheckpoint } from '../run/export_student.js';
 import { type ExportForm, findExport } from '../run/export_target.js';
 import { withScratchWorker } from '../run/scratch_worker.js';
+import { TEXT } from './options.js';
 import { requireEmpty } from './require_empty.js';
 import { workerSettings } from './worker_settings.js';
 
@@ -49,18 +50,19 @@ export const exportCommand: CommandModule<object, ExportArguments> = {
         demandOption: true,
         describe: 'Run folder, or the folder of a checkpoint in it (runs/…/stages/…/checkpoints/step-…)',
       })
-      .option('out', { type: 'string', demandOption: true, describe: 'Folder to write; new or empty' })
+      .option('out', { ...TEXT, demandOption: true, describe: 'Folder to write; new or empty' })
       .option('stage', {
-        type: 'string',
+        ...TEXT,
         describe:
           'Stage of the run; default its last finished one. One that is not finished has its best checkpoint, or its last',
       })
       .option('form', {
         choices: ['merged', 'adapter'] as const,
+        requiresArg: true,
         default: 'merged' as const,
         describe: 'merged: a model like any other; adapter: the low-rank adapters alone, in PEFT’s format',
       })
-      .option('device', { type: 'string', default: 'cpu', describe: 'auto, cpu, cuda or cuda:N' })
+      .option('device', { ...TEXT, default: 'cpu', describe: 'auto, cpu, cuda or cuda:N' })
       .option('json', { type: 'boolean', default: false, describe: 'One JSON object on stdout' })
       .example('$0 export runs/quickstart-20260101-120000 --out my-model', 'the student of its last stage')
       .example(

@@ -13,7 +13,7 @@ import { findModel, type ModelTarget } from '../run/model_target.js';
 import { wireDataset } from '../run/stage_setup.js';
 import { CliError } from './errors.js';
 import { type ModelArguments, modelOptions, withModel } from './model_options.js';
-import { parseOptions } from './options.js';
+import { NUMBER, parseOptions } from './options.js';
 
 const seedSchema = runSchema.pick({ seed: true });
 
@@ -95,15 +95,16 @@ export const generateCommand: CommandModule<object, GenerateArguments> = {
       .option('prompt', { type: 'string', array: true, nargs: 1, describe: 'Prompt; may be repeated' })
       .option('template', {
         choices: ['alpaca', 'chat', 'plain'] as const,
+        requiresArg: true,
         describe: 'Prompt template; default the run’s, or chat',
       })
       .option('max-new-tokens', {
-        type: 'number',
+        ...NUMBER,
         describe: 'Longest response; default that of the run’s evaluation, or 256',
       })
-      .option('temperature', { type: 'number', default: 1, describe: '0 is greedy' })
-      .option('top-p', { type: 'number', default: 1, describe: 'Nucleus; 1 is off' })
-      .option('seed', { type: 'number', default: 0, describe: 'Decoding seed' })
+      .option('temperature', { ...NUMBER, default: 1, describe: '0 is greedy' })
+      .option('top-p', { ...NUMBER, default: 1, describe: 'Nucleus; 1 is off' })
+      .option('seed', { ...NUMBER, default: 0, describe: 'Decoding seed' })
       .example(
         '$0 generate runs/quickstart-20260101-120000 --prompt "reverse: abc"',
         'ask a run’s last student',

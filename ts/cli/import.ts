@@ -6,7 +6,7 @@ import { positiveCount, seed } from '../config/schema/common.js';
 import { RunError } from '../run/errors.js';
 import { withScratchWorker } from '../run/scratch_worker.js';
 import type { OperationResult } from '../wire/protocol.gen.js';
-import { parseOptions } from './options.js';
+import { NUMBER, parseOptions, TEXT } from './options.js';
 import { requireEmpty } from './require_empty.js';
 import { openStatusLine } from './status_line.js';
 import { listenForStop } from './stop_signal.js';
@@ -80,13 +80,13 @@ export const importCommand: CommandModule<object, ImportArguments> = {
         describe: 'Name of an importer, for example dolly; configs/data/README.md has them all',
       })
       .option('from', {
-        type: 'string',
+        ...TEXT,
         describe: 'Hub dataset, file or folder to read; default the hub dataset that configs/data names',
       })
-      .option('out', { type: 'string', describe: 'Folder to write, new or empty; default data/DATASET' })
-      .option('seed', { type: 'number', default: 0, describe: 'Seed of a split or a choice of rows' })
+      .option('out', { ...TEXT, describe: 'Folder to write, new or empty; default data/DATASET' })
+      .option('seed', { ...NUMBER, default: 0, describe: 'Seed of a split or a choice of rows' })
       .option('limit', {
-        type: 'number',
+        ...NUMBER,
         describe: 'Documents of openwebtext, from the first; default 200000',
       })
       .option('json', { type: 'boolean', default: false, describe: 'One JSON object on stdout' })

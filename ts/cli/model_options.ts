@@ -2,6 +2,7 @@ import type { Argv } from 'yargs';
 import type { WorkerClient } from '../dispatch/client.js';
 import { type ModelTarget, targetModel } from '../run/model_target.js';
 import { withScratchWorker } from '../run/scratch_worker.js';
+import { NUMBER, TEXT } from './options.js';
 import { workerSettings } from './worker_settings.js';
 
 /** Options of the commands that take one model: `eval` and `generate`. */
@@ -21,15 +22,16 @@ export function modelOptions<T>(yargs: Argv<T>): Argv<T & ModelArguments> {
       demandOption: true,
       describe: 'Run folder, model folder, hub name, gguf:PATH or package:MODULE/FILE.gguf',
     })
-    .option('stage', { type: 'string', describe: 'Stage of the run; default its last finished one' })
+    .option('stage', { ...TEXT, describe: 'Stage of the run; default its last finished one' })
     .option('dtype', {
       choices: ['float32', 'bfloat16', 'float16'] as const,
+      requiresArg: true,
       default: 'float32' as const,
       describe: 'Dtype of the weights',
     })
-    .option('device', { type: 'string', default: 'auto', describe: 'auto, cpu, cuda or cuda:N' })
+    .option('device', { ...TEXT, default: 'auto', describe: 'auto, cpu, cuda or cuda:N' })
     .option('threads', {
-      type: 'number',
+      ...NUMBER,
       default: 0,
       describe: 'Threads of tensor operations; 0 is automatic',
     })

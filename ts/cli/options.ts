@@ -3,6 +3,10 @@ import { z } from 'zod';
 import { run as runSchema } from '../config/schema.js';
 import { CliError } from './errors.js';
 
+/** Options with a value. Without `requiresArg` one that has none counts as not given: `--max-hours` would set no limit. */
+export const TEXT = { type: 'string', requiresArg: true } as const;
+export const NUMBER = { type: 'number', requiresArg: true } as const;
+
 export interface RunArguments {
   readonly json: boolean;
   readonly trace: string | undefined;
@@ -14,11 +18,11 @@ export function runOptions<T>(yargs: Argv<T>) {
   return yargs
     .option('json', { type: 'boolean', default: false, describe: 'Events as JSON lines on stdout' })
     .option('trace', {
-      type: 'string',
+      ...TEXT,
       describe: 'Append every request and reply to this file, a JSON line each; to see what hangs',
     })
     .option('max-hours', {
-      type: 'number',
+      ...NUMBER,
       describe: 'Stop with a checkpoint when this call has taken so long; in place of the config’s max_hours',
     });
 }

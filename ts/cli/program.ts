@@ -23,10 +23,12 @@ ${EXIT.interrupted} stopped by a signal (a run can be resumed after either).`;
 
 const REPEATABLE: ReadonlySet<string> = new Set(['_', 'folder', 'set', 'data', 'metric', 'seeds', 'prompt']);
 
-/** yargs makes a list of an option that is given twice, whatever its type. */
-function refuseRepeated(options: Readonly<Record<string, unknown>>): true {
+/** yargs makes a list of an option that is given twice, whatever its type, and takes `--out=` for a value. */
+function refuseRepeatedAndEmpty(options: Readonly<Record<string, unknown>>): true {
   const repeated = Object.keys(options).find((key) => Array.isArray(options[key]) && !REPEATABLE.has(key));
   if (repeated !== undefined) throw new CliError('usage', `--${repeated} is given more than once`);
+  const empty = Object.keys(options).find((key) => options[key] === '');
+  if (empty !== undefined) throw new CliError('usage', `${empty} is empty`);
   return true;
 }
 
@@ -53,14 +55,17 @@ function parserOf(argv: readonly string[]) {
     .demandCommand(1, 'Name a command.')
     .recommendCommands()
     .strict()
-    .check(refuseRepeated)
+    .check(refuseRepeatedAndEmpty)
     .version(ammdVersion())
     .alias({ help: 'h', version: 'v' })
     .epilogue(EPILOGUE)
     .wrap(Math.min(110, process.stdout.columns ?? 110))
     .exitProcess(false)
-    .fail((message, error) => {
-      throw error ?? new CliError('usage', message, { hint: 'see: ammd --help, or ammd COMMAND --help' });
+    .updateStrings({ 'Not enough arguments following: %s': '--%s needs a value' })
+    .fail((message: string | null, error: unknown) => {
+      // What a command throws comes without a message of yargs.
+      if (message === null || error instanceof CliError) throw error;
+      throw new CliError('usage', message, { hint: 'see: ammd --help, or ammd COMMAND --help' });
     });
 }
 

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { resolveConfig } from '../config/resolve.js';
 import { stage } from '../config/schema.js';
 import { configOptions } from './config_options.js';
-import { parseOptions, runOptions } from './options.js';
+import { NUMBER, parseOptions, runOptions, TEXT } from './options.js';
 import { type TrainArguments, train } from './train.js';
 
 const CONFIG = 'quickstart';
@@ -26,10 +26,10 @@ export const quickstartCommand: CommandModule<object, QuickstartArguments> = {
   builder: (yargs) =>
     runOptions(configOptions(yargs))
       .option('steps', {
-        type: 'number',
+        ...NUMBER,
         describe: 'Steps of every stage, for a short one; --set goes before',
       })
-      .option('out', { type: 'string', describe: 'Run folder to make; default runs/quickstart-TIME' })
+      .option('out', { ...TEXT, describe: 'Run folder to make; default runs/quickstart-TIME' })
       .example('$0 quickstart', 'everything, then the table and the place of the report')
       .example('$0 quickstart --steps 100', 'a first look')
       .example('$0 quickstart --set stages.ammd.training.steps=100', 'with a shorter last stage'),

@@ -3,6 +3,7 @@ import { reportOn } from '../report/build.js';
 import { FIGURE_FORMATS, type FigureFormat } from '../report/chart_file.js';
 import { makeTimedFolder } from '../run/run_folder.js';
 import { CliError } from './errors.js';
+import { TEXT } from './options.js';
 
 interface ReportArguments {
   readonly folder: readonly string[];
@@ -51,11 +52,11 @@ export const reportCommand: CommandModule<object, ReportArguments> = {
         describe: 'Run folders, finished or not; or the folder of one reproduction or one sweep',
       })
       .option('out', {
-        type: 'string',
+        ...TEXT,
         describe: 'Folder to write into; default the folder itself, of several reports/comparison-TIME',
       })
       .option('figures', {
-        type: 'string',
+        ...TEXT,
         describe: `Every chart as a file too, in figures/: ${FIGURE_FORMATS.join(', ')}, or both with a comma`,
       })
       .option('json', {

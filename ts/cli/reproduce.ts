@@ -10,7 +10,7 @@ import { type Profile, resolveProfile } from '../reproduce/profile.js';
 import { planTable, type ReproducedTable, reproduceTable } from '../reproduce/run_table.js';
 import { contentFingerprint } from '../store/fingerprint.js';
 import { CliError } from './errors.js';
-import { devicesOf, parseOptions } from './options.js';
+import { devicesOf, NUMBER, parseOptions, TEXT } from './options.js';
 import { plannedLines } from './reproduce/dry_run_lines.js';
 import { openReproductionProgress } from './reproduce/progress.js';
 import { listenForStop } from './stop_signal.js';
@@ -102,18 +102,18 @@ export const reproduceCommand: CommandModule<object, ReproduceArguments> = {
         describe: 'All methods, the weight of the on-policy side, or distances by step',
       })
       .option('profile', {
-        type: 'string',
+        ...TEXT,
         demandOption: true,
         describe: 'Models and data: mini, smollm2, gpt2, openllama, or a YAML file',
       })
-      .option('out', { type: 'string', describe: 'Folder; default reproductions/PROFILE' })
-      .option('seeds', { type: 'number', describe: "Training seeds; default the profile's" })
+      .option('out', { ...TEXT, describe: 'Folder; default reproductions/PROFILE' })
+      .option('seeds', { ...NUMBER, describe: "Training seeds; default the profile's" })
       .option('jobs', {
-        type: 'number',
+        ...NUMBER,
         describe:
           'Stages at a time; default one a device, on the CPU one for `worker.threads` cores, at most 8',
       })
-      .option('devices', { type: 'string', describe: 'cpu, or for example cuda:0,cuda:1; default the run’s' })
+      .option('devices', { ...TEXT, describe: 'cpu, or for example cuda:0,cuda:1; default the run’s' })
       .option('set', {
         type: 'string',
         array: true,

@@ -6,7 +6,7 @@ import { cornersOf, gridSize, trialsWanted } from '../sweep/space.js';
 import { resumeSweep, runSweep, type SweepOptions, type SweepResult } from '../sweep/sweep.js';
 import { isFolder } from '../sweep/sweep_folder.js';
 import { CliError } from './errors.js';
-import { devicesOf, parseOptions } from './options.js';
+import { devicesOf, NUMBER, parseOptions, TEXT } from './options.js';
 import { listenForStop } from './stop_signal.js';
 import { openSweepView } from './sweep_view.js';
 
@@ -119,13 +119,13 @@ export const sweepCommand: CommandModule<object, SweepArguments> = {
         describe:
           'Override a key of the sweep (search.seed=2), or of its run as under `set`; may be repeated',
       })
-      .option('out', { type: 'string', describe: 'Folder to make; default runs/NAME-TIME' })
+      .option('out', { ...TEXT, describe: 'Folder to make; default runs/NAME-TIME' })
       .option('trials', {
-        type: 'number',
+        ...NUMBER,
         describe: 'Trials in all; also to add some to a sweep that is done',
       })
-      .option('jobs', { type: 'number', describe: 'Trials at a time; default one a device' })
-      .option('devices', { type: 'string', describe: 'Devices to share out: cpu, or cuda:0,cuda:1' })
+      .option('jobs', { ...NUMBER, describe: 'Trials at a time; default one a device' })
+      .option('devices', { ...TEXT, describe: 'Devices to share out: cpu, or cuda:0,cuda:1' })
       .option('dry-run', {
         type: 'boolean',
         default: false,

@@ -1,7 +1,7 @@
 import type { CommandModule } from 'yargs';
 import { startRun } from '../run/run.js';
 import { CONFIG, type ConfigArguments, configOptions, resolveArguments } from './config_options.js';
-import { type RunArguments, runOptions } from './options.js';
+import { type RunArguments, runOptions, TEXT } from './options.js';
 import { showRun } from './run_output.js';
 
 export interface TrainArguments extends ConfigArguments, RunArguments {
@@ -21,7 +21,7 @@ export const trainCommand: CommandModule<object, TrainArguments> = {
   builder: (yargs) =>
     runOptions(configOptions(yargs))
       .positional('config', CONFIG)
-      .option('out', { type: 'string', describe: 'Run folder to make; default runs/NAME-TIME' })
+      .option('out', { ...TEXT, describe: 'Run folder to make; default runs/NAME-TIME' })
       .example(
         '$0 train configs/runs/quickstart.yaml --set stages.ammd.training.steps=100',
         'the main job with a shorter last stage',
