@@ -9,17 +9,18 @@ import type { WorkerClient } from '../dispatch/client.js';
 import { summarise } from '../metrics/aggregate.js';
 import type { EvaluationRow } from '../metrics/rows.js';
 import { decodingsOf, describeDecoding, evaluateDataset } from '../run/dataset_evaluation.js';
-import { findModel, type ModelTarget } from '../run/model_target.js';
+import { findModel, type ModelTarget, trainingData } from '../run/model_target.js';
 import { wireDataset } from '../run/stage_setup.js';
 import { CliError } from './errors.js';
 import { type ModelArguments, modelOptions, withModel } from './model_options.js';
-import { NUMBER, parseOptions, TEXT } from './options.js';
+import { NUMBER, parseOptions, TEMPLATE, TEXT } from './options.js';
 import { openStatusLine } from './status_line.js';
 
 interface EvalArguments extends ModelArguments {
   readonly data: readonly string[];
   readonly split: string;
-  readonly template: DatasetConfig['template'];
+  readonly template: DatasetConfig['template'] | undefined;
+  readonly fields: readonly string[] | undefined;
   readonly metric: readonly string[] | undefined;
   readonly seeds: readonly number[] | undefined;
   readonly greedy: boolean | undefined;
@@ -53,12 +54,33 @@ export function evaluationOf(
   });
 }
 
-/** A dataset of the run by name, or any source with the settings of the command line. */
-function findDataset({ run }: ModelTarget, reference: string, args: EvalArguments): DatasetConfig {
-  return (
-    run?.config.data[reference] ??
-    parseOptions(datasetSchema, { source: reference, split: args.split, template: args.template })
-  );
+/** `output=answer` as its two sides. @throws CliError `usage` */
+function fieldOf(text: string): readonly [name: string, column: string] {
+  const [, name, column] = /^(instruction|input|output)=(.+)$/s.exec(text) ?? [];
+  if (name === undefined || column === undefined)
+    throw new CliError('usage', `--fields ${text}: expected instruction, input or output, = and a column`);
+  return [name, column];
+}
+
+/** A dataset of the run by name, or any source, read as the run's training set is where no option says otherwise. */
+export function findDataset(
+  target: Pick<ModelTarget, 'run'>,
+  reference: string,
+  { split, template, fields }: Pick<EvalArguments, 'split' | 'template' | 'fields'>,
+): DatasetConfig {
+  const own = target.run?.config.data[reference];
+  if (own !== undefined) return own;
+  const trained = trainingData(target);
+  // A built-in source has columns of its own.
+  const columns = reference.startsWith('builtin:') ? undefined : trained?.fields;
+  return parseOptions(datasetSchema, {
+    source: reference,
+    split,
+    template: template ?? trained?.template,
+    max_prompt_tokens: trained?.max_prompt_tokens,
+    max_tokens: trained?.max_tokens,
+    fields: fields === undefined ? columns : Object.fromEntries(fields.map(fieldOf)),
+  });
 }
 
 interface DatasetTask {
@@ -157,10 +179,15 @@ export const evalCommand: CommandModule<object, EvalArguments> = {
         describe: 'Split of sources that are not the run’s',
       })
       .option('template', {
-        choices: ['alpaca', 'chat', 'plain'] as const,
-        requiresArg: true,
-        default: 'alpaca' as const,
-        describe: 'Prompt template of sources that are not the run’s',
+        ...TEMPLATE,
+        describe:
+          'Prompt template of sources that are not the run’s; default that of its training set, or alpaca',
+      })
+      .option('fields', {
+        type: 'string',
+        array: true,
+        nargs: 1,
+        describe: 'Column of such a source: output=answer; repeatable; default as in the training set',
       })
       .option('metric', {
         choices: ['rouge_l', 'exact_match'],

@@ -9,11 +9,11 @@ import {
   sampling as samplingSchema,
 } from '../config/schema.js';
 import { evaluateRows } from '../dispatch/evaluation.js';
-import { findModel, type ModelTarget } from '../run/model_target.js';
+import { findModel, type ModelTarget, trainingData } from '../run/model_target.js';
 import { wireDataset } from '../run/stage_setup.js';
 import { CliError } from './errors.js';
 import { type ModelArguments, modelOptions, withModel } from './model_options.js';
-import { NUMBER, parseOptions } from './options.js';
+import { NUMBER, parseOptions, TEMPLATE } from './options.js';
 
 const seedSchema = runSchema.pick({ seed: true });
 
@@ -36,10 +36,10 @@ async function readPrompts(given: readonly string[] | undefined): Promise<readon
 }
 
 /** A run's model is asked as it was trained and evaluated; for others the chat template is the safest guess. */
-function defaultsOf({ run }: ModelTarget) {
+function defaultsOf(target: ModelTarget) {
   return {
-    template: run?.config.data[run.stage.data.train]?.template ?? 'chat',
-    maxNewTokens: run?.stage.evaluation.sampling.max_new_tokens ?? 256,
+    template: trainingData(target)?.template ?? 'chat',
+    maxNewTokens: target.run?.stage.evaluation.sampling.max_new_tokens ?? 256,
   };
 }
 
@@ -94,9 +94,8 @@ export const generateCommand: CommandModule<object, GenerateArguments> = {
     modelOptions(yargs)
       .option('prompt', { type: 'string', array: true, nargs: 1, describe: 'Prompt; may be repeated' })
       .option('template', {
-        choices: ['alpaca', 'chat', 'plain'] as const,
-        requiresArg: true,
-        describe: 'Prompt template; default the run’s, or chat',
+        ...TEMPLATE,
+        describe: 'Prompt template; default that of the run’s training set, or chat',
       })
       .option('max-new-tokens', {
         ...NUMBER,

@@ -1,11 +1,12 @@
 import type { Argv } from 'yargs';
 import { z } from 'zod';
-import { run as runSchema } from '../config/schema.js';
+import { dataset, run as runSchema } from '../config/schema.js';
 import { CliError } from './errors.js';
 
 /** Options with a value. Without `requiresArg` one that has none counts as not given: `--max-hours` would set no limit. */
 export const TEXT = { type: 'string', requiresArg: true } as const;
 export const NUMBER = { type: 'number', requiresArg: true } as const;
+export const TEMPLATE = { choices: dataset.shape.template.unwrap().options, requiresArg: true } as const;
 
 export interface RunArguments {
   readonly json: boolean;

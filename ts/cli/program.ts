@@ -21,7 +21,16 @@ ${EXIT.worker} worker failed (a run can be resumed), ${EXIT.input} unreadable mo
 ${EXIT.check} a check failed or something is not installed, ${EXIT.time} stopped when --max-hours were over,
 ${EXIT.interrupted} stopped by a signal (a run can be resumed after either).`;
 
-const REPEATABLE: ReadonlySet<string> = new Set(['_', 'folder', 'set', 'data', 'metric', 'seeds', 'prompt']);
+const REPEATABLE: ReadonlySet<string> = new Set([
+  '_',
+  'folder',
+  'set',
+  'data',
+  'fields',
+  'metric',
+  'seeds',
+  'prompt',
+]);
 
 /** yargs makes a list of an option that is given twice, whatever its type, and takes `--out=` for a value. */
 function refuseRepeatedAndEmpty(options: Readonly<Record<string, unknown>>): true {

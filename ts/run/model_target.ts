@@ -1,7 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { resolveConfig } from '../config/resolve.js';
-import type { ModelConfig, RunConfig, StageConfig } from '../config/schema.js';
+import type { DatasetConfig, ModelConfig, RunConfig, StageConfig } from '../config/schema.js';
 import { RunError } from './errors.js';
 import { RunFolder } from './run_folder.js';
 
@@ -52,6 +52,10 @@ export function findModel(target: string, stage: string | undefined): ModelTarge
     });
   return { source: path.resolve(target), name: target, run: null };
 }
+
+/** What a run's student was trained on: other prompts are best written as those were. */
+export const trainingData = ({ run }: Pick<ModelTarget, 'run'>): DatasetConfig | undefined =>
+  run?.config.data[run.stage.data.train];
 
 /** The target as the worker loads it. */
 export function targetModel(

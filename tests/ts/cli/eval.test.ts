@@ -1,5 +1,5 @@
-import { expect, test } from '@jest/globals';
-import { evaluationOf } from '../../../ts/cli/eval.js';
+import { describe, expect, test } from '@jest/globals';
+import { evaluationOf, findDataset } from '../../../ts/cli/eval.js';
 import { resolveRun } from '../config/workspace.js';
 
 const OWN = 'stages.student.evaluation';
@@ -37,5 +37,59 @@ test('a model of no run is evaluated as in the tables', () => {
     seeds: [10, 20, 30, 40, 50],
     greedy: true,
     sampling: { temperature: 1, top_p: 1, top_k: 0, max_new_tokens: 256, no_repeat_ngram_size: 0 },
+  });
+});
+
+describe('a source', () => {
+  const split = 'train';
+  const options = { split, template: undefined, fields: undefined };
+
+  function trainedOn(...settings: readonly string[]) {
+    const { config } = resolveRun(...settings.map((setting) => `data.train.${setting}`));
+    const stage = config.stages.student;
+    if (stage === undefined) throw new Error('the demo run has a stage student');
+    return { run: { config, stage } };
+  }
+  const mapped = () =>
+    trainedOn('template=text', 'max_prompt_tokens=100', 'max_tokens=300', 'fields={output: answer}');
+
+  test('of the run is as the run has it', () => {
+    const target = trainedOn('template=plain');
+    expect(findDataset(target, 'check', { ...options, template: 'text' })).toBe(target.run.config.data.check);
+  });
+
+  test('that is not the run’s is read as the training set is', () => {
+    expect(findDataset(mapped(), 'new.jsonl', { ...options, split: 'test' })).toMatchObject({
+      ...{ source: 'new.jsonl', split: 'test', limit: null, template: 'text' },
+      ...{ max_prompt_tokens: 100, max_tokens: 300, fields: { output: 'answer' } },
+    });
+  });
+
+  test('but for what options say', () => {
+    const given = { split, template: 'plain', fields: ['instruction=a=b', 'input=c'] } as const;
+    expect(findDataset(mapped(), 'new.jsonl', given)).toMatchObject({
+      template: 'plain',
+      max_prompt_tokens: 100,
+      fields: { instruction: 'a=b', input: 'c' },
+    });
+  });
+
+  test('that is built in has its own columns', () => {
+    expect(findDataset(mapped(), 'builtin:microtasks', options)).toMatchObject({
+      template: 'text',
+      fields: {},
+    });
+  });
+
+  test('for a model of no run is read by the schema’s defaults', () => {
+    expect(findDataset({ run: null }, 'new.jsonl', options)).toMatchObject({
+      ...{ template: 'alpaca', max_prompt_tokens: 256, max_tokens: 512, fields: {} },
+    });
+  });
+
+  test.each(['output', 'answer=output'])('has no field %s', (field) => {
+    expect(() => findDataset(mapped(), 'new.jsonl', { ...options, fields: [field] })).toThrow(
+      `--fields ${field}: expected`,
+    );
   });
 });

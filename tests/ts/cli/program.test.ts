@@ -75,6 +75,11 @@ describe('a wrong command line', () => {
     ['an unknown option', ['train', 'run.yaml', '--bogus'], /Unknown argument: bogus/],
     ['a missing argument', ['train'], /Not enough non-option arguments/],
     ['an option twice', ['train', 'run.yaml', '--out', 'a', '--out', 'b'], /--out is given more than once/],
+    [
+      'a template that is none',
+      ['eval', 'm', '--data', 'd', '--template', 'x'],
+      /"alpaca", "chat", "plain", "text"/,
+    ],
     ['a wrong choice', ['eval', 'm', '--data', 'd', '--metric', 'bleu'], /metric.*bleu/],
     ['seeds that are no numbers', ['eval', 'm', '--data', 'd', '--seeds', 'x'], /--seeds: .*number/],
     ['no steps', ['quickstart', '--steps', '0'], /--steps: /],
