@@ -67,7 +67,9 @@ async function reproduce(args: ReproduceArguments): Promise<void> {
   const folder = new ReproductionFolder(out, fingerprint);
   if (args['dry-run']) {
     const planned = planTable(profile, table, { folder, seeds: count, fingerprint });
-    for (const line of plannedLines(profile, planned)) console.log(line);
+    const { missing } = profile;
+    if (args.json) console.log(JSON.stringify({ profile: name, table: args.table, ...planned, missing }));
+    else for (const line of plannedLines(profile, planned)) console.log(line);
     return;
   }
   requireFiles(profile);
@@ -126,7 +128,11 @@ export const reproduceCommand: CommandModule<object, ReproduceArguments> = {
         default: false,
         describe: 'List every stage with its cost, and the files needed; start nothing',
       })
-      .option('json', { type: 'boolean', default: false, describe: 'Events as JSON lines on stdout' })
+      .option('json', {
+        type: 'boolean',
+        default: false,
+        describe: 'Events as JSON lines on stdout, or the plan as one object',
+      })
       .example('$0 reproduce instruct --profile mini --seeds 10', 'all methods on the built-in tasks')
       .example('$0 reproduce instruct --profile gpt2 --dry-run', 'what it would take'),
   handler: reproduce,

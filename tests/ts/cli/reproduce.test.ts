@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { linesOf, runCaptured } from './captured.js';
+import { jsonLinesOf, linesOf, runCaptured } from './captured.js';
 
 const TINY = ['--profile', 'tests/fixtures/reproduce/tiny.yaml', '--dry-run'];
 
@@ -20,4 +20,15 @@ describe('ammd reproduce refuses', () => {
 test('devices may be written with spaces between them', async () => {
   const lines = await linesOf('reproduce', 'instruct', ...TINY, '--devices', 'cuda:0, cuda:1');
   expect(lines.join('\n')).toContain('9 stages, 0 done');
+});
+
+test('a plan for scripts: every stage and what is missing, as one object', async () => {
+  const [plan, ...more] = await jsonLinesOf('reproduce', 'instruct', ...TINY);
+  expect(more).toEqual([]);
+  expect(plan).toMatchObject({ profile: 'tiny', table: 'instruct', missing: [], evaluations: { done: 0 } });
+  expect(plan?.stages).toHaveLength(9);
+  const [gpt2] = await jsonLinesOf('reproduce', 'instruct', '--profile', 'gpt2', '--dry-run');
+  expect(gpt2?.missing).toContainEqual(
+    expect.objectContaining({ path: 'data.train.source', message: expect.stringContaining('dolly') }),
+  );
 });
