@@ -22,7 +22,7 @@ const tested = {
   difference: z.number().describe('This row minus `against`, mean over training seeds and test rows.'),
   low: z.number(),
   high: z.number(),
-  p: probability.describe('Two-sided, not corrected.'),
+  p: probability.describe('Two-sided, not corrected: the larger of a bootstrap’s and a t-test’s.'),
 };
 
 const columnSchema = z

@@ -1,5 +1,6 @@
 import { groupBy } from '../metrics/aggregate.js';
 import type { TableCell, TableFile, TableRow } from '../metrics/table_file.js';
+import { FEWEST_SEEDS } from '../metrics/tested_difference.js';
 import { formatCount, formatFigure, formatProbability, formatScore, formatSigned } from './figures.js';
 import { latexTables } from './latex.js';
 import { metricTitle } from './metric_titles.js';
@@ -65,7 +66,7 @@ function scoreTable(file: TableFile, group: Group): Table {
         const one = row.cells[at] ?? null;
         return one === null
           ? NONE
-          : scoreCell(one, group, row.group !== 'teacher' && one.mean === best.get(at));
+          : scoreCell(one, group, mark(file, at, one), row.group !== 'teacher' && one.mean === best.get(at));
       }),
     ]),
     note: scoreNote(file, group),
@@ -80,24 +81,38 @@ function bestMean(rows: readonly TableRow[], at: number, lessIsBetter: boolean):
   return lessIsBetter ? least : most;
 }
 
-function scoreCell(one: TableCell, { format }: Group, strong: boolean): Cell {
+function scoreCell(one: TableCell, { format }: Group, marked: string, strong: boolean): Cell {
   const { mean, sd, reference } = one;
   const spread = sd === null ? '' : ` ± ${format(sd)}`;
-  const text = `${format(mean)}${spread}${mark(one)}`;
+  const text = `${format(mean)}${spread}${marked}`;
   return { text, strong, ...(reference === null ? {} : { detail: String(reference.value) }) };
 }
 
-/** † differs after Holm's correction, ‡ in the primary comparison, which needs none. */
-function mark({ comparison }: TableCell): string {
-  if (comparison === null || (comparison.p_holm ?? comparison.p) >= 0.05) return '';
+/** † differs after Holm's correction, ‡ in the primary comparison, which needs none; of few seeds neither. */
+function mark(file: TableFile, at: number, one: TableCell): string {
+  const { comparison } = one;
+  if (comparison === null || (comparison.p_holm ?? comparison.p) >= 0.05 || ofFewSeeds(file, at, one))
+    return '';
   return comparison.p_holm === null ? '‡' : '†';
+}
+
+/** Whether too few training seeds are both the cell's and those of what it is compared with. */
+function ofFewSeeds({ rows }: TableFile, at: number, { seeds, comparison }: TableCell): boolean {
+  if (comparison === null) return false;
+  const other = rows.find(({ id }) => id === comparison.against)?.cells[at];
+  return seeds.filter((seed) => other?.seeds.includes(seed)).length < FEWEST_SEEDS;
 }
 
 function scoreNote(file: TableFile, { columns, sampled }: Group): string {
   const { rows, seeds, decoding_seeds: decoding } = file;
-  const cells = rows.flatMap((row) => columns.flatMap((at) => row.cells[at] ?? []));
+  const placed = rows.flatMap((row) =>
+    columns.flatMap((at) => {
+      const one = row.cells[at] ?? null;
+      return one === null ? [] : [{ at, one }];
+    }),
+  );
   const against = labelOf(file, comparedWith(file));
-  const marks = cells.map(mark);
+  const marks = placed.map(({ at, one }) => mark(file, at, one));
   const within = sampled ? `, decoding seeds ${decoding.join(', ')} averaged within` : '';
   return [
     `Mean ± standard deviation over ${seeds.length} training seeds${within}.`,
@@ -107,7 +122,10 @@ function scoreNote(file: TableFile, { columns, sampled }: Group): string {
       ? [`† differs from ${against} at 0.05 after Holm’s correction for ${corrected(file)} comparisons.`]
       : []),
     ...(marks.includes('‡') ? [`‡ differs from ${against} at 0.05 in the declared primary comparison.`] : []),
-    ...(cells.some(({ reference }) => reference !== null) ? ['In parentheses: the reference number.'] : []),
+    ...(placed.some(({ at, one }) => ofFewSeeds(file, at, one))
+      ? [`Differences over fewer than ${FEWEST_SEEDS} training seeds are not marked.`]
+      : []),
+    ...(placed.some(({ one }) => one.reference !== null) ? ['In parentheses: the reference number.'] : []),
     ...budget(rows),
     ...verdictNote(file),
   ].join(' ');
@@ -157,22 +175,26 @@ function differenceTable(file: TableFile, group: Group): Table {
       .filter(({ cells }) => group.columns.some((at) => cells[at]?.comparison != null))
       .map(({ label, cells }) => [
         cell(label),
-        ...group.columns.map((at) => differenceCell(cells[at] ?? null, group)),
+        ...group.columns.map((at) => {
+          const one = cells[at] ?? null;
+          return one === null ? NONE : differenceCell(one, group, mark(file, at, one) !== '');
+        }),
       ]),
     note:
       'Paired by training seed and test row. In parentheses: 95 % interval of a hierarchical bootstrap over both, and the ' +
-      `p value after Holm’s correction for ${corrected(file)} comparisons; marked below 0.05. ‡ the declared primary ` +
+      'p value, the larger of that bootstrap’s and of a paired t-test over seeds, after Holm’s correction for ' +
+      `${corrected(file)} comparisons; marked below 0.05, from ${FEWEST_SEEDS} training seeds on. ‡ the declared primary ` +
       'comparison, not corrected.',
   };
 }
 
-function differenceCell(one: TableCell | null, { format }: Group): Cell {
-  if (one === null || one.comparison === null) return NONE;
-  const { difference, low, high, p, p_holm } = one.comparison;
+function differenceCell({ comparison }: TableCell, { format }: Group, strong: boolean): Cell {
+  if (comparison === null) return NONE;
+  const { difference, low, high, p, p_holm } = comparison;
   const signed = (value: number): string => formatSigned(value, format);
   return {
     text: `${signed(difference)}${p_holm === null ? '‡' : ''}`,
     detail: `${signed(low)} to ${signed(high)}, ${formatProbability(p_holm ?? p)}`,
-    strong: mark(one) !== '',
+    strong,
   };
 }

@@ -1,6 +1,7 @@
-import { hierarchicalBootstrap, type TestedDifference } from '../metrics/hierarchical_bootstrap.js';
+import type { TestedDifference } from '../metrics/hierarchical_bootstrap.js';
 import { holm } from '../metrics/holm.js';
 import type { TableCell, TableColumn } from '../metrics/table_file.js';
+import { testedDifference } from '../metrics/tested_difference.js';
 import { type RowResult, seedResults } from './cells.js';
 
 /** At 0.05, and with Holm's correction for this many tests, a p value can still be small enough. */
@@ -66,7 +67,7 @@ export function compareRows(
   const compared = pairs.map(({ row, column, own, others }) => ({
     row,
     column,
-    tested: hierarchicalBootstrap(own, others, { resamples }),
+    tested: testedDifference(own, others, { resamples }),
   }));
   return { compared, warnings: [...warnings] };
 }

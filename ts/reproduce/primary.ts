@@ -1,7 +1,7 @@
 import type { PrimaryComparison } from '../metrics/table_file.js';
+import { FEWEST_SEEDS } from '../metrics/tested_difference.js';
 import { formatProbability, formatSigned } from '../report/figures.js';
 import type { Compared } from './comparisons.js';
-import { FEWEST_SEEDS } from './verdict.js';
 
 /** The one comparison that a table is made for, declared before any test score is there. */
 export interface DeclaredPrimary {

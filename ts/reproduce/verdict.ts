@@ -1,9 +1,7 @@
 import jstat from 'jstat';
 import { mean, sampleStandardDeviation } from 'simple-statistics';
 import type { ReferenceNumber, TableCell } from '../metrics/table_file.js';
-
-/** With fewer training seeds a 95 % interval holds almost any number. */
-export const FEWEST_SEEDS = 5;
+import { FEWEST_SEEDS } from '../metrics/tested_difference.js';
 
 /**
  * The 95 % interval of the mean of independent normal values (Student 1908).

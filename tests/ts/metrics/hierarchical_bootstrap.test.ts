@@ -2,12 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { type Generator, seeded } from '../../../ts/common/random.js';
 import { hierarchicalBootstrap, type SeedScores } from '../../../ts/metrics/hierarchical_bootstrap.js';
 import { reference } from '../../fixtures/statistics/reference.js';
-
-/** Two draws of a uniform make one of a standard normal (Box and Muller 1958). */
-function normal(draw: Generator): number {
-  const [radius, angle] = [(draw() + 1) / 2 ** 32, draw() / 2 ** 32];
-  return Math.sqrt(-2 * Math.log(radius)) * Math.cos(2 * Math.PI * angle);
-}
+import { normal } from './normal.js';
 
 interface Design {
   readonly seeds: number;

@@ -1,10 +1,10 @@
 import type { TableCell, TableFile, TableRow } from '../../../ts/metrics/table_file.js';
 
-/** A cell of three training seeds without anything to compare it with. */
+/** A cell of five training seeds without anything to compare it with. */
 export function makeCell(change: Partial<TableCell> = {}): TableCell {
   return {
-    seeds: [1, 2, 3],
-    values: [30, 32, 34],
+    seeds: [1, 2, 3, 4, 5],
+    values: [30, 30, 32, 34, 34],
     mean: 32,
     sd: 2,
     reference: null,
@@ -40,7 +40,7 @@ export function makeTable(change: Partial<TableFile> = {}): TableFile {
     title: 'Instruction following',
     metric: 'exact_match',
     protocol: ['Every method is trained on 120,000 response tokens.'],
-    seeds: [1, 2, 3],
+    seeds: [1, 2, 3, 4, 5],
     decoding_seeds: [10, 20, 30],
     columns: [{ dataset: 'seen', decoding: 'sampled', metric: 'exact_match', title: 'seen' }],
     rows: [
@@ -59,14 +59,18 @@ export function makeTable(change: Partial<TableFile> = {}): TableFile {
           }),
         ],
       }),
-      makeTableRow({ id: 'ammd', group: 'ours', cells: [makeCell({ values: [32, 34, 36], mean: 34 })] }),
+      makeTableRow({
+        id: 'ammd',
+        group: 'ours',
+        cells: [makeCell({ values: [32, 32, 34, 36, 36], mean: 34 })],
+      }),
     ],
     primary: {
       row: 'ammd',
       against: 'kd',
       column: 0,
       ...tested,
-      seeds: 3,
+      seeds: 5,
       rows: 256,
       resamples: 10_000,
       tuning: [{ row: 'kd', value: 31 }],

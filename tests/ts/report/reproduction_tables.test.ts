@@ -42,7 +42,7 @@ describe('scores', () => {
       '| seqkd | – |',
     ]);
     for (const part of [
-      'over 3 training seeds, decoding seeds 10, 20, 30 averaged within.',
+      'over 5 training seeds, decoding seeds 10, 20, 30 averaged within.',
       'Other numbers of seeds: teacher 1.',
       '† differs from ammd at 0.05 after Holm’s correction for 2 comparisons.',
       '‡ differs from ammd at 0.05 in the declared primary comparison.',
@@ -52,6 +52,18 @@ describe('scores', () => {
     ]) {
       expect(scores?.note).toContain(part);
     }
+  });
+
+  test('few seeds that both rows have are told, and nothing is marked', () => {
+    const few = (...seeds: readonly [number, ...number[]]) =>
+      makeCell({ seeds, values: [30, 32, 34, 36], comparison: compared(0.001, 0.004) });
+    const sft = makeTableRow({ id: 'sft', cells: [few(2, 3, 4, 9)] });
+    const [scores, differences] = reproductionTables(makeTable({ rows: [...makeTable().rows, sft] }));
+    expect(lines(scores)).toContain('| sft | 32.0 ± 2.0 |');
+    expect(lines(differences)).toContain('| sft | −2.0 (−3.5 to −0.5, p = 0.004) |');
+    expect(scores?.note).not.toContain('†');
+    expect(scores?.note).toContain('Differences over fewer than 5 training seeds are not marked.');
+    expect(lines(scores)).toContain('| kd | 32.0 ± 2.0‡ |');
   });
 
   test('unequal tokens are seen', () => {
@@ -101,7 +113,10 @@ describe('differences', () => {
       '| sft | **−2.0** (−3.5 to −0.5, p = 0.004) |',
       '| gkd | −2.0 (−3.5 to −0.5, p = 0.080) |',
     ]);
-    expect(differences?.note).toContain('correction for 2 comparisons');
+    expect(differences?.note).toContain(
+      'correction for 2 comparisons; marked below 0.05, from 5 training seeds on',
+    );
+    expect(reproductionTables(makeTable({ rows }))[0]?.note).not.toContain('not marked');
   });
 
   test('no table where nothing is compared', () => {

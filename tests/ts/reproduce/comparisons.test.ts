@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { hierarchicalBootstrap } from '../../../ts/metrics/hierarchical_bootstrap.js';
 import { holm } from '../../../ts/metrics/holm.js';
+import { testedDifference } from '../../../ts/metrics/tested_difference.js';
 import { seedResults } from '../../../ts/reproduce/cells.js';
 import { compareRows, comparisonKey, correctedComparisons } from '../../../ts/reproduce/comparisons.js';
 import { LONGER, makeResult, makeRow, SEEN } from './make_results.js';
@@ -14,7 +14,7 @@ const RESULTS = [
 ];
 
 describe('rows against one row', () => {
-  test('each is a paired bootstrap over seeds and rows', () => {
+  test('each is a paired test over seeds and rows', () => {
     const { compared, warnings } = compareRows(RESULTS, ROWS, 'ammd', [SEEN]);
     expect(warnings).toEqual([]);
     expect(compared.map(({ row, column }) => [row, column])).toEqual([
@@ -22,7 +22,7 @@ describe('rows against one row', () => {
       ['kd', 0],
     ]);
     const scores = (row: string) => seedResults(RESULTS, row, SEEN).map((result) => result.scores ?? []);
-    expect(compared[1]?.tested).toEqual(hierarchicalBootstrap(scores('kd'), scores('ammd')));
+    expect(compared[1]?.tested).toEqual(testedDifference(scores('kd'), scores('ammd')));
     expect(compared[1]?.tested).toMatchObject({ difference: -1, seeds: 5, rows: 4 });
   });
 
@@ -37,7 +37,7 @@ describe('rows against one row', () => {
       seedResults(fewer, row, SEEN)
         .filter(({ seed }) => seed > 102)
         .map((result) => result.scores ?? []);
-    expect(compared[1]?.tested).toEqual(hierarchicalBootstrap(scores('kd'), scores('ammd')));
+    expect(compared[1]?.tested).toEqual(testedDifference(scores('kd'), scores('ammd')));
     expect(warnings).toEqual(['kd and ammd are compared on the 3 training seeds that both have']);
   });
 
