@@ -64,9 +64,11 @@ def _begin(message: dict[str, Any], wandb: Any) -> Any:
 
 def main() -> None:
     """Serves until the input ends."""
-    # Ctrl-C reaches the whole foreground group; the controller decides when the input ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    import wandb  # Only now, so that its own processes ignore Ctrl-C as well.
+    # Ctrl-C, and what `timeout` or a job scheduler sends, reach the whole group; the controller decides when
+    # the input ends.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    import wandb  # Only now, so that its own processes ignore them as well.
 
     write(sys.stdin, wandb)
 

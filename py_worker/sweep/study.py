@@ -70,8 +70,10 @@ def _answer(study: SearchStudy, request: Ask | Report | Tell | Weigh) -> Answer:
 
 def main() -> None:
     """Serves until the input ends."""
-    # Ctrl-C reaches the whole foreground group; the controller decides when the input ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C, and what `timeout` or a job scheduler sends, reach the whole group; the controller decides when
+    # the input ends.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     serve(sys.stdin.buffer, sys.stdout.buffer)
 
 

@@ -43,7 +43,6 @@ export async function startLineProcess(options: LineProcessOptions): Promise<Lin
     env: pythonSettings(options.packageRoot),
     reject: false,
     buffer: false,
-    forceKillAfterDelay: 5000,
   });
   log.destroy(); // the child has its own descriptor
   // A pipe whose reader is gone; the exit says more.
@@ -63,7 +62,7 @@ export async function startLineProcess(options: LineProcessOptions): Promise<Lin
         sleep(patienceMs, false, { signal: timer.signal }),
       ]);
       timer.abort();
-      if (!ended) child.kill('SIGTERM');
+      if (!ended) child.kill('SIGKILL');
       return ended;
     },
   };

@@ -77,6 +77,12 @@ def test_a_run_whose_controller_stopped_counts_as_failed(tmp_path: Path) -> None
     assert calls[-1] == {"call": "finish", "exit_code": 1}
 
 
+def test_signals_to_the_group_are_the_controllers_affair(tmp_path: Path) -> None:
+    finished, calls = write(tmp_path, BEGIN, {"kind": "end"}, FAKE_WANDB_SIGNALS="yes")
+    assert finished.returncode == 0
+    assert calls[-1] == {"call": "finish", "exit_code": 0}
+
+
 @pytest.mark.parametrize(
     ("messages", "words"),
     [

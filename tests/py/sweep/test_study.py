@@ -254,9 +254,10 @@ def test_a_trial_killed_while_it_was_asked_for_gets_the_rest_of_its_parameters(t
     assert trial["parameters"][LR] == expected[LR], "what had been chosen stays"
 
 
-def test_ctrl_c_is_the_controllers_affair(journal: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_group_is_the_controllers_affair(journal: Path, number: signal.Signals) -> None:
     study = Study(journal)
-    os.kill(study.process.pid, signal.SIGINT)
+    os.kill(study.process.pid, number)
     assert study.ask()[0] == 0
     study.end()
 

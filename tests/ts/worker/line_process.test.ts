@@ -43,7 +43,7 @@ describe('a process that lines are written to', () => {
     for (let line = 0; line < 200; line += 1) process_.write(megabyte);
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(100 * 2 ** 20);
     expect(await process_.close(10)).toBe(false);
-    expect(await process_.exited).toMatchObject({ signal: 'SIGTERM' });
+    expect(await process_.exited).toMatchObject({ signal: 'SIGKILL' });
   });
 
   test('that cannot be started is told', async () => {
