@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from py_worker.server.parent_watch import ask_for_death_signal, claim_signals, watch
+from py_worker.server.parent_watch import claim_signals, watch
 
 EXIT_USAGE = 2
 
@@ -24,8 +24,6 @@ def main(arguments: list[str]) -> int:
     controller = os.environ.get("AMMD_CONTROLLER_PID")
     if controller is not None and not controller.isdecimal():
         parser.error(f"AMMD_CONTROLLER_PID is {controller!r}; it must be a process id")
-    if controller is not None:
-        ask_for_death_signal()
 
     # Only now: importing torch takes a second and starts threads, which must inherit the blocked signals.
     from py_worker.server.endpoint import remove_socket_folder, take_curve_keys

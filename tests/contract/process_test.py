@@ -41,12 +41,15 @@ class TestEnd:
         # How many had begun is chance; those have their replies, in order.
         assert own_worker.order == ids[: len(own_worker.order)]
 
-    def test_ctrl_c_is_the_controllers_affair_and_sigterm_ends(self, own_worker: AnyWorker) -> None:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_signal_to_the_group_is_the_controllers_affair(
+        self, own_worker: AnyWorker, number: signal.Signals
+    ) -> None:
         own_worker.welcome()
-        own_worker.process.send_signal(signal.SIGINT)
+        own_worker.process.send_signal(number)
         own_worker.result("report_memory")
-        own_worker.process.send_signal(signal.SIGTERM)
-        assert own_worker.process.wait(WAIT_S) != 0
+        own_worker.send({"kind": "bye"})
+        assert own_worker.process.wait(WAIT_S) == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs to adopt the orphan")

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { MessageLogEntry } from '../../ts/dispatch/client.js';
 import { isAlive, outcomeOf, startCommand, TINY, trace, until, workersOf } from './tiny_run.js';
 
-type Victim = 'worker' | 'controller';
+type Victim = 'worker' | 'controller' | 'group';
 type Moment = (entry: MessageLogEntry) => boolean;
 
 const sent = (op: string, nth: number): Moment => {
@@ -28,10 +28,11 @@ const inNextStage = (moment: Moment): Moment => {
   };
 };
 
-/** Every phase of a stage, for both victims. The checkpoint's manifest is renamed right after the commit's reply. */
+/** Every phase of a stage, for both victims, and what `timeout` does: SIGTERM to their group. The checkpoint's manifest is renamed right after the commit's reply. */
 const KILLS: readonly { readonly phase: string; readonly victim: Victim; readonly moment: () => Moment }[] = [
   { phase: 'loading', victim: 'worker', moment: () => sent('load_role', 1) },
   { phase: 'student', victim: 'controller', moment: () => sent('step_student', 3) },
+  { phase: 'student', victim: 'group', moment: () => sent('step_student', 2) },
   { phase: 'evaluation', victim: 'worker', moment: () => sent('evaluate', 1) },
   { phase: 'checkpoint rename', victim: 'controller', moment: () => answered('commit_checkpoint', 1) },
   { phase: 'ordering', victim: 'controller', moment: () => sent('measure', 2) },
@@ -75,6 +76,7 @@ async function disturb(
     existsSync(disturbed)
       ? ['resume', disturbed, ...args]
       : ['train', TINY, ...LONGER, '--out', disturbed, ...args],
+    { detached: victim === 'group' },
   );
   const pid = controller.process.pid ?? 0;
   let read = trace(traceFile).length;
@@ -92,6 +94,13 @@ async function disturb(
   const [worker] = workersOf(pid);
   if (worker === undefined) throw new Error('the controller has no worker');
   const started = Date.now();
+  if (victim === 'group') {
+    process.kill(-pid, 'SIGTERM');
+    const { code } = await controller.exit;
+    const said = controller.stderr();
+    expect(`${code} ${said}`).toMatch(/^130 /);
+    return { said, afterMs: Date.now() - started };
+  }
   process.kill(victim === 'worker' ? worker : pid, 'SIGKILL');
   if (victim === 'worker') {
     const { code } = await controller.exit;
@@ -112,7 +121,7 @@ test('a run killed in every phase ends with the same rows and weights, bit for b
     // What a user sees: what was running, and how to go on.
     expect(said).toContain('ammd resume');
     const line = said.split('\n')[0];
-    process.stdout.write(`killed the ${victim} during ${phase}; ${afterMs} ms later: ${line}\n`);
+    process.stdout.write(`ended the ${victim} during ${phase}; ${afterMs} ms later: ${line}\n`);
   }
   const last = startCommand(['resume', disturbed, '--json']);
   expect((await last.exit).code).toBe(0);

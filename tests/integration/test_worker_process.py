@@ -103,7 +103,7 @@ def test_a_refused_worker_exits_with_status_3(controller: Controller, start: Sta
     assert process.wait(20) == 3
 
 
-def test_sigterm_ends_it_and_ctrl_c_does_not(controller: Controller, start: Start) -> None:
+def test_sigterm_ends_one_started_by_hand_and_ctrl_c_does_not(controller: Controller, start: Start) -> None:
     process = start(controller.endpoint)
     controller.welcome()
     process.send_signal(signal.SIGINT)

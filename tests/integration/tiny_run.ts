@@ -42,11 +42,12 @@ export interface Controller {
   readonly stderr: () => string;
 }
 
-/** The command-line program in a process of its own, as a user starts it. */
-export function startCommand(args: readonly string[]): Controller {
+/** The command-line program in a process of its own, as a user starts it; `detached`, in a process group of its own. */
+export function startCommand(args: readonly string[], { detached = false } = {}): Controller {
   const child = spawn(process.execPath, [path.join(ROOT, 'dist/ts/cli/main.js'), ...args], {
     env: { ...process.env, AMMD_WORKER_PYTHON: PYTHON },
     stdio: ['ignore', 'ignore', 'pipe'],
+    detached,
   });
   let stderr = '';
   child.stderr?.on('data', (chunk: Buffer) => {

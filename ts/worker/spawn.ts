@@ -35,7 +35,8 @@ interface Ended {
 export interface WorkerProcess {
   readonly pid: number | undefined;
   readonly exited: Promise<Exit>;
-  kill(signal: 'SIGTERM' | 'SIGKILL'): void;
+  /** By SIGKILL: a worker leaves SIGTERM, which others send to the whole group, to its controller. */
+  kill(): void;
 }
 
 /** What every Python process of ours is started with, beside the user's environment. */
@@ -105,7 +106,7 @@ export async function spawnWorker(options: SpawnOptions): Promise<WorkerProcess>
   return {
     pid: child.pid,
     exited: child.then(exitOf),
-    kill: (signal) => void child.kill(signal),
+    kill: () => void child.kill('SIGKILL'),
   };
 }
 

@@ -23,18 +23,11 @@ export interface WorkerOptions {
   readonly environment?: Readonly<Record<string, string>>;
   readonly handshakeMs?: number;
   readonly liveness?: LivenessLimits;
-  readonly patience?: Patience;
+  /** How long it may take to leave after `bye`, until it is killed: the running operation finishes first. */
+  readonly patienceMs?: number;
 }
 
-/** How long a worker that is asked to leave may take. */
-export interface Patience {
-  /** After `bye`, until SIGTERM: the running operation finishes first. */
-  readonly byeMs: number;
-  /** After SIGTERM, until SIGKILL. */
-  readonly termMs: number;
-}
-
-const DEFAULT_PATIENCE: Patience = { byeMs: 10_000, termMs: 5_000 };
+const DEFAULT_PATIENCE_MS = 10_000;
 
 // Replies that the process sent just before it ended may still lie in the socket.
 const DRAIN_MS = 50;
@@ -116,17 +109,14 @@ function bindFates(connection: Connection, child: WorkerProcess, isStopping: () 
   });
   void connection.failed.then(() => {
     // Silent, stuck or off the contract: it would not listen to anything milder.
-    if (!isStopping()) child.kill('SIGKILL');
+    if (!isStopping()) child.kill();
   });
 }
 
-async function endProcess(child: WorkerProcess, { byeMs, termMs }: Patience): Promise<void> {
-  const endsWithin = (ms: number) =>
-    Promise.race([child.exited.then(() => true), sleep(ms, false, { ref: false })]);
-  if (await endsWithin(byeMs)) return;
-  child.kill('SIGTERM');
-  if (await endsWithin(termMs)) return;
-  child.kill('SIGKILL');
+async function endProcess(child: WorkerProcess, patienceMs: number): Promise<void> {
+  const late = sleep(patienceMs, undefined, { ref: false });
+  await Promise.race([child.exited, late]);
+  child.kill();
   await child.exited;
 }
 
@@ -162,11 +152,11 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       environment: { ...options.environment, ...endpoint.environment },
     });
     const connection = await introduction(options, reception, child, tail);
-    return superviseWorker(connection, child, options.patience ?? DEFAULT_PATIENCE, () =>
+    return superviseWorker(connection, child, options.patienceMs ?? DEFAULT_PATIENCE_MS, () =>
       cleanUp(reception, endpoint),
     );
   } catch (error) {
-    child?.kill('SIGKILL');
+    child?.kill();
     await child?.exited;
     await cleanUp(reception, endpoint);
     throw error;
@@ -176,12 +166,12 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
 function superviseWorker(
   connection: Connection,
   child: WorkerProcess,
-  patience: Patience,
+  patienceMs: number,
   release: () => Promise<void>,
 ): Worker {
   let stopped: Promise<void> | undefined;
   bindFates(connection, child, () => stopped !== undefined);
-  const stop = (allowed: Patience) => {
+  const stop = (allowed: number) => {
     stopped ??= (async () => {
       connection.leave();
       await endProcess(child, allowed);
@@ -195,7 +185,7 @@ function superviseWorker(
     hello: connection.hello,
     pid: child.pid ?? connection.hello.pid,
     failed: connection.failed,
-    stop: () => stop(patience),
-    kill: () => stop({ byeMs: 0, termMs: 0 }),
+    stop: () => stop(patienceMs),
+    kill: () => stop(0),
   };
 }

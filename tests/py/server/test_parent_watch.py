@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,6 @@ import os, sys, time
 sys.path.insert(0, {root!r})
 from py_worker.server import parent_watch
 parent_watch.claim_signals()
-if {ask}:
-    parent_watch.ask_for_death_signal()
 parent_watch.watch({pid}, lambda: "running was score")
 print(os.getpid(), flush=True)
 {busy}
@@ -34,16 +33,15 @@ time.sleep(60)
 """
 
 
-def program(pid: str, *, ask: bool = False, busy: str = ASLEEP) -> str:
-    return WATCHED.format(root=str(ROOT), pid=pid, ask=ask, busy=busy)
+def program(pid: str, *, busy: str = ASLEEP) -> str:
+    return WATCHED.format(root=str(ROOT), pid=pid, busy=busy)
 
 
-@pytest.mark.parametrize("ask", [False, True], ids=["poll", "death signal"])
 @pytest.mark.parametrize("busy", [ASLEEP, COMPUTING], ids=["asleep", "computing"])
-def test_a_worker_ends_with_its_parent(tmp_path: Path, ask: bool, busy: str) -> None:
+def test_a_worker_ends_with_its_parent(tmp_path: Path, busy: str) -> None:
     log = tmp_path / "worker.log"
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, program("PARENT", ask=ask, busy=busy), str(log)],
+        [sys.executable, "-c", PARENT, program("PARENT", busy=busy), str(log)],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -69,15 +67,33 @@ def test_a_parent_that_was_gone_before_is_noticed() -> None:
     assert "its controller is gone" in error
 
 
-@pytest.mark.parametrize("pid", [str(os.getpid()), "None"])
-def test_sigterm_ends_it_and_ctrl_c_does_not(pid: str) -> None:
-    process = run_alone(pid)
+@pytest.fixture
+def alone(request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
+    process = run_alone(request.param)
     assert process.stdout is not None
     process.stdout.readline()
-    process.send_signal(signal.SIGINT)
-    time.sleep(0.1)
-    assert process.poll() is None
-    process.send_signal(signal.SIGTERM)
-    _, error = process.communicate(timeout=20)
-    assert process.returncode == EXIT_TERMINATED
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def is_alive(process: subprocess.Popen[str]) -> bool:
+    time.sleep(0.3)
+    return process.poll() is None
+
+
+@pytest.mark.parametrize("alone", [str(os.getpid())], indirect=True)
+def test_signals_are_the_controllers_affair(alone: subprocess.Popen[str]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        alone.send_signal(number)
+        assert is_alive(alone)
+
+
+@pytest.mark.parametrize("alone", ["None"], indirect=True)
+def test_sigterm_ends_one_without_a_controller_and_ctrl_c_does_not(alone: subprocess.Popen[str]) -> None:
+    alone.send_signal(signal.SIGINT)
+    assert is_alive(alone)
+    alone.send_signal(signal.SIGTERM)
+    _, error = alone.communicate(timeout=20)
+    assert alone.returncode == EXIT_TERMINATED
     assert "terminated by SIGTERM; running was score" in error
