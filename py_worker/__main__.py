@@ -18,12 +18,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--connect", required=True, metavar="ENDPOINT", help="ipc://PATH or tcp://HOST:PORT")
     endpoint: str = parser.parse_args(arguments).connect
 
-    claim_signals()
-    # Progress bars of libraries would fill the log; the controller shows progress.
-    os.environ.setdefault("TQDM_DISABLE", "1")
     controller = os.environ.get("AMMD_CONTROLLER_PID")
     if controller is not None and not controller.isdecimal():
         parser.error(f"AMMD_CONTROLLER_PID is {controller!r}; it must be a process id")
+    claim_signals(controlled=controller is not None)
+    # Progress bars of libraries would fill the log; the controller shows progress.
+    os.environ.setdefault("TQDM_DISABLE", "1")
 
     # Only now: importing torch takes a second and starts threads, which must inherit the blocked signals.
     from py_worker.server.endpoint import remove_socket_folder, take_curve_keys

@@ -64,9 +64,9 @@ def _begin(message: dict[str, Any], wandb: Any) -> Any:
 
 def main() -> None:
     """Serves until the input ends."""
-    # Ctrl-C, and what `timeout` or a job scheduler sends, reach the whole group; the controller decides when
-    # the input ends.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    # Ctrl-C, a closed terminal, and what `timeout` or a job scheduler sends, reach the whole group; the
+    # controller decides when the input ends.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     import wandb  # Only now, so that its own processes ignore them as well.
 

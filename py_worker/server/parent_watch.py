@@ -1,6 +1,6 @@
 """A worker must not outlive its controller: it would hold the accelerator's memory for nobody.
 
-One that a controller has started polls its parent's id, and leaves SIGTERM to the controller; one that was
+One that a controller has started polls its parent's id, and leaves signals to the controller; one that was
 started by hand ends at SIGTERM. A thread looks after either, because a signal handler would wait for the main
 thread to leave its tensor operation.
 """
@@ -23,13 +23,15 @@ Describe = Callable[[], str]
 """What the worker is doing, for its last words."""
 
 
-def claim_signals() -> None:
-    """Blocks SIGTERM in this thread and those it starts, and ignores SIGINT.
+def claim_signals(controlled: bool) -> None:
+    """Blocks SIGTERM in this thread and those it starts, and ignores SIGINT, under a controller SIGHUP too.
 
-    To be called before any import starts threads. Ctrl-C reaches the whole foreground group, and so may what
-    `timeout` or a job scheduler sends; the controller decides what becomes of the run.
+    To be called before any import starts threads. Ctrl-C and a terminal that is closed reach the whole group,
+    and so may what `timeout` or a job scheduler sends; the controller decides what becomes of the run.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if controlled:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
 

@@ -70,9 +70,9 @@ def _answer(study: SearchStudy, request: Ask | Report | Tell | Weigh) -> Answer:
 
 def main() -> None:
     """Serves until the input ends."""
-    # Ctrl-C, and what `timeout` or a job scheduler sends, reach the whole group; the controller decides when
-    # the input ends.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    # Ctrl-C, a closed terminal, and what `timeout` or a job scheduler sends, reach the whole group; the
+    # controller decides when the input ends.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     serve(sys.stdin.buffer, sys.stdout.buffer)
 

@@ -41,7 +41,7 @@ class TestEnd:
         # How many had begun is chance; those have their replies, in order.
         assert own_worker.order == ids[: len(own_worker.order)]
 
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     def test_a_signal_to_the_group_is_the_controllers_affair(
         self, own_worker: AnyWorker, number: signal.Signals
     ) -> None:

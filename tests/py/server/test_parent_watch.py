@@ -18,7 +18,7 @@ WATCHED = """
 import os, sys, time
 sys.path.insert(0, {root!r})
 from py_worker.server import parent_watch
-parent_watch.claim_signals()
+parent_watch.claim_signals({pid} is not None)
 parent_watch.watch({pid}, lambda: "running was score")
 print(os.getpid(), flush=True)
 {busy}
@@ -84,7 +84,7 @@ def is_alive(process: subprocess.Popen[str]) -> bool:
 
 @pytest.mark.parametrize("alone", [str(os.getpid())], indirect=True)
 def test_signals_are_the_controllers_affair(alone: subprocess.Popen[str]) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         alone.send_signal(number)
         assert is_alive(alone)
 

@@ -254,7 +254,7 @@ def test_a_trial_killed_while_it_was_asked_for_gets_the_rest_of_its_parameters(t
     assert trial["parameters"][LR] == expected[LR], "what had been chosen stays"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_the_group_is_the_controllers_affair(journal: Path, number: signal.Signals) -> None:
     study = Study(journal)
     os.kill(study.process.pid, number)
