@@ -13,6 +13,7 @@ from py_worker.hub_name import split_revision
 # The hub converts most datasets and keeps the result in this branch, as CONFIGURATION/SPLIT/NNNN.parquet.
 _CONVERTED = "refs/convert/parquet"
 _SPLIT_WORDS = ("train", "validation", "valid", "val", "dev", "test", "eval")
+_WORD = re.compile(r"[/_.\-]")
 # What a part of a split has behind its name: -00000-of-00003-HASH, _1, -part2.
 _PART = re.compile(r"[-_.](part|shard)?[-_.]?\d+([-_.]of[-_.]\d+.*)?$")
 # A description that many repositories have beside their data.
@@ -122,26 +123,27 @@ def files_of_split(files: Iterable[str], split: str, place: str) -> list[str]:
     """The data files of a split: of one kind, in order.
 
     A file belongs to the split that a folder of its path or the file itself, without its part's number, is
-    named like; where there is none, to that whose name is a word of one of these. Files without any word of a
-    split are `train`.
+    named like; where there is none, to that whose name is a word of one of these, wherever it stands: the
+    files of `en.train` and `de.train` are together `train`. Files without any word of a split are `train`.
 
     Args:
         place: the source's name, for errors.
 
     Raises:
-        DataError: the word is in the names of several splits, such as `train_sft` and `train_gen`.
+        DataError: the word begins the names of several splits, such as `train_sft` and `train_gen`.
     """
     data = [file for file in files if _is_data(file)]
     if chosen := _of_one_kind(file for file in data if split in _names(file)):
         return chosen
-    chosen = _of_one_kind(file for file in data if split in _words(file))
-    splits = sorted({next(name for name in _names(file) if split in _words(name)) for file in chosen})
+    chosen = _of_one_kind(file for file in data if split in _words_of_path(file))
+    named = {next((name for name in _names(file) if split in _WORD.split(name)), "") for file in chosen}
+    splits = sorted(name for name in named if _WORD.split(name)[0] == split)
     if len(splits) > 1:
         raise DataError(
             f"{place} has no split '{split}', but {', '.join(splits)}; name one of these as the split"
         )
     if not chosen and split == "train":
-        return _of_one_kind(file for file in data if not _words(file).intersection(_SPLIT_WORDS))
+        return _of_one_kind(file for file in data if not _words_of_path(file).intersection(_SPLIT_WORDS))
     return chosen
 
 
@@ -175,8 +177,8 @@ def _names(file: str) -> tuple[str, ...]:
     return (_PART.sub("", path.stem), path.stem, *path.parts[:-1])
 
 
-def _words(file: str) -> set[str]:
-    return set(re.split(r"[/_.\-]", str(PurePosixPath(file).with_suffix(""))))
+def _words_of_path(file: str) -> set[str]:
+    return set(_WORD.split(str(PurePosixPath(file).with_suffix(""))))
 
 
 def _one_configuration(files: Sequence[str], split: str, name: str) -> None:

@@ -72,13 +72,20 @@ class Speller:
     def _marked(self) -> tuple[PreTrainedTokenizerFast, dict[int, int]]:
         """The tokenizer with the marks as tokens, and what each of their ids stands for."""
         marked = deepcopy(self._tokenizer)
-        ids: dict[int, int] = {}
-        for i, token in self._specials.items():
-            mark = self._marks[token.content]
-            strips = {"lstrip": token.lstrip, "rstrip": token.rstrip, "single_word": token.single_word}
-            marked.add_tokens([AddedToken(mark, normalized=False, special=False, **strips)])
-            ids[marked.convert_tokens_to_ids(mark)] = i
-        return marked, ids
+        tokens = [
+            AddedToken(
+                self._marks[token.content],
+                lstrip=token.lstrip,
+                rstrip=token.rstrip,
+                single_word=token.single_word,
+                normalized=False,
+                special=False,
+            )
+            for token in self._specials.values()
+        ]
+        marked.add_tokens(tokens)  # at once: each call reads all of the tokenizer
+        ids = marked.convert_tokens_to_ids([token.content for token in tokens])
+        return marked, dict(zip(ids, self._specials, strict=True))
 
 
 def _texts(record: Record) -> tuple[str, ...]:

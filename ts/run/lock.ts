@@ -3,12 +3,14 @@ import {
   linkSync,
   openSync,
   readFileSync,
+  realpathSync,
   renameSync,
   rmSync,
   statSync,
   writeSync,
 } from 'node:fs';
 import { hostname } from 'node:os';
+import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { systemCodeOf } from '../common/errors.js';
@@ -40,6 +42,9 @@ function isAlive(pid: number): boolean {
   }
 }
 
+/** The same for one file, by whichever path it is reached. */
+const placeOf = (file: string) => path.join(realpathSync(path.dirname(file)), path.basename(file));
+
 /** Which file it is: a number may be given again once its file is gone, but not at the same time. */
 type FileMark = { readonly ino: number; readonly mtimeMs: number };
 
@@ -49,9 +54,9 @@ export function markOf(file: string): FileMark | undefined {
   return stats && { ino: stats.ino, mtimeMs: stats.mtimeMs };
 }
 
-function isStale(file: string, seen: FileMark, owner: Owner | undefined): boolean {
+function isStale(place: string, seen: FileMark, owner: Owner | undefined): boolean {
   if (owner !== undefined) {
-    const lives = owner.pid === process.pid ? held.has(file) : isAlive(owner.pid);
+    const lives = owner.pid === process.pid ? held.has(place) : isAlive(owner.pid);
     return owner.host === hostname() && !lives;
   }
   return Date.now() - seen.mtimeMs > WRITING_MS;
@@ -104,16 +109,17 @@ export function removeStale(file: string, seen: FileMark): void {
  * @throws RunError `run_locked` when another process holds it.
  */
 export function acquireLock(file: string): () => void {
+  const place = placeOf(file);
   for (let attempt = 0; !tryLock(file); attempt += 1) {
     const seen = markOf(file);
     const owner = readOwner(file);
-    if (attempt > 0 || (seen && !isStale(file, seen, owner))) throw lockedError(file, owner);
+    if (attempt > 0 || (seen && !isStale(place, seen, owner))) throw lockedError(file, owner);
     if (seen) removeStale(file, seen);
   }
-  held.add(file);
+  held.add(place);
   return () => {
     rmSync(file, { force: true });
-    held.delete(file);
+    held.delete(place);
   };
 }
 

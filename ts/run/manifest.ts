@@ -150,7 +150,7 @@ export function requireSameData(manifest: RunManifest, stage: string, { datasets
   for (const [name, { content_hash }] of Object.entries(manifest.stages[stage]?.data ?? {})) {
     if (datasets[name]?.content_hash === content_hash) continue;
     throw new RunError('config_changed', `dataset ${name} is no longer what stage ${stage} began with`, {
-      hint: 'put its files back as they were, or start another run with the new ones: ammd train',
+      hint: 'put its files back as they were, or start another run: ammd train (a dataset of the hub without a revision may have changed there, and another version of ammd may read it otherwise)',
     });
   }
 }

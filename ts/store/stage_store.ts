@@ -1,7 +1,8 @@
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { allOf } from '../common/all_of.js';
-import { configHash } from '../config/resolve.js';
+import { ConfigError } from '../config/errors.js';
+import { configHash, resolveConfig } from '../config/resolve.js';
 import type { RunEvent } from '../metrics/events.js';
 import { acquireLock } from '../run/lock.js';
 import { resumeRun, startRun } from '../run/run.js';
@@ -22,6 +23,17 @@ export interface StoreRunOptions {
 
 /** Hex digits of the hash that name a folder: enough for 2^32 stages. */
 const NAME_DIGITS = 16;
+
+/** What a begun stage lacks of models and data, since its store or they were moved; null where all is there. */
+function missingIn(folder: RunFolder): string | null {
+  try {
+    resolveConfig(folder.config);
+    return null;
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message;
+    throw error;
+  }
+}
 
 /**
  * A folder of trained stages, each a run folder named by its hash. What is there and done is never trained again; what
@@ -91,15 +103,18 @@ export class StageStore {
   #trainOn(session: Session, stage: StoredStage, { emit, signal }: StoreRunOptions): Promise<RunFolder> {
     const folder = this.folder(stage);
     const options = { session, emit, report: () => {}, ...(signal === undefined ? {} : { signal }) };
-    const config = stage.configure((parent) => this.student(parent));
-    const hash = configHash(config);
     if (folder.holdsRun()) {
-      if (readFileSync(folder.configHash, 'utf8').trim() === hash) return resumeRun(folder.path, options);
-      acquireLock(folder.lock)(); // Or it is another process's, which reaches this store by another path.
-      const message = `${folder.path} was begun where its parents are no longer, and is trained anew`;
-      emit({ kind: 'note', message });
+      const missing = missingIn(folder);
+      if (missing === null) return resumeRun(folder.path, options);
+      acquireLock(folder.lock)(); // Or it is another process's.
+      emit({
+        kind: 'note',
+        message: `${folder.path} cannot be gone on with and is trained anew: ${missing}`,
+      });
     }
     rmSync(folder.path, { recursive: true, force: true }); // Also what a killed process had not finished making.
-    return startRun({ config, hash, files: [], warnings: [] }, folder.path, options);
+    const config = stage.configure((parent) => this.student(parent));
+    const resolved = { config, hash: configHash(config), files: [], warnings: [] };
+    return startRun(resolved, folder.path, options);
   }
 }

@@ -5,6 +5,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  symlinkSync,
   unlinkSync,
   utimesSync,
   writeFileSync,
@@ -52,7 +53,10 @@ describe('a lock that is there', () => {
 
   test('of this process is respected, unless a process of that number left it', () => {
     const release = acquireLock(file);
-    expect(() => acquireLock(file)).toThrow(expect.objectContaining({ code: 'run_locked' }));
+    const link = path.join(temporaryFolder(), 'link');
+    symlinkSync(path.dirname(file), link);
+    for (const again of [file, path.join(link, 'lock')])
+      expect(() => acquireLock(again)).toThrow(expect.objectContaining({ code: 'run_locked' }));
     release();
     leave({ pid: process.pid }); // as a container does that was killed and started again
     acquireLock(file);

@@ -98,21 +98,33 @@ test('in a store that was moved what was begun is trained anew, and said so', as
   await moved.run(stageOf(), { pool, emit: (event) => void events.push(event) });
   expect(stepsSent(clients[0])).toBe(4);
   const notes = events.flatMap((event) => (event.kind === 'note' ? [event.message] : []));
-  expect(notes).toContainEqual(expect.stringMatching(/^\S+ was begun where its parents are no longer/));
+  expect(notes).toContainEqual(expect.stringMatching(/^\S+ cannot be gone on with .* no such file/s));
 });
 
-test('what another process trains in a store that has two paths is left to it', async () => {
+test('by another path to the same store what was begun is gone on with', async () => {
+  const { store, run } = scene((client) => {
+    client.before('step_student', 3 + 3, failWith('out_of_memory', 'too much'));
+  });
+  await expect(run(stageOf('stages.student.checkpoints.every=2'))).rejects.toThrow('too much');
+  const link = path.join(temporaryFolder(), 'link');
+  symlinkSync(store.path, link);
+  const { pool, clients } = new ScriptedPool();
+  await new StageStore(link).run(stageOf('stages.student.checkpoints.every=2'), { pool, emit: () => {} });
+  expect(stepsSent(clients[0])).toBe(2);
+});
+
+test('what another process has taken is left to it, though it cannot go on', async () => {
   const { store, run } = scene((client) => {
     client.before('step_student', 3 + 3, failWith('out_of_memory', 'too much'));
   });
   await expect(run()).rejects.toThrow('too much');
-  const folder = store.folder(stageOf());
-  const link = path.join(temporaryFolder(), 'link');
-  symlinkSync(store.path, link);
+  const moved = new StageStore(path.join(temporaryFolder(), 'moved'));
+  renameSync(store.path, moved.path);
+  const folder = moved.folder(stageOf());
   const owner = { pid: process.ppid, host: hostname(), since: '2026-01-01T00:00:00Z' };
   writeFileSync(folder.lock, JSON.stringify(owner));
   const { pool } = new ScriptedPool();
-  const again = new StageStore(link).run(stageOf(), { pool, emit: () => {} });
+  const again = moved.run(stageOf(), { pool, emit: () => {} });
   await expect(again).rejects.toMatchObject({ code: 'run_locked' });
   expect(existsSync(folder.config)).toBe(true);
 });
