@@ -7,6 +7,11 @@
 #
 #     tests/bench/gpu.sh OUT WHEELS trl_gkd generation fused_losses memory overlap --quick --limit 110
 #
+# Wheels for such a machine with Python 3.12, from one with a network (68 MiB, 56 with pyarrow==21.0.0):
+#
+#     pip download --no-deps --only-binary=:all: --python-version 3.12 --platform manylinux_2_28_x86_64 -d WHEELS \
+#       pyzmq msgspec trl datasets pyarrow pandas dill multiprocess xxhash python-dateutil six
+#
 # OUT gets one JSON file a bench and the whole output (bench.log). WHEELS is a folder of wheels that are put before the
 # machine's own packages for this call: pyzmq and msgspec if they are not there, and for trl_gkd trl with what it wants;
 # '' is none. DEVICE=cpu tries the same on the CPU.
