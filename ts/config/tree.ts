@@ -116,8 +116,13 @@ const hasText = (tree: MapTree, key: string) => textAt(tree, key) !== undefined;
  */
 function startsAfresh(base: MapTree, over: MapTree): boolean {
   if (over.whole || child(over, 'extends')?.kind === 'scalar') return true;
-  const kind = textAt(over, 'kind');
-  if (kind !== undefined && KINDS.has(kind) && kind !== (textAt(base, 'kind') ?? kind)) return true;
+  const kind = textAt(over, 'kind') ?? '';
+  const keys = KINDS.get(kind);
+  if (keys !== undefined) {
+    const below = textAt(base, 'kind'); // none where it stands in the defaults
+    if (below === undefined ? [...base.entries.keys()].some((key) => !keys.has(key)) : below !== kind)
+      return true;
+  }
   return (
     hasText(over, 'stage') !== hasText(base, 'stage') && (hasText(over, 'stage') || hasText(over, 'source'))
   );

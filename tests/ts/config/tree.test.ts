@@ -51,6 +51,7 @@ describe('merging', () => {
     ['a method that says what it extends', '{extends: kd, adversary: {turns: 2}}', '{extends: ammd}'],
     ['a method that extends nothing', '{extends: kd, adversary: {turns: 2}}', '{extends: null, name: x}'],
     ['a schedule of another kind', '{kind: cosine, from: 1, to: 0}', '{kind: constant, value: 1}'],
+    ['one whose keys are of a kind in the defaults', '{from: 1, warmup: 2}', '{kind: constant, value: 1}'],
     ['a stage in place of a model', '{source: x, dtype: float32}', '{stage: start}'],
     ['a model in place of a stage', '{stage: start, init: layers}', '{source: x}'],
   ])('%s starts afresh', (_, base, over) => {
@@ -65,6 +66,7 @@ describe('merging', () => {
     });
     expect(merged('{stage: a, layers: [0]}', '{stage: b}')).toEqual({ stage: 'b', layers: [0] });
     expect(merged('{kind: cosine, from: 1}', '{kind: cosine, from: 2}')).toEqual({ kind: 'cosine', from: 2 });
+    expect(merged('{from: 1}', '{kind: linear, to: 2}')).toEqual({ from: 1, kind: 'linear', to: 2 });
   });
 
   test('another kind that is none of a schedule changes nothing else', () => {

@@ -76,8 +76,10 @@ const adaptive = z.strictObject({
 
 const all = [...simple, sequence, adaptive] as const;
 
-/** Every `kind` of schedule. */
-export const KINDS: ReadonlySet<string> = new Set(all.map(({ shape }) => shape.kind.value));
+/** Every `kind` of schedule, with its keys. */
+export const KINDS: ReadonlyMap<string, ReadonlySet<string>> = new Map(
+  all.map(({ shape }) => [shape.kind.value, new Set(Object.keys(shape))]),
+);
 
 const shapes = z.discriminatedUnion('kind', all, {
   error: 'expected a number or a mapping with kind: constant, linear, cosine, step, sequence or adaptive',
