@@ -36,12 +36,7 @@ describe('encodeMessage', () => {
     // msgpackr writes another key in its place, on purpose.
     const key = fc.string().filter((text) => text !== '__proto__');
     const value = fc.letrec((tie) => ({
-      value: fc.oneof(
-        { maxDepth: 4 },
-        scalar,
-        fc.array(tie('value')),
-        fc.dictionary(key, tie('value')),
-      ),
+      value: fc.oneof({ maxDepth: 4 }, scalar, fc.array(tie('value')), fc.dictionary(key, tie('value'))),
     })).value;
     fc.assert(
       fc.property(value, (item) => {
