@@ -16,8 +16,8 @@ def table_product(rows: Tensor, table: Tensor) -> Tensor:
 
     A gradient in the values of a critic is a difference of probabilities over the tokens of a step: 1e-9
     where the student is near its teacher, and 0 in float16. Both the product and its gradient therefore take
-    a float16 table's rows at a fixed size, and have the scale taken out after it; with 8,192 tokens of 49,152
-    the gradient's error fell from 36 % to 0.03 %. Other dtypes have float32's range and need none of it.
+    a float16 table's rows at a fixed size, and have the scale taken out after it. Other dtypes have float32's
+    range and need none of it.
     """
     if table.dtype != torch.float16:
         return F.linear(rows.to(table.dtype), table).to(rows.dtype)

@@ -22,6 +22,16 @@ function scene(prepare?: (client: ScriptedClient, index: number) => void, jobs =
   return { store, clients, events, run: (stage = stageOf()) => store.run(stage, { pool, emit }) };
 }
 
+/** A store whose stage `student` failed in its third step, with a checkpoint after the second. */
+async function begun() {
+  const stage = stageOf('stages.student.checkpoints.every=2');
+  const { store, run } = scene((client) => {
+    client.before('step_student', 3 + 3, failWith('out_of_memory', 'too much'));
+  });
+  await expect(run(stage)).rejects.toThrow('too much');
+  return { store, stage };
+}
+
 const stepsSent = (client: ScriptedClient | undefined) => client?.argsOf('step_student').length;
 
 test('a stage is trained after its parents, on one warm worker, and never again', async () => {
@@ -87,44 +97,35 @@ test('a stage that failed is continued when it is asked for again', async () => 
 });
 
 test('in a store that was moved what was begun is trained anew, and said so', async () => {
-  const { store, run } = scene((client) => {
-    client.before('step_student', 3 + 3, failWith('out_of_memory', 'too much'));
-  });
-  await expect(run()).rejects.toThrow('too much');
+  const { store, stage } = await begun();
   const moved = new StageStore(path.join(temporaryFolder(), 'moved'));
   renameSync(store.path, moved.path);
   const { pool, clients } = new ScriptedPool();
   const events: RunEvent[] = [];
-  await moved.run(stageOf(), { pool, emit: (event) => void events.push(event) });
+  await moved.run(stage, { pool, emit: (event) => void events.push(event) });
   expect(stepsSent(clients[0])).toBe(4);
   const notes = events.flatMap((event) => (event.kind === 'note' ? [event.message] : []));
   expect(notes).toContainEqual(expect.stringMatching(/^\S+ cannot be gone on with .* no such file/s));
 });
 
 test('by another path to the same store what was begun is gone on with', async () => {
-  const { store, run } = scene((client) => {
-    client.before('step_student', 3 + 3, failWith('out_of_memory', 'too much'));
-  });
-  await expect(run(stageOf('stages.student.checkpoints.every=2'))).rejects.toThrow('too much');
+  const { store, stage } = await begun();
   const link = path.join(temporaryFolder(), 'link');
   symlinkSync(store.path, link);
   const { pool, clients } = new ScriptedPool();
-  await new StageStore(link).run(stageOf('stages.student.checkpoints.every=2'), { pool, emit: () => {} });
+  await new StageStore(link).run(stage, { pool, emit: () => {} });
   expect(stepsSent(clients[0])).toBe(2);
 });
 
 test('what another process has taken is left to it, though it cannot go on', async () => {
-  const { store, run } = scene((client) => {
-    client.before('step_student', 3 + 3, failWith('out_of_memory', 'too much'));
-  });
-  await expect(run()).rejects.toThrow('too much');
+  const { store, stage } = await begun();
   const moved = new StageStore(path.join(temporaryFolder(), 'moved'));
   renameSync(store.path, moved.path);
-  const folder = moved.folder(stageOf());
+  const folder = moved.folder(stage);
   const owner = { pid: process.ppid, host: hostname(), since: '2026-01-01T00:00:00Z' };
   writeFileSync(folder.lock, JSON.stringify(owner));
   const { pool } = new ScriptedPool();
-  const again = moved.run(stageOf(), { pool, emit: () => {} });
+  const again = moved.run(stage, { pool, emit: () => {} });
   await expect(again).rejects.toMatchObject({ code: 'run_locked' });
   expect(existsSync(folder.config)).toBe(true);
 });
