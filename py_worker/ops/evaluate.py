@@ -1,6 +1,9 @@
 """Generates for rows of a dataset and scores the responses against the references."""
 
-from py_worker.metrics import METRICS
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from py_worker.metrics import METRICS, STATISTICS
 from py_worker.ops.fitted_draw import draw_that_fits
 from py_worker.ops.specs import sampling_of
 from py_worker.ops.texts import prompt_text, response_texts
@@ -9,6 +12,8 @@ from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError
 from py_worker.server.protocol_gen import EvaluateArgs, EvaluateResult, SampleText
 from py_worker.server.session import Session
+
+Value = TypeVar("Value")
 
 
 def run(session: Session, args: EvaluateArgs, context: OperationContext) -> EvaluateResult:
@@ -31,7 +36,8 @@ def run(session: Session, args: EvaluateArgs, context: OperationContext) -> Eval
     )
     texts = response_texts(role.policy, drawn.tokens, drawn.ended)
     return EvaluateResult(
-        scores=_scores(args.metrics, texts, references, context),
+        scores=_by_row(METRICS, args.metrics, texts, references, context),
+        statistics=_by_row(STATISTICS, args.metrics, texts, references, context),
         lengths=[len(tokens) for tokens in drawn.tokens],
         ended=sum(drawn.ended),
         tokens=drawn.token_count,
@@ -47,21 +53,27 @@ def run(session: Session, args: EvaluateArgs, context: OperationContext) -> Eval
     )
 
 
-def _scores(
-    names: list[str], texts: list[str], references: list[list[str]], context: OperationContext
-) -> dict[str, list[float]]:
-    scores: dict[str, list[float]] = {name: [] for name in names}
+def _by_row(
+    registry: Mapping[str, Callable[[str, Sequence[str]], Value]],
+    names: list[str],
+    texts: list[str],
+    references: list[list[str]],
+    context: OperationContext,
+) -> dict[str, list[Value]]:
+    """One value a row, of each of the named metrics that are in this registry."""
+    values: dict[str, list[Value]] = {name: [] for name in names if name in registry}
     for text, expected in zip(texts, references, strict=True):
         context.check()
-        for name, values in scores.items():
-            values.append(METRICS[name](text, expected))
-    return scores
+        for name, rows in values.items():
+            rows.append(registry[name](text, expected))
+    return values
 
 
 def _check_metrics(args: EvaluateArgs) -> None:
-    unknown = [name for name in args.metrics if name not in METRICS]
+    known = [*METRICS, *STATISTICS]
+    unknown = [name for name in args.metrics if name not in known]
     if unknown:
-        raise ArgumentError(f"metrics: unknown metric {unknown[0]!r}; use one of {', '.join(METRICS)}")
+        raise ArgumentError(f"metrics: unknown metric {unknown[0]!r}; use one of {', '.join(known)}")
 
 
 def _check_references(args: EvaluateArgs, references: list[list[str]]) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 PROTOCOL_VERSION: Final = 1
-PROTOCOL_HASH: Final = "780e330fa3227f2a79bf6305c42d40a3def0abeda50812f81b178d0662ada464"
+PROTOCOL_HASH: Final = "5a2ab5dbbeeba52f99b529b2d1605170f42f8e4943ab8f75bbf21628513df7c5"
 
 MAX_BODY_BYTES: Final = 8388608
 """Largest MessagePack body of one message, in bytes."""
@@ -50,7 +50,7 @@ class TensorRef(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
 
 
 class Arch(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """Shape of a builtin model (Llama architecture)."""
+    """Shape of a builtin model; builtin:t5 has so many layers on each side, and no use for max_positions."""
 
     hidden_size: Annotated[int, Meta(ge=8, le=65536)]
     """H."""
@@ -71,7 +71,7 @@ class Model(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Where a model comes from and how its weights start."""
 
     source: Annotated[str, Meta(max_length=4096)]
-    """builtin:llama, a folder, a hub name, gguf:PATH, or package:MODULE/FILE.gguf."""
+    """builtin:llama, builtin:t5, a folder, a hub name, gguf:PATH, or package:MODULE/FILE.gguf."""
     init: Literal["pretrained", "random", "layers"]
     """Weights as shipped, random by seed, or a subset of the source's layers."""
     layers: Annotated[list[Annotated[int, Meta(ge=0, le=511)]], Meta(max_length=512)] | UnsetType = UNSET
@@ -726,7 +726,7 @@ class EvaluateArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     seed: Annotated[int, Meta(ge=0, le=9007199254740991)]
     """Decoding seed; the row number is the sample id."""
     metrics: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=16)]
-    """Names in the worker's registry of metrics, for example rouge_l or exact_match."""
+    """Names in the worker's registry of metrics, for example rouge_l or bleu."""
     texts: Annotated[int, Meta(ge=0, le=65536)]
     """Texts sent back, from the first row."""
 
@@ -734,7 +734,9 @@ class EvaluateResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     """Result of evaluate."""
 
     scores: Annotated[dict[str, Annotated[list[float], Meta(max_length=65536)]], Meta(max_length=16)]
-    """Per metric, one figure a row."""
+    """Per metric whose figure is a mean over rows, one figure a row, 0 to 100."""
+    statistics: Annotated[dict[str, Annotated[list[Annotated[list[float], Meta(max_length=64)]], Meta(max_length=65536)]], Meta(max_length=16)]
+    """Per metric whose figure is of all rows together, one list a row; their sums over rows decide it. bleu: length of the response, length of the closest reference, matched n-grams of orders 1 to 4, n-grams of orders 1 to 4."""
     lengths: Annotated[list[Annotated[int, Meta(ge=0)]], Meta(max_length=65536)]
     """Response tokens a row."""
     ended: Annotated[int, Meta(ge=0)]

@@ -1,4 +1,5 @@
 import type { CommandModule } from 'yargs';
+import { SCORES } from '../config/metrics.js';
 import {
   type DatasetConfig,
   dataset as datasetSchema,
@@ -190,7 +191,7 @@ export const evalCommand: CommandModule<object, EvalArguments> = {
         describe: 'Column of such a source: output=answer; repeatable; default as in the training set',
       })
       .option('metric', {
-        choices: ['rouge_l', 'exact_match'],
+        choices: SCORES,
         type: 'string',
         array: true,
         nargs: 1,

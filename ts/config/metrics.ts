@@ -1,5 +1,5 @@
 /** Scores of generated responses: more is better. */
-export const SCORES = ['exact_match', 'rouge_l'] as const;
+export const SCORES = ['accuracy', 'bleu', 'exact_match', 'rouge_l'] as const;
 
 /** Losses on a dataset's own responses: less is better. */
 export const LOSSES = ['cross_entropy', 'forward_kl', 'reverse_kl', 'tvd'] as const;

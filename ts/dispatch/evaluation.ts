@@ -12,7 +12,9 @@ function shardsOf(rows: readonly number[]): readonly (readonly number[])[] {
 }
 
 /** Per-row lists of several requests, by name, joined in the order of the rows. */
-function joinLists(parts: readonly Readonly<Record<string, readonly number[]>>[]): Record<string, number[]> {
+function joinLists<Value>(
+  parts: readonly Readonly<Record<string, readonly Value[]>>[],
+): Record<string, Value[]> {
   const names = Object.keys(parts[0] ?? {});
   return Object.fromEntries(names.map((name) => [name, parts.flatMap((part) => part[name] ?? [])]));
 }
@@ -52,6 +54,7 @@ export async function evaluateRows(
   );
   return {
     scores: joinLists(results.map((result) => result.scores)),
+    statistics: joinLists(results.map((result) => result.statistics)),
     lengths: results.flatMap((result) => result.lengths),
     ended: results.reduce((sum, result) => sum + result.ended, 0),
     tokens: results.reduce((sum, result) => sum + result.tokens, 0),

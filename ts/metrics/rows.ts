@@ -66,12 +66,17 @@ export const evaluationRowSchema = z
     metric: z.string().min(1),
     decoding: z.enum(['greedy', 'sampled', 'teacher_forced']),
     seed: z.int().nullable().describe('Decoding seed; null where nothing is drawn.'),
-    mean: z.number(),
+    mean: z.number().describe('Figure of all rows; where there are `scores`, their mean.'),
     rows: count,
     ended: z.number().min(0).max(1).nullable().describe('Fraction of responses that ended with EOS.'),
     mean_length: z.number().nonnegative().nullable().describe('Response tokens.'),
     tokens: count.describe('Response tokens, all rows.'),
     scores: z.array(z.number()).readonly().optional().describe('Per row, in dataset order; final rows only.'),
+    statistics: z
+      .array(z.array(z.number()).readonly())
+      .readonly()
+      .optional()
+      .describe('Beside `scores` of metrics that are no mean over rows, per row: their sums decide `mean`.'),
   })
   .readonly();
 

@@ -1,5 +1,7 @@
 /** How a metric is called in headings; others by their name with spaces. */
 const METRIC_TITLES: Readonly<Record<string, string>> = {
+  accuracy: 'Accuracy',
+  bleu: 'BLEU',
   exact_match: 'Exact match',
   rouge_l: 'ROUGE-L',
   cross_entropy: 'cross-entropy',

@@ -1,6 +1,7 @@
 import type { EvaluationConfig } from '../config/schema.js';
 import type { WorkerClient } from '../dispatch/client.js';
-import { type EvaluationWatch, evaluateRows } from '../dispatch/evaluation.js';
+import { type Evaluated, type EvaluationWatch, evaluateRows } from '../dispatch/evaluation.js';
+import { corpusMetric } from '../metrics/corpus_metrics.js';
 import type { EvaluationRow, SampleRow } from '../metrics/rows.js';
 
 export interface Decoding {
@@ -45,6 +46,22 @@ export interface DatasetEvaluated {
   readonly samples: readonly SampleRow[];
 }
 
+type Figures = Pick<EvaluationRow, 'mean' | 'scores' | 'statistics'>;
+
+/**
+ * What the rows of an evaluation come to, by metric. A metric of all rows together gets its scores here, where all
+ * rows are known, so that no figure depends on how they were split into requests.
+ */
+function figuresOf({ scores, statistics }: Evaluated): readonly (readonly [metric: string, Figures])[] {
+  return [
+    ...Object.entries(scores).map(([name, own]) => [name, { mean: meanOf(own), scores: own }] as const),
+    ...Object.entries(statistics).map(([name, own]) => {
+      const metric = corpusMetric(name);
+      return [name, { mean: metric.figure(own), scores: metric.scores(own), statistics: own }] as const;
+    }),
+  ];
+}
+
 /** Generates for one dataset under one decoding with the worker's student, and scores the responses. */
 export async function evaluateDataset(
   client: WorkerClient,
@@ -67,18 +84,18 @@ export async function evaluateDataset(
     watch,
   );
   return {
-    rows: Object.entries(evaluated.scores).map(([metric, scores]) => ({
+    rows: figuresOf(evaluated).map(([metric, { mean, ...byRow }]) => ({
       kind: 'evaluation',
       ...about,
       dataset,
       metric,
       ...decoding,
-      mean: meanOf(scores),
+      mean,
       rows,
       ended: evaluated.ended / rows,
       mean_length: evaluated.tokens / rows,
       tokens: evaluated.tokens,
-      ...(keepScores ? { scores } : {}),
+      ...(keepScores ? byRow : {}),
     })),
     samples: evaluated.texts.map((text) => ({
       kind: 'sample',

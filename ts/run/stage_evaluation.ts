@@ -1,6 +1,7 @@
 import { betterEnd } from '../config/metrics.js';
 import type { WorkerClient } from '../dispatch/client.js';
 import { type EvaluationWatch, measureRows } from '../dispatch/evaluation.js';
+import { corpusMetric } from '../metrics/corpus_metrics.js';
 import type { PhaseChanged } from '../metrics/events.js';
 import type { EvaluationRow, SampleRow } from '../metrics/rows.js';
 import type { SizedStagePlan } from '../plan/types.js';
@@ -171,6 +172,12 @@ export async function evaluateStage(
   return all;
 }
 
+/** The figure of a row of evaluations over its first `limit` dataset rows, where they can be told apart. */
+function figureOf({ metric, mean, scores, statistics }: EvaluationRow, limit: number | undefined): number {
+  if (statistics !== undefined) return corpusMetric(metric).figure(statistics.slice(0, limit));
+  return scores === undefined ? mean : meanOf(scores.slice(0, limit));
+}
+
 /**
  * What the validation set says, by metric. An evaluation of everything is cut to what one during training has, so that
  * the two compare: its one decoding, and its first rows.
@@ -185,12 +192,7 @@ export function validationFigures(
     return decoding === 'teacher_forced' || (decoding === glance?.decoding && seed === glance.seed);
   });
   const limit = stage.evaluation.rows ?? undefined;
-  return Object.fromEntries(
-    seen.map(({ metric, mean, scores }) => [
-      metric,
-      scores === undefined ? mean : meanOf(scores.slice(0, limit)),
-    ]),
-  );
+  return Object.fromEntries(seen.map((row) => [row.metric, figureOf(row, limit)]));
 }
 
 export function isBetter(stage: SizedStagePlan, value: number, than: number | undefined): boolean {

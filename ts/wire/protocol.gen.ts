@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 export const PROTOCOL_VERSION = 1;
-export const PROTOCOL_HASH = '780e330fa3227f2a79bf6305c42d40a3def0abeda50812f81b178d0662ada464';
+export const PROTOCOL_HASH = '5a2ab5dbbeeba52f99b529b2d1605170f42f8e4943ab8f75bbf21628513df7c5';
 
 export const LIMITS = {
   /** Largest MessagePack body of one message, in bytes. */
@@ -55,7 +55,7 @@ export type TensorRef = z.infer<ReturnType<typeof tensorRefSchema>>;
 /** A name the controller gives to a result: `step:N/name`, `buffer/name` or `session/name`. */
 export const handleSchema = z.string().regex(/^(step:[0-9]{1,15}|buffer|session)\/[A-Za-z0-9_.-]{1,96}$/);
 
-/** Shape of a builtin model (Llama architecture). */
+/** Shape of a builtin model; builtin:t5 has so many layers on each side, and no use for max_positions. */
 export const archSchema = z.strictObject({
   /** H. */
   hidden_size: z.int().min(8).max(65536),
@@ -76,7 +76,7 @@ export type Arch = z.infer<typeof archSchema>;
 
 /** Where a model comes from and how its weights start. */
 export const modelSchema = z.strictObject({
-  /** builtin:llama, a folder, a hub name, gguf:PATH, or package:MODULE/FILE.gguf. */
+  /** builtin:llama, builtin:t5, a folder, a hub name, gguf:PATH, or package:MODULE/FILE.gguf. */
   source: z.string().max(4096),
   /** Weights as shipped, random by seed, or a subset of the source's layers. */
   init: z.enum(["pretrained","random","layers"]),
@@ -781,14 +781,16 @@ export const OPERATIONS = {
   sampling: samplingSchema,
   /** Decoding seed; the row number is the sample id. */
   seed: z.int().min(0).max(9007199254740991),
-  /** Names in the worker's registry of metrics, for example rouge_l or exact_match. */
+  /** Names in the worker's registry of metrics, for example rouge_l or bleu. */
   metrics: z.array(z.string().max(64)).max(16),
   /** Texts sent back, from the first row. */
   texts: z.int().min(0).max(65536),
 }),
     result: z.strictObject({
-  /** Per metric, one figure a row. */
+  /** Per metric whose figure is a mean over rows, one figure a row, 0 to 100. */
   scores: mapSchema(z.array(z.number()).max(65536), 16),
+  /** Per metric whose figure is of all rows together, one list a row; their sums over rows decide it. bleu: length of the response, length of the closest reference, matched n-grams of orders 1 to 4, n-grams of orders 1 to 4. */
+  statistics: mapSchema(z.array(z.array(z.number()).max(64)).max(65536), 16),
   /** Response tokens a row. */
   lengths: z.array(z.int().min(0)).max(65536),
   /** Responses that ended with EOS. */

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from py_worker import ops
+from py_worker.metrics import bleu_statistics
 from py_worker.ops import preflight
 from py_worker.rollout.mixture import Mixture
 from py_worker.server.protocol_gen import OPERATIONS
@@ -72,6 +73,18 @@ def test_scores_are_those_of_the_texts(worker: LocalWorker, monkeypatch: pytest.
         assert text["prompt"].endswith("\n")
 
 
+def test_metrics_of_all_rows_together_come_as_statistics_of_each(worker: LocalWorker) -> None:
+    metrics = ["bleu", "exact_match"]
+    whole = worker.call("evaluate", **evaluate_args(metrics=metrics, texts=12))
+    assert list(whole["scores"]) == ["exact_match"]
+    assert whole["statistics"] == {
+        "bleu": [bleu_statistics(text["text"], text["references"]) for text in whole["texts"]]
+    }
+    some = worker.call("evaluate", **evaluate_args(metrics=metrics, rows=[7, 2]))
+    assert some["statistics"]["bleu"] == [whole["statistics"]["bleu"][row] for row in (7, 2)]
+    assert worker.call("evaluate", **evaluate_args())["statistics"] == {}
+
+
 def test_seeds_and_greedy_decoding(worker: LocalWorker) -> None:
     first, second = (worker.call("evaluate", **evaluate_args(seed=seed, texts=12)) for seed in (10, 20))
     assert first["texts"] != second["texts"]
@@ -86,6 +99,7 @@ def test_seeds_and_greedy_decoding(worker: LocalWorker) -> None:
     ("changes", "code", "words"),
     [
         ({"metrics": ["bleurt"]}, "invalid_argument", "rouge_l"),
+        ({"metrics": ["bleurt"]}, "invalid_argument", "bleu"),
         ({"rows": [ROWS]}, "invalid_argument", f"no row {ROWS}"),
         ({"dataset": "x"}, "not_loaded", "train"),
     ],

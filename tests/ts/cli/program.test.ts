@@ -80,7 +80,7 @@ describe('a wrong command line', () => {
       ['eval', 'm', '--data', 'd', '--template', 'x'],
       /"alpaca", "chat", "plain", "text"/,
     ],
-    ['a wrong choice', ['eval', 'm', '--data', 'd', '--metric', 'bleu'], /metric.*bleu/],
+    ['a wrong choice', ['eval', 'm', '--data', 'd', '--metric', 'bleurt'], /metric.*bleurt/],
     ['seeds that are no numbers', ['eval', 'm', '--data', 'd', '--seeds', 'x'], /--seeds: .*number/],
     ['no steps', ['quickstart', '--steps', '0'], /--steps: /],
     ['no steps, by the other name', ['start', '--steps', '0.5'], /--steps: /],

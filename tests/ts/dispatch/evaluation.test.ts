@@ -30,6 +30,14 @@ test('rows go in shards of 128 and come back as one, in order', async () => {
   expect(result.texts.map(({ row }) => row)).toEqual([0, 1, 2]);
 });
 
+test('statistics of rows are joined as they are', async () => {
+  const client = numbered();
+  client.bleu = (row) => [row, 1, 0, 0, 0, 0, 4, 3, 2, 1];
+  const result = await evaluateRows(client, { ...ARGS, metrics: ['bleu'], rows: rows(130), texts: 0 });
+  expect(result.scores).toEqual({});
+  expect(result.statistics).toEqual({ bleu: rows(130).map(client.bleu) });
+});
+
 test.each([
   [0, [0, 0]],
   [128, [128, 0]],
@@ -44,7 +52,7 @@ test('no rows, no requests', async () => {
   const client = numbered();
   const result = await evaluateRows(client, { ...ARGS, metrics: [], rows: [], texts: 0 });
   expect(client.requests).toHaveLength(0);
-  expect(result).toEqual({ scores: {}, lengths: [], ended: 0, tokens: 0, texts: [] });
+  expect(result).toEqual({ scores: {}, statistics: {}, lengths: [], ended: 0, tokens: 0, texts: [] });
 });
 
 test('measured values are joined the same way', async () => {

@@ -23,6 +23,12 @@ describe('table.json', () => {
     expect(readFileSync(join(path, TABLE_FILE), 'utf8')).toMatch(/\n$/);
   });
 
+  test.each(['instruct', 'tasks', 'beta', 'dynamics'] as const)('of the kind %s', (table) => {
+    const path = folder();
+    writeTable(path, makeTable({ table }));
+    expect(readTable(path).table).toBe(table);
+  });
+
   const primary = makeTable().primary;
   const refused = {
     'a figure that is not finite': makeTable({

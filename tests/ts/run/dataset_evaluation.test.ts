@@ -1,9 +1,63 @@
-import { expect, test } from '@jest/globals';
-import { decodingsOf, describeDecoding } from '../../../ts/run/dataset_evaluation.js';
+import { describe, expect, test } from '@jest/globals';
+import { sampling as samplingSchema } from '../../../ts/config/schema.js';
+import { bleuScores } from '../../../ts/metrics/corpus_bleu.js';
+import {
+  type DatasetEvaluation,
+  decodingsOf,
+  describeDecoding,
+  evaluateDataset,
+} from '../../../ts/run/dataset_evaluation.js';
+import { bleuCase } from '../../fixtures/bleu/bleu.js';
+import { ScriptedClient } from './scripted_client.js';
 
 test('greedy comes first, then one decoding a seed', () => {
   const decodings = decodingsOf({ greedy: true, seeds: [10, 20] });
   expect(decodings.map(describeDecoding)).toEqual(['greedy', 'sampled, seed 10', 'sampled, seed 20']);
   expect(decodingsOf({ greedy: false, seeds: [10] })).toEqual([{ decoding: 'sampled', seed: 10 }]);
   expect(decodingsOf({ greedy: false, seeds: [] })).toEqual([]);
+});
+
+describe('BLEU', () => {
+  const { statistics, bleu } = bleuCase('many rows, brevity penalty');
+
+  const evaluated = (rows: number, changes: Partial<DatasetEvaluation> = {}) => {
+    const client = new ScriptedClient();
+    client.bleu = (row) => statistics[row] ?? [];
+    client.score = (_version, _dataset, row) => row;
+    const evaluation: DatasetEvaluation = {
+      about: { stage: 'student', step: 0, final: true },
+      dataset: 'seen',
+      rows,
+      decoding: { decoding: 'greedy', seed: null },
+      metrics: ['bleu', 'exact_match'],
+      sampling: samplingSchema.parse({}),
+      texts: 0,
+      keepScores: true,
+      ...changes,
+    };
+    return evaluateDataset(client, evaluation).then((done) => ({ client, rows: done.rows }));
+  };
+
+  test('is of all rows together, whatever requests they came in', async () => {
+    const { client, rows } = await evaluated(300);
+    expect(client.argsOf('evaluate').map((args) => args.rows.length)).toEqual([128, 128, 44]);
+    const [exactMatch, row] = rows;
+    expect(exactMatch).toMatchObject({ metric: 'exact_match', mean: 149.5 });
+    expect(exactMatch).not.toHaveProperty('statistics');
+    expect(row).toMatchObject({ metric: 'bleu', mean: expect.closeTo(bleu, 9), rows: 300, statistics });
+    expect(row?.scores).toEqual(bleuScores(statistics));
+  });
+
+  test('of some rows is that of these alone', async () => {
+    const { rows } = await evaluated(5);
+    expect(rows[1]?.scores).toEqual(bleuScores(statistics.slice(0, 5)));
+    expect(rows[1]?.statistics).toEqual(statistics.slice(0, 5));
+  });
+
+  test('leaves its rows out where no scores are kept', async () => {
+    const { rows } = await evaluated(300, { keepScores: false });
+    expect(rows[1]?.mean).toBeCloseTo(bleu, 9);
+    expect(Object.keys(rows[1] ?? {})).not.toEqual(expect.arrayContaining(['scores']));
+    expect(Object.keys(rows[1] ?? {})).not.toEqual(expect.arrayContaining(['statistics']));
+  });
 });

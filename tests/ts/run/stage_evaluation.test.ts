@@ -1,8 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
+import { bleuOf, bleuScores } from '../../../ts/metrics/corpus_bleu.js';
 import type { EvaluationRow } from '../../../ts/metrics/rows.js';
 import type { SizedStagePlan } from '../../../ts/plan/types.js';
 import { validationFigures } from '../../../ts/run/stage_evaluation.js';
 import type { OperationName } from '../../../ts/wire/protocol.gen.js';
+import { bleuCase } from '../../fixtures/bleu/bleu.js';
 import { ammd } from '../plan/plans.js';
 import { StageScene } from './stage_scene.js';
 
@@ -182,6 +184,19 @@ describe('figures of the validation set', () => {
     expect(figuresOf(evaluated, stage, 0, false)).toEqual(close(0));
     expect(figuresOf(evaluated, stage, 1, false)).toEqual(close(1));
     expect(figuresOf(evaluated, stage, 2, true)).toEqual(close(2));
+  });
+
+  test('BLEU of the first rows is that of these rows, not a mean of scores that are of all', () => {
+    const { statistics } = bleuCase('many rows, brevity penalty');
+    const row: EvaluationRow = {
+      ...{ kind: 'evaluation', stage: 'student', step: 0, final: false, dataset: 'check', metric: 'bleu' },
+      ...{ decoding: 'sampled', seed: 10, rows: 300, ended: 1, mean_length: 4, tokens: 1200 },
+      ...{ mean: bleuOf(statistics), scores: bleuScores(statistics), statistics },
+    };
+    const bleu = bleuOf(statistics.slice(0, 5));
+    expect(validationFigures(ammd(100, 'evaluation.rows=5'), [row])).toEqual({ bleu });
+    const { scores: _scores, statistics: _statistics, ...glance } = { ...row, mean: bleu, rows: 5 };
+    expect(validationFigures(ammd(100, 'evaluation.rows=5'), [glance])).toEqual({ bleu });
   });
 
   test('are of no other set, decoding or seed', () => {

@@ -110,7 +110,7 @@ function advanceStage(
         detail: '',
       };
     case 'evaluation': {
-      const { scores: _scores, ...row } = event;
+      const { scores: _scores, statistics: _statistics, ...row } = event;
       return { ...stage, evaluations: [...stage.evaluations, row] };
     }
     case 'phase':
