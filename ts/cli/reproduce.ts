@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { Argv, CommandModule } from 'yargs';
 import { z } from 'zod';
 import { showPath } from '../config/files.js';
-import type { TableName } from '../config/schema.js';
+import { type TableName, tableName } from '../config/schema.js';
 import { reportOn } from '../report/build.js';
 import { ReproductionFolder } from '../reproduce/folder.js';
 import { type Profile, resolveProfile } from '../reproduce/profile.js';
@@ -99,14 +99,16 @@ export const reproduceCommand: CommandModule<object, ReproduceArguments> = {
   builder: (yargs): Argv<ReproduceArguments> =>
     yargs
       .positional('table', {
-        choices: ['instruct', 'beta', 'dynamics'] as const,
+        choices: tableName.options,
         demandOption: true,
-        describe: 'All methods, the weight of the on-policy side, or distances by step',
+        describe:
+          'All methods on instructions, or on a task; the weight of the on-policy side; distances by step',
       })
       .option('profile', {
         ...TEXT,
         demandOption: true,
-        describe: 'Models and data: mini, smollm2, gpt2, openllama, or a YAML file',
+        describe:
+          'Models and data: mini, smollm2, gpt2, openllama; for tasks t5-samsum, t5-iwslt17, t5-strategyqa; or a YAML file',
       })
       .option('out', { ...TEXT, describe: 'Folder; default reproductions/PROFILE' })
       .option('seeds', { ...NUMBER, describe: "Training seeds; default the profile's" })

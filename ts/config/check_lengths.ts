@@ -1,6 +1,6 @@
 import { modelBehind } from './check_models.js';
 import type { Findings } from './findings.js';
-import { constantValue, type RunConfig, type StageConfig, scheduleEnds } from './schema.js';
+import { constantValue, isT5, type RunConfig, type StageConfig, scheduleEnds } from './schema.js';
 
 type Role = 'student' | 'teacher';
 
@@ -40,7 +40,7 @@ function evaluatedRows({ data, evaluation }: StageConfig): readonly Rows[] {
   ];
 }
 
-/** Positions of a stage's builtin model; those of others are known to the worker alone. */
+/** Positions of a stage's builtin model, where it counts them; those of others are known to the worker alone. */
 function positionsOf(
   role: Role,
   name: string,
@@ -50,7 +50,8 @@ function positionsOf(
 ): number | undefined {
   const reference = stage[role];
   if (reference === null) return undefined;
-  return modelBehind(reference, ['stages', name, role], config, earlier)?.model?.arch?.max_positions;
+  const model = modelBehind(reference, ['stages', name, role], config, earlier)?.model;
+  return model === undefined || isT5(model.source) ? undefined : model.arch?.max_positions;
 }
 
 /**

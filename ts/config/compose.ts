@@ -112,3 +112,14 @@ export function composeMethod(file: string, cwd: string): Composed {
   const tree = readExtended(file, 'methods', reader, [file], null);
   return { tree: dropNullEntries(tree, ['sources', 'terms', 'critics']), files: reader.files };
 }
+
+/** Reads a profile with what it extends; `NAME: null` takes away a table, a row, or a model's parameters. */
+export function composeProfile(file: string, cwd: string): Composed {
+  const reader: Reader = { cwd, files: [] };
+  const tree = dropNullEntries(readExtended(file, 'reproduce', reader, [file], null), [
+    'tables',
+    'parameters',
+  ]);
+  const tables = (all: Tree) => mapValues(all, (table) => dropNullEntries(table, ['rows']));
+  return { tree: mapEntry(tree, 'tables', tables), files: reader.files };
+}

@@ -1,6 +1,5 @@
 import type { z } from 'zod';
 import { ConfigError, type ConfigIssue, showLocation } from './errors.js';
-import { type ConfigKind, findConfig, readTree } from './files.js';
 import { explainIssues } from './issues.js';
 import { type Tree, toValue } from './tree.js';
 
@@ -32,24 +31,4 @@ export function parse<T extends z.ZodType>(
   const all = [...issues, ...others];
   if (!parsed.success || all.length > 0) throw new ConfigError(distinct(all));
   return parsed.data;
-}
-
-/** A configuration file that stands alone, with where its values were written. */
-export interface ParsedFile<Value> {
-  /** Absolute path. */
-  readonly file: string;
-  readonly tree: Tree;
-  readonly value: Value;
-}
-
-/** Reads a configuration file that extends no other. @throws ConfigError with every problem found */
-export function parseFile<T extends z.ZodType>(
-  kind: ConfigKind,
-  schema: T,
-  reference: string,
-  cwd: string,
-): ParsedFile<z.output<T>> {
-  const file = findConfig(kind, reference, { cwd, beside: cwd, at: null, key: '' });
-  const tree = readTree(file, cwd);
-  return { file, tree, value: parse(schema, tree) };
 }

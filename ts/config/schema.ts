@@ -12,6 +12,7 @@ export {
   method,
 } from './schema/method.js';
 export {
+  isT5,
   type ModelConfig,
   type ModelReference,
   model,
@@ -25,6 +26,7 @@ export {
   type RowConfig,
   type TableConfig,
   type TableName,
+  tableName,
 } from './schema/reproduce.js';
 export { maxHours, type RunConfig, run, type WandbConfig, type WorkerConfig } from './schema/run.js';
 export {

@@ -1,4 +1,5 @@
 import {
+  isT5,
   type ModelConfig,
   type ModelReference,
   type RunConfig,
@@ -7,7 +8,10 @@ import {
 } from '../config/schema.js';
 import { partRows } from '../config/shares.js';
 
-/** What a stage will take, from its settings alone: upper bounds, since rows may be shorter than they may be. */
+/**
+ * What a stage will take, from its settings alone: upper bounds, since rows may be shorter than they may be, and a token
+ * of an encoder-decoder goes through one half of it.
+ */
 export interface StageCost {
   /** Null where they are epochs of a set whose rows are not known. */
   readonly steps: number | null;
@@ -20,11 +24,18 @@ export interface StageCost {
 /** Tokens of the built-in tasks' tokenizer. */
 const BUILTIN_VOCABULARY = 99;
 
-function builtinParameters(arch: NonNullable<ModelConfig['arch']>): number {
+/** Rows of a table of T5's relative positions, of which encoder and decoder have one each. */
+const T5_BUCKETS = 32;
+
+function builtinParameters(source: string, arch: NonNullable<ModelConfig['arch']>): number {
   const { hidden_size: hidden, layers, heads, kv_heads, intermediate_size, tie_embeddings } = arch;
   const attention = 2 * hidden * hidden * (1 + kv_heads / heads);
   const perceptron = 3 * hidden * intermediate_size;
-  return layers * (attention + perceptron) + BUILTIN_VOCABULARY * hidden * (tie_embeddings ? 1 : 2);
+  const embeddings = BUILTIN_VOCABULARY * hidden * (tie_embeddings ? 1 : 2);
+  if (!isT5(source)) return layers * (attention + perceptron) + embeddings;
+  // A block of the encoder has one attention, one of the decoder two; before each of their parts, and last, is a norm.
+  const blocks = layers * (3 * attention + 2 * perceptron + 5 * hidden);
+  return blocks + 2 * (hidden + T5_BUCKETS * heads) + embeddings;
 }
 
 /**
@@ -45,7 +56,8 @@ export function parametersOf(
     const stage = run.stages[reference.stage];
     return stage === undefined ? null : parametersOf(run, stage.student, known);
   }
-  return reference.arch === null ? null : builtinParameters(reference.arch);
+  const { source, arch } = reference;
+  return arch === null ? null : builtinParameters(source, arch);
 }
 
 /** Steps of the student; `epochs` count passes over `rows` of the training set. */

@@ -1,8 +1,8 @@
-import { dirname } from 'node:path';
+import { composeProfile, folderOf } from '../config/compose.js';
 import { ConfigError, type ConfigIssue } from '../config/errors.js';
 import { findConfig } from '../config/files.js';
 import { Findings } from '../config/findings.js';
-import { parseFile } from '../config/parse.js';
+import { parse } from '../config/parse.js';
 import { resolveDraft } from '../config/resolve.js';
 import {
   type ProfileConfig,
@@ -12,6 +12,7 @@ import {
   type TableConfig,
   type TableName,
 } from '../config/schema.js';
+import { locate } from '../config/tree.js';
 
 /** A profile whose every row has been resolved once. */
 export interface Profile {
@@ -134,8 +135,8 @@ function checkProfile(found: Pick<Profile, 'run' | 'config'>, findings: Findings
 }
 
 /**
- * Reads a profile and resolves the run of each of its rows, so that a mistake in any shows before anything starts.
- * Files that are not there are told, not refused: a profile can be looked at before its data are.
+ * Reads a profile with what it extends, and resolves the run of each of its rows, so that a mistake in any shows before
+ * anything starts. Files that are not there are told, not refused: a profile can be looked at before its data are.
  *
  * @param overrides of the run, `a.b.c=VALUE`, over those of the profile
  * @throws ConfigError
@@ -145,9 +146,11 @@ export function resolveProfile(
   overrides: readonly string[] = [],
   cwd: string = process.cwd(),
 ): Profile {
-  const { file, tree, value: config } = parseFile('reproduce', profileSchema, reference, cwd);
-  const beside = dirname(file);
-  const run = findConfig('runs', config.run, { cwd, beside, at: null, key: 'run' });
+  const file = findConfig('reproduce', reference, { cwd, beside: cwd, at: null, key: '' });
+  const { tree } = composeProfile(file, cwd);
+  const config: ProfileConfig = parse(profileSchema, tree);
+  const at = locate(tree, ['run']);
+  const run = findConfig('runs', config.run, { cwd, beside: folderOf(at, cwd), at, key: 'run' });
   const laid = [...overridesOf(config.set), ...overrides];
   const { config: base, missing } = resolveDraft(run, laid, cwd);
   const findings = new Findings(tree);

@@ -14,7 +14,7 @@ import type { Profile } from './profile.js';
 import { protocolOf } from './protocol_text.js';
 import { type FinishedJob, runJobs } from './run_jobs.js';
 import { type TableInputs, tableFile } from './table.js';
-import { chooseValues, type Tuned } from './tuning.js';
+import { chooseValues, chosenBy, type Tuned } from './tuning.js';
 
 export interface PlanOptions {
   readonly folder: ReproductionFolder;
@@ -80,7 +80,7 @@ export async function reproduceTable(
       ['tuning', 'tuning evaluation'],
       context,
     );
-    const tuned = chosen(tried, profile, emit);
+    const tuned = chosen(tried, profile, table, emit);
     const jobs = tableJobs(profile, table, seeds, tuned.choices, fingerprint);
     const finished = await runJobs(jobs, ['training', 'evaluation'], context);
     const made = folder.table(tableId(profile, name, options.seeds));
@@ -97,10 +97,11 @@ export async function reproduceTable(
 function chosen(
   tried: readonly FinishedJob[],
   { config }: Profile,
+  table: TableConfig,
   emit: (event: ReproductionEvent) => void,
 ): Tuned {
   const results = tried.map(({ job, evaluated }) => ({ job, evaluations: evaluated.rows }));
-  const tuned = chooseValues(results, config.metric);
+  const tuned = chooseValues(results, chosenBy(config, table));
   for (const [row, value] of tuned.choices)
     emit({ kind: 'chosen', row, value, figure: tuned.figures.get(row) ?? Number.NaN });
   return tuned;

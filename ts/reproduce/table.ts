@@ -59,10 +59,10 @@ function declaredPrimary(
 function referencesOf({ reference, metric }: ProfileConfig, { rows }: TableConfig) {
   if (reference === null) return () => null;
   const known = readReferences();
+  const { family, student, columns, decoding: theirs } = reference;
   return (row: string, { dataset, decoding }: TableColumn) => {
     const method = rows[row]?.reference ?? null;
-    if (method === null || decoding !== 'sampled') return null;
-    const { family, student, columns } = reference;
+    if (method === null || decoding !== theirs) return null;
     return referenceNumber(known, { family, student, method, dataset: columns[dataset] ?? dataset, metric });
   };
 }

@@ -27,6 +27,8 @@ test('a plan for scripts: every stage and what is missing, as one object', async
   expect(more).toEqual([]);
   expect(plan).toMatchObject({ profile: 'tiny', table: 'instruct', missing: [], evaluations: { done: 0 } });
   expect(plan?.stages).toHaveLength(9);
+  const [samsum] = await jsonLinesOf('reproduce', 'tasks', '--profile', 't5-samsum', '--dry-run');
+  expect(samsum).toMatchObject({ profile: 't5-samsum', table: 'tasks', missing: { length: 3 } });
   const [gpt2] = await jsonLinesOf('reproduce', 'instruct', '--profile', 'gpt2', '--dry-run');
   expect(gpt2?.missing).toContainEqual(
     expect.objectContaining({ path: 'data.train.source', message: expect.stringContaining('dolly') }),

@@ -24,6 +24,22 @@ test('what fits to the last position is fine', () => {
   expect(warningsOf()).toEqual([]);
 });
 
+test('relative positions have no last one', () => {
+  const long = 'data.train={max_tokens: 1000, max_prompt_tokens: 400}';
+  expect(warningsOf('models.tiny.source=builtin:t5', long)).toEqual([
+    expect.stringContaining('the student of stage "teacher" has 512 positions'),
+    expect.stringContaining('the teacher of stage "student" has 512 positions'),
+  ]);
+  expect(
+    warningsOf(
+      ...['tiny', 'big'].map(
+        (name) => `models.${name}={source: "builtin:t5", arch: {kv_heads: 4, heads: 4}}`,
+      ),
+      long,
+    ),
+  ).toEqual([]);
+});
+
 describe('responses that might not fit are refused', () => {
   test.each([
     [`${STAGE}.rollout.sampling.max_new_tokens=81`, refused('train', 81, 'rollout', 121, STUDENT)],

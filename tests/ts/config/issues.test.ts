@@ -95,6 +95,16 @@ describe('wrong values', () => {
     ],
     ['models.big.arch.kv_heads=3', 'models.big.arch.heads: heads must be a multiple of kv_heads'],
     [
+      'models.big.source=builtin:lama',
+      'models.big.source: the builtin models are builtin:llama and builtin:t5, got "builtin:lama"',
+    ],
+    ['models.big.source=builtin:t5', 'models.big.arch.kv_heads: kv_heads must be heads in builtin:t5, got 2'],
+    [
+      'models.tiny={source: "builtin:t5", arch: {tie_embeddings: false}}',
+      'models.tiny.arch.tie_embeddings: the head of builtin:t5 always shares the weight of its embedding, got false',
+    ],
+    ['models.tiny={source: "builtin:t5", init: pretrained}', 'models.tiny.init: a builtin model has no pre'],
+    [
       'stages.student.student={stage: teacher, init: layers}',
       'stages.student.student.layers: `layers` and `i',
     ],

@@ -10,6 +10,11 @@ import { workspace } from './workspace.js';
 const ROW = '{"instruction": "x", "output": "y"}\n';
 const IMPORTED = ['dolly/train', 'dolly/validation', 'dolly/test', 'openwebtext/train'].concat(
   ['self_instruct', 'vicuna', 'sni', 'unni'].map((name) => `${name}/test`),
+  ['samsum', 'iwslt17', 'strategyqa'].flatMap((name) => [
+    `${name}/train`,
+    `${name}/validation`,
+    `${name}/test`,
+  ]),
 );
 const CLONE = join(
   workspace({

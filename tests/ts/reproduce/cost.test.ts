@@ -25,6 +25,15 @@ describe('parameters', () => {
     expect(parametersOf(config, { stage: 'teacher', init: 'pretrained', layers: null }, {})).toBe(BIG);
   });
 
+  test('of a built-in encoder-decoder are those that T5ForConditionalGeneration has in transformers', () => {
+    const { config } = resolveRun(
+      ...['tiny', 'big'].map((name) => `models.${name}.source=builtin:t5`),
+      'models.big.arch.kv_heads=4',
+    );
+    expect(parametersOf(config, 'tiny', {})).toBe(7_968);
+    expect(parametersOf(config, 'big', {})).toBe(52_960);
+  });
+
   test('of another model must be told', () => {
     const { config } = resolveRun('models.big={source: org/model, arch: null, init: pretrained}');
     expect(parametersOf(config, 'big', {})).toBeNull();

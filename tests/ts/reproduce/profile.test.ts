@@ -3,7 +3,7 @@ import path from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { shippedConfigs } from '../../../ts/config/files.js';
 import { resolveProfile } from '../../../ts/reproduce/profile.js';
-import { configErrorOf } from '../config/workspace.js';
+import { configErrorOf, workspace } from '../config/workspace.js';
 import { changedProfile, TINY_PROFILE, tinyProfile } from './scene.js';
 
 const TEXT = readFileSync(TINY_PROFILE, 'utf8').replace('../configs', path.resolve('tests/fixtures/configs'));
@@ -65,7 +65,7 @@ describe('mistakes name the place', () => {
     ['limit: 8}', 'limit: 8}\n  data.seen.split: validation', /"seen" has the rows of "validation"/],
     ['primary: {row: ammd', 'primary: {row: jsd', /primary\.row: "jsd" is one of the baselines/],
     ['seed: 1\n', 'seed: 5\n', /tuning\.seed: must be below the first seed/],
-    ['metric: exact_match', 'metric: bleu', /metric/],
+    ['metric: exact_match', 'metric: blue', /metric/],
     ['method.on_policy_weight: 0}', 'method.on_policy_wieght: 0}', /on_policy_wieght/],
     ['setting: training.lr.from', 'setting: training.lr.form', /lr\.form: unknown key/],
     ['run: /', 'run: ./', /no file/],
@@ -88,9 +88,41 @@ describe('mistakes name the place', () => {
   });
 });
 
+describe('a profile that extends another', () => {
+  const BASE = path.resolve(TINY_PROFILE);
+  const extended = (text: string) =>
+    resolveProfile(path.join(workspace({ 'profile.yaml': `extends: ${BASE}\n${text}` }), 'profile.yaml'));
+
+  test('says what is different, and finds the run where the other file names it', () => {
+    const { config, run } = extended(`name: other
+set: {data.tuning.limit: 4}
+reference: {family: t5}
+tables:
+  beta: null
+  instruct: {title: Renamed, rows: {jsd: null, ammd: {label: Ours}}}
+  tasks: {title: A task, data: [seen], rows: {ammd: {stage: ammd, group: ours}}}
+`);
+    expect(config).toMatchObject({ name: 'other', title: 'Tiny models on the built-in tasks' });
+    expect(config.reference).toMatchObject({ family: 't5', decoding: 'sampled' });
+    expect(run.data.tuning?.limit).toBe(4);
+    expect(Object.keys(config.tables)).toEqual(['instruct', 'tasks']);
+    expect(config.tables.instruct).toMatchObject({ title: 'Renamed', data: ['seen'] });
+    expect(Object.values(config.tables.instruct?.rows ?? {}).map(({ label }) => label)).toEqual([
+      'Teacher',
+      'Ours',
+    ]);
+  });
+
+  test('has its mistakes told where they are written', () => {
+    expect(configErrorOf(() => extended('tables: {instruct: {data: [sene]}}')).message).toMatch(
+      /profile\.yaml:2:.*tables\.instruct\.data\.0: unknown dataset "sene"/,
+    );
+  });
+});
+
 test.each(shippedConfigs('reproduce'))('profile %s resolves, every row of it', (name) => {
   const { config, missing } = resolveProfile(name);
   expect(config.name).toBe(name);
-  expect(Object.keys(config.tables)).toContain('instruct');
+  expect(Object.keys(config.tables)).toContain(name.startsWith('t5-') ? 'tasks' : 'instruct');
   expect(missing.every(({ message }) => message.startsWith('no such file'))).toBe(true);
 });

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import type { EvaluationRow } from '../../../ts/metrics/rows.js';
 import { seedsOf, tuningJobs } from '../../../ts/reproduce/plan.js';
-import { chooseValues, sampledMean } from '../../../ts/reproduce/tuning.js';
+import { chooseValues, chosenBy, decodedMean } from '../../../ts/reproduce/tuning.js';
 import { tinyProfile } from './scene.js';
 
 const evaluation = (decoding: 'sampled' | 'greedy', seed: number | null, mean: number): EvaluationRow => ({
@@ -29,7 +29,7 @@ const jobs = tuningJobs(profile, table, (source) => source);
 const chosen = (...means: readonly number[]) =>
   chooseValues(
     jobs.map((job, index) => ({ job, evaluations: [evaluation('sampled', 10, means[index] ?? 0)] })),
-    'exact_match',
+    { metric: 'exact_match', decoding: 'sampled' },
   );
 
 test('each row gets the value with its best figure', () => {
@@ -53,10 +53,20 @@ test('of equals the first', () => {
   );
 });
 
-test('the figure is the mean over decoding seeds, without the greedy one', () => {
+test('the figure is the mean over decoding seeds, or the greedy one', () => {
   const rows = [evaluation('greedy', null, 90), evaluation('sampled', 10, 4), evaluation('sampled', 20, 8)];
-  expect(sampledMean(rows, 'exact_match')).toBe(6);
-  expect(() => sampledMean(rows, 'rouge_l')).toThrow('no sampled rouge_l');
+  const figure = (decoding: 'sampled' | 'greedy', metric = 'exact_match') =>
+    decodedMean(rows, { metric, decoding });
+  expect(figure('sampled')).toBe(6);
+  expect(figure('greedy')).toBe(90);
+  expect(() => figure('sampled', 'rouge_l')).toThrow('no sampled rouge_l');
+});
+
+test('what is chosen by is what is compared', () => {
+  const by = (decoding: 'sampled' | 'greedy' | null) =>
+    chosenBy(profile.config, { primary: decoding && { row: 'ammd', data: 'seen', decoding } });
+  expect(by('greedy')).toEqual({ metric: 'exact_match', decoding: 'greedy' });
+  expect([by('sampled'), by(null)]).toEqual(Array(2).fill({ metric: 'exact_match', decoding: 'sampled' }));
 });
 
 test('no seed of the tables is among those of the tuning', () => {

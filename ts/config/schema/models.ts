@@ -3,13 +3,35 @@ import { type DeepReadonly, name, seed } from './common.js';
 
 const arch = z.strictObject({
   hidden_size: z.int().min(8).max(65_536).describe('Width H of the residual stream'),
-  layers: z.int().min(1).max(512).describe('Transformer blocks'),
+  layers: z
+    .int()
+    .min(1)
+    .max(512)
+    .describe('Transformer blocks; of builtin:t5 those of the encoder, and as many of the decoder'),
   heads: z.int().min(1).max(512).describe('Attention heads; divides hidden_size'),
-  kv_heads: z.int().min(1).max(512).describe('Key/value heads; divides heads'),
+  kv_heads: z
+    .int()
+    .min(1)
+    .max(512)
+    .describe('Key/value heads; divides heads, and is the same number in builtin:t5'),
   intermediate_size: z.int().min(8).max(262_144).describe('Width of the feed-forward part'),
-  max_positions: z.int().min(8).max(1_048_576).default(512).describe('Longest sequence; tokens; C'),
-  tie_embeddings: z.boolean().default(true).describe("The output head shares the embedding's weight; C"),
+  max_positions: z
+    .int()
+    .min(8)
+    .max(1_048_576)
+    .default(512)
+    .describe('Longest sequence, tokens; builtin:t5, whose positions are relative, has no such limit; C'),
+  tie_embeddings: z
+    .boolean()
+    .default(true)
+    .describe("The output head shares the embedding's weight, as it always does in builtin:t5; C"),
 });
+
+/** Models made from a shape alone: one of the Llama family, and an encoder-decoder as T5 v1.1 is. */
+const BUILTIN: readonly string[] = ['builtin:llama', 'builtin:t5'];
+
+/** Whether a source is the built-in encoder-decoder. */
+export const isT5 = (source: string): boolean => source === 'builtin:t5';
 
 const init = z
   .enum(['pretrained', 'random', 'layers'])
@@ -40,8 +62,11 @@ export const model = z
       .min(1)
       .max(4096)
       .describe(
-        'builtin:llama, a folder, a hub name (owner/model@revision pins it), gguf:PATH, or package:MODULE/FILE.gguf',
-      ),
+        'builtin:llama, builtin:t5, a folder, a hub name (owner/model@revision pins it), gguf:PATH, or package:MODULE/FILE.gguf',
+      )
+      .refine((source) => !source.startsWith('builtin:') || BUILTIN.includes(source), {
+        error: `the builtin models are ${BUILTIN.join(' and ')}`,
+      }),
     init: init.default('pretrained'),
     layers,
     arch: arch.nullable().default(null).describe('Shape of a builtin model; null for others'),
@@ -81,6 +106,14 @@ export const model = z
   .refine((value) => value.arch === null || value.arch.heads % value.arch.kv_heads === 0, {
     error: 'heads must be a multiple of kv_heads',
     path: ['arch', 'heads'],
+  })
+  .refine(({ source, arch: shape }) => !isT5(source) || shape === null || shape.kv_heads === shape.heads, {
+    error: 'kv_heads must be heads in builtin:t5',
+    path: ['arch', 'kv_heads'],
+  })
+  .refine(({ source, arch: shape }) => !isT5(source) || shape === null || shape.tie_embeddings, {
+    error: 'the head of builtin:t5 always shares the weight of its embedding',
+    path: ['arch', 'tie_embeddings'],
   });
 
 /** The exported model of an earlier stage, whole or a subset of its layers. */

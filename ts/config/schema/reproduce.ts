@@ -33,6 +33,9 @@ const row = z.strictObject({
     .describe('Method of the reference numbers that stand beside it; null for none'),
 });
 
+/** Tables of the paper; what else must know them is `metrics/table_file.ts`. */
+export const tableName = z.enum(['instruct', 'tasks', 'beta', 'dynamics']);
+
 const table = z.strictObject({
   title: z.string().min(1).max(200).describe('Title of the table'),
   data: z.array(name).min(1).max(32).describe('Test sets, in the order of the columns'),
@@ -105,6 +108,10 @@ export const profile = z.strictObject({
       family: z.string().min(1).max(64).describe('Family of models, as the reference numbers name it'),
       student: z.string().min(1).max(64).nullable().default(null).describe('Size of the student'),
       columns: z.record(name, z.string().min(1).max(64)).default({}).describe('Their name of each dataset'),
+      decoding: z
+        .enum(['sampled', 'greedy'])
+        .default('sampled')
+        .describe('Which of our figures they stand beside'),
     })
     .nullable()
     .default(null)
@@ -121,11 +128,13 @@ export const profile = z.strictObject({
     .default({})
     .describe("Parameters of the run's models that the configuration does not tell, for estimates of cost"),
   tables: z
-    .partialRecord(z.enum(['instruct', 'beta', 'dynamics']), table)
-    .describe('The tables: methods, the weight of the on-policy side, and distances by step'),
+    .partialRecord(tableName, table)
+    .describe(
+      'The tables: methods on instructions, methods on a task, the weight of the on-policy side, and distances by step',
+    ),
 });
 
 export type ProfileConfig = DeepReadonly<z.output<typeof profile>>;
 export type TableConfig = DeepReadonly<z.output<typeof table>>;
 export type RowConfig = DeepReadonly<z.output<typeof row>>;
-export type TableName = keyof ProfileConfig['tables'];
+export type TableName = z.output<typeof tableName>;
