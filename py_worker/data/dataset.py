@@ -3,7 +3,7 @@
 import json
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import pairwise
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
 from py_worker.data.cache import Cached, open_or_build
-from py_worker.data.encoding import Limits, encode
+from py_worker.data.encoding import EncodedRow, Limits, encode
 from py_worker.data.errors import DataError
 from py_worker.data.records import Record
 from py_worker.data.sources import Records
@@ -131,21 +131,31 @@ class TokenizedDataset:
 
 
 def tokenize_dataset(
-    records: Records, tokenizer: PreTrainedTokenizerFast, template: str, limits: Limits, cache_folder: Path
+    records: Records,
+    tokenizer: PreTrainedTokenizerFast,
+    template: str,
+    limits: Limits,
+    cache_folder: Path,
+    *,
+    for_encoder: bool = False,
 ) -> TokenizedDataset:
-    """Tokenizes records, or takes the result of an earlier call from the cache.
+    """Tokenizes records as `encode` does, or takes the result of an earlier call from the cache.
 
-    The cache is keyed by the records, the tokenizer with its chat template, the template and the limits.
+    The cache is keyed by the records, the tokenizer with its chat template, the template, the limits and
+    whether an encoder reads the prompts.
 
     Raises:
         DataError: an unknown template, a tokenizer that does not suit it, or a cache that cannot be written.
     """
     content_hash = hash_records(records.rows)
     identity = [_LAYOUT, content_hash, hash_tokenizer(tokenizer), template]
+    identity += ["for_encoder"] if for_encoder else []
     key = _hash([json.dumps([*identity, limits.max_prompt_tokens, limits.max_tokens]).encode()])
-    cached = open_or_build(
-        cache_folder, key, lambda: _build(records.rows, content_hash, tokenizer, template, limits)
-    )
+
+    def encoded() -> Iterator[EncodedRow]:
+        return encode(records.rows, tokenizer, template, limits, for_encoder=for_encoder)
+
+    cached = open_or_build(cache_folder, key, lambda: _build(records.rows, content_hash, encoded()))
     return TokenizedDataset(cached, records.bad_lines)
 
 
@@ -174,16 +184,10 @@ def _bounds(ends: NDArray[np.int64], first: int, count: int) -> list[int]:
     return [start, *ends[first : first + count].tolist()]
 
 
-def _build(
-    records: Sequence[Record],
-    content_hash: str,
-    tokenizer: PreTrainedTokenizerFast,
-    template: str,
-    limits: Limits,
-) -> Cached:
+def _build(records: Sequence[Record], content_hash: str, encoded: Iterable[EncodedRow]) -> Cached:
     tokens, token_ends, has_eos = array("i"), array("q"), array("b")
     counts: Counter[str] = Counter()
-    for record, row in zip(records, encode(records, tokenizer, template, limits), strict=True):
+    for record, row in zip(records, encoded, strict=True):
         for ids in (row.prompt, row.response):
             tokens.extend(ids)
             token_ends.append(len(tokens))

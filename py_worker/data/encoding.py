@@ -51,7 +51,12 @@ class EncodedRow:
 
 
 def encode(
-    records: Sequence[Record], tokenizer: PreTrainedTokenizerFast, template: str, limits: Limits
+    records: Sequence[Record],
+    tokenizer: PreTrainedTokenizerFast,
+    template: str,
+    limits: Limits,
+    *,
+    for_encoder: bool = False,
 ) -> Iterator[EncodedRow]:
     """Renders and tokenizes records, without adding special tokens; EOS closes each response.
 
@@ -59,6 +64,14 @@ def encode(
     and response are tokenized as one text where that leaves the prompt's ids as they are alone, which is how
     a model meets them in generation; where a token would span the border, each is tokenized by itself (our
     choice). Only a template's own text may hold special tokens: where a record spells one it stays text.
+
+    Args:
+        records: rows of a dataset.
+        tokenizer: of the models.
+        template: name of how a prompt is rendered.
+        limits: cuts.
+        for_encoder: prompts go to an encoder. Each is tokenized by itself, and ends as the tokenizer ends a
+            text (T5's EOS), after any cut; so encoders were trained.
 
     Raises:
         DataError: an unknown template, a tokenizer without EOS, or one without a chat template for `chat`.
@@ -69,35 +82,49 @@ def encode(
         raise DataError("the tokenizer has no EOS token, so no response could end; set its eos_token")
     chosen = TEMPLATES[template]
     speller = Speller(tokenizer, chosen, records) if chosen.special_tokens else None
+    ending = _ending(tokenizer) if for_encoder else None
     for start in range(0, len(records), _CHUNK):
         chunk = records[start : start + _CHUNK]
-        pairs = _common(chunk, tokenizer, chosen)
+        pairs = _common(chunk, tokenizer, chosen, joint=ending is None)
         if speller is not None:
             for index, record in enumerate(chunk):
                 if speller.spells(record):
-                    (pairs[index],) = _pairs([record], [speller.prompt(record)], speller.tokenize)
+                    prompts = [speller.prompt(record)]
+                    (pairs[index],) = _pairs([record], prompts, speller.tokenize, joint=ending is None)
         for prompt, response in pairs:
-            yield _cut(prompt, response, tokenizer.eos_token_id, limits)
+            yield _cut(prompt, response, tokenizer.eos_token_id, limits, ending or [])
 
 
 Pair = tuple[list[int], list[int] | None]
 """Ids of the prompt and, without EOS, of the response; None where there is no answer."""
 
 
-def _common(records: Sequence[Record], tokenizer: PreTrainedTokenizerFast, template: Template) -> list[Pair]:
+def _common(
+    records: Sequence[Record], tokenizer: PreTrainedTokenizerFast, template: Template, *, joint: bool
+) -> list[Pair]:
     """Of records that spell no special token."""
     prompts = [template.render(tokenizer, record.instruction, record.input) for record in records]
-    return _pairs(records, prompts, lambda texts: tokenize(tokenizer, texts, template.special_tokens))
+    return _pairs(
+        records, prompts, lambda texts: tokenize(tokenizer, texts, template.special_tokens), joint=joint
+    )
 
 
 def _pairs(
-    records: Sequence[Record], prompts: list[str], ids_of: Callable[[list[str]], list[list[int]]]
+    records: Sequence[Record],
+    prompts: list[str],
+    ids_of: Callable[[list[str]], list[list[int]]],
+    *,
+    joint: bool,
 ) -> list[Pair]:
-    """Ids of the prompts and of the answers after them."""
+    """Ids of the prompts and of the answers; with `joint` of the answers after them."""
     answers = [record.outputs[0] if record.outputs else None for record in records]
-    joint = ids_of([prompt + (answer or "") for prompt, answer in zip(prompts, answers, strict=True)])
+    if not joint:
+        responses = ids_of([answer or "" for answer in answers])
+        each = zip(ids_of(prompts), answers, responses, strict=True)
+        return [(prompt, None if answer is None else ids) for prompt, answer, ids in each]
+    joined = ids_of([prompt + (answer or "") for prompt, answer in zip(prompts, answers, strict=True)])
     pairs: list[Pair] = []
-    for prompt, whole, answer in zip(ids_of(prompts), joint, answers, strict=True):
+    for prompt, whole, answer in zip(ids_of(prompts), joined, answers, strict=True):
         if answer is None:
             pairs.append((prompt, None))
         elif whole[: len(prompt)] == prompt:
@@ -107,9 +134,26 @@ def _pairs(
     return pairs
 
 
-def _cut(prompt: list[int], response: list[int] | None, eos_id: int, limits: Limits) -> EncodedRow:
-    kept = prompt[: limits.max_prompt_tokens]
-    prompt_cut = len(kept) < len(prompt)
+def _ending(tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    """Ids that the tokenizer itself puts behind a text.
+
+    Raises:
+        DataError: it puts some in front.
+    """
+    bare, whole = (tokenizer("a", add_special_tokens=add)["input_ids"] for add in (False, True))
+    if whole[: len(bare)] != bare:
+        raise DataError(
+            "the tokenizer puts a special token before a text, where T5's has none; use the model's own"
+        )
+    return list(whole[len(bare) :])
+
+
+def _cut(
+    prompt: list[int], response: list[int] | None, eos_id: int, limits: Limits, ending: list[int]
+) -> EncodedRow:
+    """`ending` closes the prompt, within its limit."""
+    own = prompt[: max(0, limits.max_prompt_tokens - len(ending))]
+    kept, prompt_cut = (own + ending)[: limits.max_prompt_tokens], len(own) < len(prompt)
     if response is None:
         return EncodedRow(kept, [], has_eos=False, prompt_cut=prompt_cut)
     room = limits.max_tokens - len(kept)

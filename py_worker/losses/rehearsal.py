@@ -4,6 +4,7 @@ It runs the functions that a step runs, so that no second description of a step'
 tensors, which have shapes and no numbers, it takes seconds whatever the sizes, and cannot run out of memory.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -193,9 +194,11 @@ def _batch(step: Rehearsal, micro_batches: MicroBatches, packed: bool) -> TokenB
     """A batch that takes a step through all that its micro-batches take most memory for.
 
     That is the first two: the gradients of the second are added to those that are there by then. They are as
-    wide as they are, with a chunk of logits of each part and a little; more would add only hidden states.
+    wide as they are, with a chunk of logits of each part and a little; more would add only hidden states. For
+    an encoder-decoder that would make prompts longer, which are not read with the responses.
     """
-    chosen = [_shortened(rows, step.positions_at_once + 1) for rows in micro_batches[:2]]
+    most = math.inf if step.student.has_encoder else step.positions_at_once + 1
+    chosen = [_shortened(rows, most) for rows in micro_batches[:2]]
     rows = [row for micro in chosen for row in micro]
     pad_id = step.student.pad_id
     return collate(
@@ -211,12 +214,12 @@ def _batch(step: Rehearsal, micro_batches: MicroBatches, packed: bool) -> TokenB
     )
 
 
-def _shortened(rows: Sequence[Row], positions: int) -> list[Row]:
+def _shortened(rows: Sequence[Row], positions: float) -> list[Row]:
     """The same lengths with at most so many response positions in each part."""
     left: Counter[str] = Counter()
     shortened = []
     for row in rows:
-        response = min(row.response, positions - left[row.part])
+        response = int(min(row.response, positions - left[row.part]))
         left[row.part] += response
         shortened.append(Row(row.part, row.length - response, response, row.drawn))
     return shortened

@@ -58,7 +58,7 @@ class OutputHead:
 
     @staticmethod
     def of(module: Any, vocab_size: int, name: str) -> "OutputHead":
-        """The head of a Hugging Face causal language model.
+        """The head of a Hugging Face language model.
 
         Raises:
             UnsupportedModelError: the output layer is no plain linear map, or is scaled and biased at once.

@@ -8,7 +8,9 @@ import torch
 from py_worker.data.char_tokenizer import char_tokenizer
 from py_worker.models import sources
 from py_worker.models.attention import use_attention
-from py_worker.models.errors import ModelError
+from py_worker.models.builtin import BUILTIN, builtin_model
+from py_worker.models.encoder_decoder import EncoderDecoderPolicy
+from py_worker.models.errors import ModelError, UnsupportedModelError
 from py_worker.models.layers import keep_layers
 from py_worker.models.lora import add_adapters
 from py_worker.models.policy import Policy
@@ -37,7 +39,8 @@ def load_policy(spec: ModelSpec, *, device: torch.device | str, teacher: Policy 
     module, tokenizer = _build(spec, teacher)
     if spec.lora is not None:
         add_adapters(module, spec.lora, spec.source)
-    policy = Policy(
+    kind = EncoderDecoderPolicy if module.config.is_encoder_decoder else Policy
+    policy = kind(
         module.to(device),
         tokenizer,
         name=spec.source,
@@ -49,10 +52,21 @@ def load_policy(spec: ModelSpec, *, device: torch.device | str, teacher: Policy 
     if spec.gradient_checkpointing:
         policy.checkpoint_activations()
     if teacher is not None:
+        _require_same_kind(policy, teacher)
         shared = shared_vocabulary(tokenizer, teacher.tokenizer, spec.source, teacher.name)
         policy.limit_vocabulary(min(shared, teacher.vocab_size))
         teacher.limit_vocabulary(policy.vocab_size)
     return policy
+
+
+def _require_same_kind(student: Policy, teacher: Policy) -> None:
+    """One batch serves both, and an encoder's prompts end as a decoder's do not."""
+    if student.has_encoder != teacher.has_encoder:
+        own, other = ("an" if policy.has_encoder else "no" for policy in (student, teacher))
+        raise UnsupportedModelError(
+            f"student {student.name!r} is {own} encoder-decoder and teacher {teacher.name!r} is {other} "
+            "encoder-decoder; choose two of one kind, or train on the teacher's texts"
+        )
 
 
 def _base(spec: ModelSpec, teacher: Policy | None) -> str | None:
@@ -85,14 +99,14 @@ def _build(spec: ModelSpec, teacher: Policy | None) -> tuple[Any, Any]:
 
 
 def _builtin(spec: ModelSpec, dtype: torch.dtype) -> tuple[Any, Any]:
-    if spec.source != "builtin:llama":
-        raise ModelError(f"{spec.source}: the only builtin model is builtin:llama")
+    if spec.source not in BUILTIN:
+        raise ModelError(f"{spec.source}: the builtin models are {', '.join(BUILTIN)}")
     if spec.init != "random":
         raise ModelError(f"{spec.source}: a builtin model has no weights of its own; set init to random")
     if spec.arch is None:
         raise ModelError(f"{spec.source}: give its shape in arch (hidden_size, layers, heads, ...)")
     tokenizer = char_tokenizer()
-    return sources.builtin_llama(spec.arch, tokenizer, spec.seed, dtype), tokenizer
+    return builtin_model(spec.source, spec.arch, tokenizer, spec.seed, dtype), tokenizer
 
 
 def _dtype(name: str) -> torch.dtype:

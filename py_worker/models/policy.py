@@ -5,7 +5,7 @@ It offers what a loss needs and nothing of how the model is built, so that other
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ from py_worker.models.vocabulary import usable_tokens
 
 
 class Policy:
-    """Teacher or student.
+    """Teacher or student; here a decoder, which reads prompt and response as one sequence.
 
     The module stays in evaluation mode, also in training: dropout draws from the global random state and
     makes the result depend on micro-batches, so it is off everywhere (our choice). That of adapters is on
@@ -37,7 +37,10 @@ class Policy:
         base: source that holds exactly the module's weights, adapters aside; None where none does.
         eos_ids: tokens that end a response; the first is the one that data ends with.
         pad_id: fills batches; may be an EOS id.
+        has_encoder: prompts are read by an encoder, apart from responses (`EncoderDecoderPolicy`).
     """
+
+    has_encoder: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -48,14 +51,14 @@ class Policy:
         compute_dtype: torch.dtype | None = None,
         base: str | None = None,
     ):
-        """Wraps a Hugging Face causal language model and its tokenizer.
+        """Wraps a Hugging Face language model and its tokenizer.
 
         Raises:
             UnsupportedModelError: an encoder-decoder, or a head that `OutputHead` does not reproduce.
             ModelError: the tokenizer has no EOS token, or ids beyond the embedding table that were not added.
         """
-        if module.config.is_encoder_decoder:
-            raise UnsupportedModelError(f"{name}: encoder-decoder models are not supported")
+        if module.config.is_encoder_decoder and not self.has_encoder:
+            raise UnsupportedModelError(f"{name}: an encoder-decoder is an EncoderDecoderPolicy")
         self.name = name
         self.base = base
         self.module = module.eval()
@@ -202,12 +205,17 @@ class Policy:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, self.compute_dtype)
 
+    def _probe(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """The module's own logits `[B, T, V_rows]` of tokens `[B, T]`, and the hidden states behind them."""
+        logits = self.module(input_ids=tokens, use_cache=False).logits
+        return logits, self.body(input_ids=tokens, use_cache=False).last_hidden_state
+
     @torch.no_grad()
     def _check_head(self) -> None:
         """Compares with the module's own logits: an unknown scale or cap is refused, not ignored."""
         tokens = torch.arange(min(8, self.vocab_size), device=self.device)[None]
-        expected = self.module(input_ids=tokens, use_cache=False).logits[..., : self.vocab_size].float()
-        found = self.head.logits(self.body(input_ids=tokens, use_cache=False).last_hidden_state).float()
+        own, hidden = self._probe(tokens)
+        expected, found = own[..., : self.vocab_size].float(), self.head.logits(hidden).float()
         # bfloat16 keeps 8 bits and the two computations round differently; a missing scale is far beyond.
         tolerance = 1e-3 if self.dtype in (torch.float32, torch.float64) else 3e-2
         difference = float((found - expected).abs().max() / expected.abs().max().clamp(min=1e-3))

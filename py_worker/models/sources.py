@@ -1,4 +1,4 @@
-"""Where models are read from: a builtin architecture, a folder (of adapters too), a hub name, a GGUF file."""
+"""Where models are read from: a folder (of adapters too), a hub name, a GGUF file."""
 
 import contextlib
 import importlib.util
@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from py_worker.hub_name import split_revision
 from py_worker.models import adapter_files
-from py_worker.models.errors import ModelError
+from py_worker.models.encoder_decoder import FAMILIES
+from py_worker.models.errors import ModelError, UnsupportedModelError
 from py_worker.models.precision import cast
-from py_worker.models.spec import ArchSpec
 
 
 @dataclass(frozen=True)
@@ -115,14 +115,21 @@ def read_tokenizer(location: Location, *, trust_remote_code: bool, source: str) 
 
 
 def read_model(location: Location, *, dtype: torch.dtype, trust_remote_code: bool, source: str) -> Any:
-    """The causal language model with its weights; those of a GGUF file are dequantized, adapters added.
+    """The language model with its weights; those of a GGUF file are dequantized, adapters added.
 
     Raises:
         ModelError: it cannot be read, or lacks weights that the architecture has.
+        UnsupportedModelError: an encoder-decoder of another family than T5's.
     """
+    # A GGUF file holds a decoder, and reading its configuration takes as long as reading all of it.
+    config = None
+    if location.gguf_file is None:
+        # Where there is none, loading says what is wrong: adapters of the hub have none.
+        with contextlib.suppress(ModelError):
+            config = _read_config(location, trust_remote_code, source)
     # What a file lacks is drawn from the global random state before the load report says so.
     with _reading(source), torch.random.fork_rng(devices=[]):
-        module, report = AutoModelForCausalLM.from_pretrained(
+        module, report = _auto_class(config, source).from_pretrained(
             location.path,
             dtype=dtype,
             trust_remote_code=trust_remote_code,
@@ -141,6 +148,30 @@ def read_model(location: Location, *, dtype: torch.dtype, trust_remote_code: boo
         with _reading(source):
             module = adapter_files.merge_adapters(module, folder)
     return module
+
+
+def _read_config(location: Location, trust_remote_code: bool, source: str) -> Any:
+    with _reading(source):
+        return AutoConfig.from_pretrained(
+            location.path, trust_remote_code=trust_remote_code, **location.arguments()
+        )
+
+
+def _auto_class(config: Any, source: str) -> Any:
+    """What makes the language model that a configuration describes; None is a decoder's.
+
+    Raises:
+        UnsupportedModelError: an encoder-decoder of another family than T5's. Of some of them the library
+            would take the decoder alone.
+    """
+    if config is None or not config.is_encoder_decoder:
+        return AutoModelForCausalLM
+    if config.model_type not in FAMILIES:
+        raise UnsupportedModelError(
+            f"{source}: encoder-decoders of type {config.model_type} are not supported "
+            f"({', '.join(FAMILIES)} are)"
+        )
+    return AutoModelForSeq2SeqLM
 
 
 def _require_complete(report: Mapping[str, Any], source: str) -> None:
@@ -170,45 +201,15 @@ def random_model(
 
     Raises:
         ModelError: the configuration cannot be read.
+        UnsupportedModelError: an encoder-decoder of another family than T5's.
     """
-    with _reading(source):
-        config = AutoConfig.from_pretrained(
-            location.path, trust_remote_code=trust_remote_code, **location.arguments()
-        )
+    config = _read_config(location, trust_remote_code, source)
     vars(config).pop("quantization_config", None)
+    auto_class = _auto_class(config, source)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        module = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+        module = auto_class.from_config(config, trust_remote_code=trust_remote_code)
     return cast(module, dtype)
-
-
-def builtin_llama(arch: ArchSpec, tokenizer: Any, seed: int, dtype: torch.dtype) -> Any:
-    """A Llama model of the given shape for the tokenizer, with weights drawn from `seed`.
-
-    Raises:
-        ModelError: sizes that do not divide.
-    """
-    if arch.hidden_size % arch.heads or arch.heads % arch.kv_heads:
-        raise ModelError(
-            f"builtin:llama: hidden_size {arch.hidden_size} must be a multiple of heads {arch.heads}, and "
-            f"heads of kv_heads {arch.kv_heads}"
-        )
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=arch.hidden_size,
-        intermediate_size=arch.intermediate_size,
-        num_hidden_layers=arch.layers,
-        num_attention_heads=arch.heads,
-        num_key_value_heads=arch.kv_heads,
-        max_position_embeddings=arch.max_positions,
-        tie_word_embeddings=arch.tie_embeddings,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return cast(LlamaForCausalLM(config), dtype)
 
 
 @contextlib.contextmanager

@@ -26,7 +26,12 @@ def run(session: Session, args: RegisterDataArgs, context: OperationContext) -> 
     records = read_records(data_source(source))
     context.check()
     dataset = tokenize_dataset(
-        records, policy.tokenizer, source.template, limits, Path(settings.cache_dir).expanduser()
+        records,
+        policy.tokenizer,
+        source.template,
+        limits,
+        Path(settings.cache_dir).expanduser(),
+        for_encoder=policy.has_encoder,
     )
     dataset.require_below(policy.vocab_size)
     result = RegisterDataResult(

@@ -1,6 +1,6 @@
 """The fallback engine: transformers' own generation loop, with our random numbers.
 
-`generate` is the one entry point that serves every causal language model of transformers: it knows each
+`generate` is the one entry point that serves every language model of transformers: it knows each
 architecture's cache, masks and position ids. A logits processor draws the token as every engine does and
 leaves nothing else to choose, so the same seed gives the same rollout as the native engine (up to
 rounding). In a mixture the first policy's loop leads; the others follow it token by token, from within its
@@ -9,22 +9,32 @@ logits processor.
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
+from transformers import (
+    DynamicCache,
+    EncoderDecoderCache,
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+)
 
 from py_worker.rollout.mixture import Mixture
 from py_worker.rollout.randomness import uniforms
 from py_worker.rollout.rollouts import GenerationPolicy, Rollouts, Tick, TokenArray, check_request, collect
 from py_worker.rollout.sampling import Context, Sampling
 
+_State = dict[str, Any]
+"""What a model takes along from pass to pass, under the names of its arguments; empty before the first."""
+
 
 class ForwardEngine:
-    """Generates with the model's forward pass, prompts padded on the left."""
+    """Generates with the model's forward pass, prompts of decoders padded on the left."""
 
     name = "forward"
     concurrent = False
@@ -39,8 +49,6 @@ class ForwardEngine:
 
     def refusal(self, policy: GenerationPolicy) -> str | None:
         """Why this engine cannot serve the policy, or None."""
-        if policy.module.config.is_encoder_decoder:
-            return "it is an encoder-decoder"
         if not policy.module.can_generate():
             return f"{type(policy.module).__name__} has no language-model head"
         return None
@@ -69,10 +77,10 @@ class ForwardEngine:
                 stack.enter_context(_plain_generation(policy.module))
             for start in range(0, len(order), together):
                 group = order[start : start + together]
-                ids, mask = _pad_left([prompts[i] for i in group], mixture.pad_id, device)
+                opening = _open([prompts[i] for i in group], mixture, device)
                 drawn = uniforms(seed, [sample_ids[i] for i in group], shape[1], device)
-                processor = _Draw(mixture, mask, drawn, sampling, tick)
-                _run(mixture, mixture.policies[0], ids, mask, sampling.max_new_tokens, processor)
+                processor = _Draw(mixture, opening, drawn, sampling, tick)
+                _run(mixture, mixture.policies[0], sampling.max_new_tokens, processor, opening.inputs)
                 steps = len(processor.tokens)
                 decoded_rows += (steps - 1) * len(group)
                 tokens[group, :steps] = torch.stack(processor.tokens, dim=1).cpu().numpy()
@@ -97,29 +105,46 @@ class ForwardEngine:
             ids = torch.zeros(together, width, dtype=torch.int64, device=device)
             start, end = torch.zeros_like(ids[:, 0]), torch.full_like(ids[:, 0], width)
             eos = torch.tensor(mixture.eos_ids, dtype=torch.int64, device=device)
-            caches: list[Any] = [None] * len(mixture.policies)
+            states: list[_State] = [{} for _ in mixture.policies]
             for given in (ids, ids[:, :1]):
-                passes = [_one_pass(*each, given) for each in zip(mixture.policies, caches, strict=True)]
-                caches = [cache for cache, _ in passes]
+                passes = [_one_pass(*each, given) for each in zip(mixture.policies, states, strict=True)]
+                states = [state for state, _ in passes]
                 logits = [scores[:, : mixture.vocab_size].float() for _, scores in passes]
                 context = Context(ids, start, end)
                 mixture.draw(logits, start.double(), sampling, eos, context)
-                for cache in caches:
-                    _lengthen(cache, sampling.max_new_tokens - 2)
+                for state in states:
+                    _lengthen(state["past_key_values"], sampling.max_new_tokens - 2)
 
 
-def _one_pass(policy: GenerationPolicy, cache: Any, ids: Tensor) -> tuple[Any, Tensor]:
-    """The cache with `ids` [B, T] in it, and logits [B, >= V] behind them."""
-    module, dtype = policy.module, policy.compute_dtype
-    last = {"logits_to_keep": 1} if module._supports_logits_to_keep() else {}
-    with _plain_generation(module), torch.autocast(module.device.type, dtype, enabled=dtype is not None):
-        output = module(input_ids=ids, past_key_values=cache, use_cache=True, **last)
-    return getattr(output, "past_key_values", None), output.logits[:, -1]
+def _one_pass(policy: GenerationPolicy, state: _State, ids: Tensor) -> tuple[_State, Tensor]:
+    """What the model remembers with `ids` [B, T] in it, and logits [B, >= V] behind them.
+
+    An encoder-decoder encodes them in its first pass; its decoder gets one token each time.
+    """
+    module = policy.module
+    with _plain_generation(module), _computing_as(policy):
+        if module.config.is_encoder_decoder:
+            return _decode(module, state, {"input_ids": ids}, ids[:, :1])
+        last = {"logits_to_keep": 1} if module._supports_logits_to_keep() else {}
+        output = module(input_ids=ids, **state, use_cache=True, **last)
+    return {"past_key_values": getattr(output, "past_key_values", None)}, output.logits[:, -1]
+
+
+def _decode(module: Any, state: _State, prompts: dict[str, Tensor], ids: Tensor) -> tuple[_State, Tensor]:
+    """What an encoder-decoder remembers when its decoder has seen `ids` [B, T] too, and logits behind them.
+
+    Without a state it encodes `prompts` first.
+    """
+    given = {name: value for name, value in prompts.items() if not (state and name == "input_ids")}
+    output = module(**given, **state, decoder_input_ids=ids, use_cache=True)
+    encoded = (output.encoder_last_hidden_state,)
+    state = {"past_key_values": output.past_key_values, "encoder_outputs": encoded}
+    return state, output.logits[:, -1]
 
 
 def _lengthen(cache: Any, tokens: int) -> None:
     """Makes room for more tokens; a cache of another kind than keys and values [B, K, T, D] does not grow."""
-    for layer in getattr(cache, "layers", ()):
+    for layer in getattr(getattr(cache, "self_attention_cache", cache), "layers", ()):
         for name in ("keys", "values"):
             held = getattr(layer, name, None)
             if isinstance(held, Tensor) and tokens > 0:
@@ -129,12 +154,13 @@ def _lengthen(cache: Any, tokens: int) -> None:
 class _Draw(LogitsProcessor):  # type: ignore[misc]
     """Draws each next token, keeps it, and leaves it as the only one that can be chosen."""
 
-    def __init__(self, mixture: Mixture, mask: Tensor, drawn: Tensor, sampling: Sampling, tick: Tick) -> None:
+    def __init__(
+        self, mixture: Mixture, opening: "_Opening", drawn: Tensor, sampling: Sampling, tick: Tick
+    ) -> None:
         self._mixture = mixture
-        self._followers = [_Follower(mixture, policy, mask) for policy in mixture.policies[1:]]
-        self._eos = torch.tensor(mixture.eos_ids, dtype=torch.int64, device=mask.device)
-        self._width = mask.shape[1]
-        self._start = self._width - mask.sum(1)
+        self._followers = [_Follower(mixture, policy, opening) for policy in mixture.policies[1:]]
+        self._eos = torch.tensor(mixture.eos_ids, dtype=torch.int64, device=drawn.device)
+        self._width, self._start = opening.width, opening.start
         self._uniforms = drawn
         self._sampling = sampling
         self._tick = tick
@@ -159,20 +185,35 @@ class _Follower:
 
     `generate` for one more token each time, with the keys and values of the time before: it alone knows each
     architecture's masks and positions. Its set-up costs milliseconds a token. A model without such a cache
-    runs over the whole sequence again.
+    runs over the whole sequence again. An encoder-decoder's own pass takes what it has not seen: its
+    positions are relative.
     """
 
-    def __init__(self, mixture: Mixture, policy: GenerationPolicy, mask: Tensor) -> None:
-        self._mixture, self._policy, self._mask = mixture, policy, mask
-        self._cache: Any = None
+    def __init__(self, mixture: Mixture, policy: GenerationPolicy, opening: "_Opening") -> None:
+        self._mixture, self._policy, self._opening = mixture, policy, opening
+        self._state: _State = {}
+        self._seen = 0
 
     def logits(self, input_ids: Tensor) -> Tensor:
-        """[B, V] behind [B, T] ids: prompts padded on the left, and the tokens drawn since."""
+        """[B, V] behind [B, T] ids that the loop has so far."""
+        scores = self._decoded(input_ids) if self._opening.encoded else self._continued(input_ids)
+        return scores[:, : self._mixture.vocab_size].float()
+
+    def _decoded(self, input_ids: Tensor) -> Tensor:
+        module, new = self._policy.module, input_ids[:, self._seen :]
+        with _computing_as(self._policy):
+            self._state, scores = _decode(module, self._state, self._opening.inputs, new)
+        self._seen = input_ids.shape[1]
+        return scores
+
+    def _continued(self, input_ids: Tensor) -> Tensor:
         keep = _Keep()
-        mask = F.pad(self._mask, (0, input_ids.shape[1] - self._mask.shape[1]), value=1)
-        output = _run(self._mixture, self._policy, input_ids, mask, 1, keep, past_key_values=self._cache)
-        self._cache = getattr(output, "past_key_values", None)
-        return keep.logits[:, : self._mixture.vocab_size].float()
+        mask = self._opening.inputs["attention_mask"]
+        mask = F.pad(mask, (0, input_ids.shape[1] - mask.shape[1]), value=1)
+        inputs = {"input_ids": input_ids, "attention_mask": mask, **self._state}
+        output = _run(self._mixture, self._policy, 1, keep, inputs)
+        self._state = {"past_key_values": getattr(output, "past_key_values", None)}
+        return keep.logits
 
 
 class _Keep(LogitsProcessor):  # type: ignore[misc]
@@ -188,19 +229,17 @@ class _Keep(LogitsProcessor):  # type: ignore[misc]
 def _run(
     mixture: Mixture,
     policy: GenerationPolicy,
-    ids: Tensor,
-    mask: Tensor,
     max_new_tokens: int,
     processor: LogitsProcessor,
-    **options: Any,
+    inputs: dict[str, Any],
 ) -> Any:
     """transformers' generation from one policy, with what decides the mixture's ends and padding."""
-    kind, dtype = policy.module.device.type, policy.compute_dtype
-    # Off where it is not asked for: a follower runs within the autocast of the first policy.
-    with torch.autocast(kind, dtype, enabled=dtype is not None):
+    if policy.module.config.is_encoder_decoder:
+        # One that the library makes has as many layers as the encoder, whatever the decoder has.
+        inputs = {**inputs, "past_key_values": EncoderDecoderCache(DynamicCache(), DynamicCache())}
+    with _computing_as(policy):
         return policy.module.generate(
-            input_ids=ids,
-            attention_mask=mask,
+            **inputs,
             logits_processor=LogitsProcessorList([processor]),
             generation_config=GenerationConfig(
                 do_sample=False,
@@ -208,21 +247,50 @@ def _run(
                 max_new_tokens=max_new_tokens,
                 eos_token_id=list(mixture.eos_ids),
                 pad_token_id=mixture.pad_id,
+                decoder_start_token_id=getattr(policy.module.config, "decoder_start_token_id", None),
                 return_dict_in_generate=True,
             ),
-            **options,
         )
 
 
-def _pad_left(prompts: Sequence[TokenArray], pad_id: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """[B, P] int64 ids and [B, P] int64 mask, 1 at prompt tokens."""
+def _computing_as(policy: GenerationPolicy) -> Any:
+    """Off where it is not asked for: a follower runs within the autocast of the first policy."""
+    dtype = policy.compute_dtype
+    return torch.autocast(policy.module.device.type, dtype, enabled=dtype is not None)
+
+
+@dataclass(frozen=True)
+class _Opening:
+    """What the generation of a group begins with.
+
+    Attributes:
+        inputs: `input_ids` [B, P] int64 and `attention_mask` [B, P] int64, 1 at prompt tokens.
+        encoded: an encoder reads them, and the loop begins with the decoder's start token; else with them.
+        width: tokens in the loop before the first is drawn.
+        start: [B] int64, of them those that mean nothing.
+    """
+
+    inputs: dict[str, Tensor]
+    encoded: bool
+    width: int
+    start: Tensor
+
+
+def _open(prompts: Sequence[TokenArray], mixture: Mixture, device: torch.device) -> _Opening:
+    """Pads prompts: on the right for an encoder, as in training, else on the left, next to what is drawn."""
+    encoded = mixture.policies[0].module.config.is_encoder_decoder
     width = max(map(len, prompts))
-    ids = torch.full((len(prompts), width), pad_id, dtype=torch.int64)
+    ids = torch.full((len(prompts), width), mixture.pad_id, dtype=torch.int64)
     mask = torch.zeros_like(ids)
     for row, prompt in enumerate(prompts):
-        ids[row, width - len(prompt) :] = torch.from_numpy(np.asarray(prompt, dtype=np.int64))
-        mask[row, width - len(prompt) :] = 1
-    return ids.to(device), mask.to(device)
+        own = slice(0, len(prompt)) if encoded else slice(width - len(prompt), width)
+        ids[row, own] = torch.from_numpy(np.asarray(prompt, dtype=np.int64))
+        mask[row, own] = 1
+    mask = mask.to(device)
+    inputs = {"input_ids": ids.to(device), "attention_mask": mask}
+    if encoded:
+        return _Opening(inputs, encoded, 1, torch.zeros_like(mask[:, 0]))
+    return _Opening(inputs, encoded, width, width - mask.sum(1))
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from tokenizers.pre_tokenizers import Split
 from transformers import PreTrainedTokenizerFast
 
 from py_worker.data.batch import TokenBatch, collate
+from py_worker.models.builtin import builtin_model
 from py_worker.models.policy import Policy
-from py_worker.models.sources import builtin_llama
 from py_worker.models.spec import ArchSpec
 
 EOS = 1
@@ -39,7 +39,7 @@ def tiny_policy(
 ) -> Policy:
     """A Llama with random weights; `spread` widens its outputs (fresh ones are nearly uniform)."""
     arch = ArchSpec(hidden, layers, 2, 1, 2 * hidden, 64, tie)
-    module = builtin_llama(arch, tiny_tokenizer(), seed, dtype)
+    module = builtin_model("builtin:llama", arch, tiny_tokenizer(), seed, dtype)
     with torch.no_grad():
         module.lm_head.weight.mul_(spread)
     if padded_rows:

@@ -1,6 +1,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers.processors import TemplateProcessing
+from transformers import PreTrainedTokenizerFast
 
 from py_worker.data.char_tokenizer import ALPHABET, char_tokenizer
 from py_worker.data.encoding import EncodedRow, Limits, encode
@@ -151,3 +153,59 @@ def test_what_cannot_be_encoded() -> None:
     without_eos.eos_token = None
     with pytest.raises(DataError, match="no EOS token"):
         list(encode([Record("a", "", ("b",))], without_eos, "plain", Limits()))
+
+
+def ending_tokenizer() -> PreTrainedTokenizerFast:
+    """The characters with `<eos>` behind each text, as T5's tokenizer has it."""
+    tokenizer = char_tokenizer()
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="$A <eos>", special_tokens=[("<eos>", tokenizer.eos_token_id)]
+    )
+    return tokenizer
+
+
+def for_encoder(record: Record, limits: Limits) -> EncodedRow:
+    (row,) = encode([record], ending_tokenizer(), "plain", limits, for_encoder=True)
+    return row
+
+
+def test_a_prompt_for_an_encoder_ends_as_the_tokenizer_ends_texts() -> None:
+    row = for_encoder(Record("up", "ab", ("AB",)), Limits(20, 40))
+    assert (CHAR.decode(row.prompt), CHAR.decode(row.response)) == ("up\nab\n<eos>", "AB<eos>")
+    (plain,) = encode([Record("up", "ab", ("AB",))], ending_tokenizer(), "plain", Limits(20, 40))
+    assert CHAR.decode(plain.prompt) == "up\nab\n"
+
+
+def test_its_end_is_kept_when_it_is_cut() -> None:
+    row = for_encoder(Record("upper", "abc", ("ABC",)), Limits(7, 40))
+    assert (CHAR.decode(row.prompt), row.prompt_cut) == ("upper\n<eos>", True)
+    assert for_encoder(Record("upper", "", ("A",)), Limits(7, 40)).prompt_cut is False
+
+
+@pytest.mark.parametrize(
+    ("max_tokens", "response", "has_eos"), [(11, "ABC<eos>", True), (10, "ABC", False), (9, "AB", False)]
+)
+def test_its_end_counts_as_a_token(max_tokens: int, response: str, has_eos: bool) -> None:
+    row = for_encoder(Record("ab", "cd", ("ABC",)), Limits(7, max_tokens))
+    assert (len(row.prompt), CHAR.decode(row.response), row.has_eos) == (7, response, has_eos)
+
+
+def test_a_response_of_a_decoder_is_tokenized_by_itself() -> None:
+    """A byte-pair tokenizer would join it with the prompt before it."""
+    record = Record("the", "", ("the cat",))
+    (joint,) = encode([record], BPE, "text", Limits(20, 40))
+    (apart,) = encode([record], BPE, "text", Limits(20, 40), for_encoder=True)
+    alone = BPE("the cat", add_special_tokens=False)["input_ids"]
+    assert apart.response[:-1] == alone
+    assert apart.prompt == joint.prompt
+    (bare,) = encode([Record("the", "", ())], BPE, "text", Limits(20, 40), for_encoder=True)
+    assert (bare.response, bare.has_eos) == ([], False)
+
+
+def test_a_tokenizer_that_begins_texts_is_refused_for_an_encoder() -> None:
+    tokenizer = char_tokenizer()
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<eos> $A", special_tokens=[("<eos>", tokenizer.eos_token_id)]
+    )
+    with pytest.raises(DataError, match="puts a special token before a text"):
+        list(encode([Record("a", "", ("b",))], tokenizer, "plain", Limits(7, 40), for_encoder=True))

@@ -13,10 +13,11 @@ from py_worker.data.layout import MicroBatchLimits, lay_out
 from py_worker.losses.rehearsal import Rehearsal, Row, go_through, rehearse
 from py_worker.losses.returns import Returns
 from py_worker.losses.terms import Term
+from py_worker.models.builtin import builtin_model
 from py_worker.models.critic import build_critic
+from py_worker.models.encoder_decoder import EncoderDecoderPolicy
 from py_worker.models.lora import add_adapters
 from py_worker.models.policy import Policy
-from py_worker.models.sources import builtin_llama
 from py_worker.models.spec import ArchSpec, CriticSpec, LoraSpec
 from tests.py.tiny_models import PAD, tiny_tokenizer
 
@@ -39,7 +40,8 @@ def tokenizer():
 
 def llama(hidden: int = 48, *, seed: int = 0, tie: bool = True, **options) -> Policy:
     arch = ArchSpec(hidden, LAYERS, 4, 2, 3 * hidden, 256, tie)
-    return Policy(builtin_llama(arch, tokenizer(), seed, torch.float32), tokenizer(), name="llama", **options)
+    module = builtin_model("builtin:llama", arch, tokenizer(), seed, torch.float32)
+    return Policy(module, tokenizer(), name="llama", **options)
 
 
 def gpt2(hidden: int = 48) -> Policy:
@@ -47,6 +49,12 @@ def gpt2(hidden: int = 48) -> Policy:
         vocab_size=VOCAB, n_embd=hidden, n_layer=LAYERS, n_head=4, n_positions=256, eos_token_id=1
     )
     return Policy(GPT2LMHeadModel(config), tokenizer(), name="gpt2")
+
+
+def t5(hidden: int = 48) -> Policy:
+    arch = ArchSpec(hidden, LAYERS, 4, 4, 3 * hidden, 256)
+    module = builtin_model("builtin:t5", arch, tokenizer(), 0, torch.float32)
+    return EncoderDecoderPolicy(module, tokenizer(), name="t5")
 
 
 def teacher(make: Callable[..., Policy] = llama) -> Policy:
@@ -145,6 +153,8 @@ CASES = {
     "packed": (lambda: rehearsal(llama(), teacher()), TOKENS),
     "untied-head": (lambda: rehearsal(llama(tie=False), teacher()), TWO),
     "gpt-2": (lambda: rehearsal(gpt2(), teacher(gpt2)), TWO),
+    "encoder-decoder": (lambda: rehearsal(t5(), teacher(t5)), TWO),
+    "encoder-decoder-with-its-graph": (lambda: rehearsal(t5(), teacher(t5), score_student="graph"), ALL),
     "activations-recomputed": (lambda: rehearsal(checkpointed(), teacher()), TWO),
     "bfloat16-products": (lambda: rehearsal(llama(compute_dtype=torch.bfloat16), teacher()), TWO),
     "adapters-with-dropout": (lambda: rehearsal(adapted(), teacher(), dropout=True), TWO),

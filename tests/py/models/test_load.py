@@ -54,7 +54,7 @@ def test_builtin_models_are_decided_by_their_seed_alone():
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        (replace(BUILTIN, source="builtin:gpt"), "only builtin model"),
+        (replace(BUILTIN, source="builtin:gpt"), "the builtin models are builtin:llama, builtin:t5"),
         (replace(BUILTIN, init="pretrained"), "set init to random"),
         (replace(BUILTIN, arch=None), "give its shape"),
         (replace(BUILTIN, arch=replace(ARCH, heads=3)), "multiple of heads 3"),
@@ -88,8 +88,8 @@ def test_a_hub_name_may_have_a_revision(folder, monkeypatch, init):
     for kind in AUTO:
         monkeypatch.setattr(getattr(sources, kind), "from_pretrained", from_hub(kind))
     policy = load_policy(ModelSpec("a/b@refs/pr/1", init=init), device="cpu")
-    weights = "AutoModelForCausalLM" if init == "pretrained" else "AutoConfig"
-    assert [("AutoTokenizer", "a/b", "refs/pr/1"), (weights, "a/b", "refs/pr/1")] == [
+    weights = ["AutoModelForCausalLM"] if init == "pretrained" else []
+    assert [(kind, "a/b", "refs/pr/1") for kind in ("AutoTokenizer", "AutoConfig", *weights)] == [
         call for call in asked if call[1] == "a/b"
     ]
     assert policy.base == ("a/b@refs/pr/1" if init == "pretrained" else None)

@@ -16,15 +16,18 @@ SAMPLING = {
 ROWS = 40
 
 
-def model(seed: int, hidden: int = 16) -> dict[str, Any]:
+LLAMA, T5 = "builtin:llama", "builtin:t5"
+
+
+def model(seed: int, hidden: int = 16, source: str = LLAMA) -> dict[str, Any]:
     return {
-        "source": "builtin:llama",
+        "source": source,
         "init": "random",
         "arch": {
             "hidden_size": hidden,
             "layers": 2,
             "heads": 2,
-            "kv_heads": 1,
+            "kv_heads": 2 if source == T5 else 1,
             "intermediate_size": 2 * hidden,
             "max_positions": 128,
             "tie_embeddings": True,
@@ -63,22 +66,26 @@ def critic_spec(**changes: Any) -> dict[str, Any]:
     }
 
 
-def load_student(worker: LocalWorker, seed: int = 2) -> Any:
+def load_student(worker: LocalWorker, seed: int = 2, source: str = LLAMA) -> Any:
     return worker.call(
-        "load_role", role="student", model=model(seed), optimizer=ADAMW, gradient_checkpointing=False
+        "load_role",
+        role="student",
+        model=model(seed, source=source),
+        optimizer=ADAMW,
+        gradient_checkpointing=False,
     )
 
 
-def load_teacher(worker: LocalWorker, seed: int = 1) -> Any:
+def load_teacher(worker: LocalWorker, seed: int = 1, source: str = LLAMA) -> Any:
     return worker.call(
-        "load_role", role="teacher", model=model(seed, hidden=24), gradient_checkpointing=False
+        "load_role", role="teacher", model=model(seed, hidden=24, source=source), gradient_checkpointing=False
     )
 
 
-def load_everything(worker: LocalWorker) -> None:
+def load_everything(worker: LocalWorker, source: str = LLAMA) -> None:
     worker.call("configure", **worker.settings)
-    load_teacher(worker)
-    load_student(worker)
+    load_teacher(worker, source=source)
+    load_student(worker, source=source)
     worker.call("register_data", dataset="train", source=data_source())
     for name, seed in (("off", 11), ("on", 12)):
         worker.call("load_critic", critic=name, spec=critic_spec(seed=seed), optimizer=ADAMW)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import GPT2Config, LlamaConfig
+from transformers import GPT2Config, LlamaConfig, T5Config
 
 from py_worker.models.head import OutputHead
 from py_worker.rollout import native
@@ -27,7 +27,7 @@ TOLERANCE = 1e-5
 
 @dataclass
 class ModulePolicy:
-    """A policy around a causal language model with a plain head."""
+    """A policy around a language model with a plain head."""
 
     module: Any
     eos_ids: tuple[int, ...] = (2,)
@@ -85,6 +85,22 @@ def gpt2_config(**changes: Any) -> GPT2Config:
     return GPT2Config(**{**settings, **changes})
 
 
+def t5_config(**changes: Any) -> T5Config:
+    """Two layers a side, 4 heads; its own initialization is large."""
+    settings: dict[str, Any] = {
+        "vocab_size": VOCAB,
+        "d_model": 32,
+        "d_kv": 8,
+        "d_ff": 48,
+        "num_layers": 2,
+        "num_heads": 4,
+        "eos_token_id": 2,
+        "pad_token_id": 0,
+        "decoder_start_token_id": 0,
+    }
+    return T5Config(**{**settings, **changes})
+
+
 def randomize_norms_and_biases(module: Any) -> None:
     """Fresh models have unit norms and zero biases, which would hide that they are left out."""
     generator = torch.Generator().manual_seed(1)
@@ -117,7 +133,8 @@ def hugging_face_greedy(
             eos_token_id=list(policy.eos_ids),
             pad_token_id=policy.pad_id,
         )
-        rows.append(out[0, len(prompt) :].tolist())
+        drawn_from = 1 if policy.module.config.is_encoder_decoder else len(prompt)
+        rows.append(out[0, drawn_from:].tolist())
     return rows
 
 
@@ -151,13 +168,17 @@ def reference_log_probs(
     mixture = source if isinstance(source, Mixture) else Mixture.of(source)
     rows = []
     for prompt, response in zip(prompts, responses, strict=True):
-        text = np.concatenate([prompt, response]).astype(np.int64)
+        # An encoder-decoder has the prompt apart, and its start token before the response.
+        encoded = mixture.policies[0].module.config.is_encoder_decoder
+        before = np.array([0]) if encoded else prompt
+        text = np.concatenate([before, response]).astype(np.int64)
         ids = torch.from_numpy(text)[None]
-        passes = [
-            p.module(input_ids=ids, use_cache=False).logits[0].double().numpy() for p in mixture.policies
-        ]
+        inputs = {"input_ids": ids}
+        if encoded:
+            inputs = {"input_ids": torch.from_numpy(prompt.astype(np.int64))[None], "decoder_input_ids": ids}
+        passes = [p.module(**inputs, use_cache=False).logits[0].double().numpy() for p in mixture.policies]
         row = []
-        for at in range(len(prompt), len(text)):
+        for at in range(len(before), len(text)):
             logits = [each[at - 1, : mixture.vocab_size] for each in passes]
             behaviour = _behaviour(mixture, logits, text[:at].tolist(), sampling)
             row.append(math.log(behaviour[text[at]]))

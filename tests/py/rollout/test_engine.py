@@ -9,9 +9,9 @@ import pytest
 import torch
 from transformers import (
     GPT2LMHeadModel,
+    GPT2Model,
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
-    T5Config,
     T5ForConditionalGeneration,
 )
 
@@ -23,19 +23,13 @@ from py_worker.rollout.forward import ForwardEngine
 from py_worker.rollout.graph_engine import GraphEngine
 from py_worker.rollout.native import LIMITS_ELSEWHERE, NativeEngine
 from py_worker.rollout.sampling import Sampling
-from tests.py.rollout.doubles import VOCAB, ModulePolicy, generate, gpt2_config
+from tests.py.rollout.doubles import VOCAB, ModulePolicy, generate, gpt2_config, t5_config
 
 
 @pytest.fixture(scope="module")
 def neox() -> ModulePolicy:
     shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
     return ModulePolicy(GPTNeoXForCausalLM(GPTNeoXConfig(vocab_size=VOCAB, **shape)))
-
-
-@pytest.fixture(scope="module")
-def t5() -> ModulePolicy:
-    config = T5Config(vocab_size=VOCAB, d_model=16, d_kv=4, d_ff=16, num_layers=1, num_heads=2)
-    return ModulePolicy(T5ForConditionalGeneration(config))
 
 
 def test_names_agree_with_the_registry() -> None:
@@ -57,10 +51,12 @@ def test_forward_can_be_asked_for(llama: ModulePolicy) -> None:
 
 
 def test_auto_falls_back_and_says_why(neox: ModulePolicy) -> None:
-    selection = select_engine(neox)
-    assert isinstance(selection.engine, ForwardEngine)
-    assert selection.note is not None
-    assert "'forward'" in selection.note and "GPTNeoXForCausalLM" in selection.note
+    t5 = ModulePolicy(T5ForConditionalGeneration(t5_config()))
+    for policy in (neox, t5):
+        selection = select_engine(policy)
+        assert isinstance(selection.engine, ForwardEngine)
+        assert selection.note is not None
+        assert "'forward'" in selection.note and type(policy.module).__name__ in selection.note
 
 
 def test_graphs_need_a_gpu(llama: ModulePolicy) -> None:
@@ -86,9 +82,10 @@ def test_an_engine_asked_for_by_name_is_not_replaced(neox: ModulePolicy) -> None
         select_engine(neox, name="native")
 
 
-def test_a_model_that_nothing_serves(t5: ModulePolicy) -> None:
-    with pytest.raises(UnsupportedModelError, match="encoder-decoder") as caught:
-        select_engine(t5)
+def test_a_model_that_nothing_serves() -> None:
+    headless = ModulePolicy(GPT2Model(gpt2_config()))
+    with pytest.raises(UnsupportedModelError, match="GPT2Model has no language-model head") as caught:
+        select_engine(headless)
     assert caught.value.code == "unsupported"
 
 

@@ -1,5 +1,6 @@
 """The fallback engine on architectures that need it, against `generate` on one unpadded prompt at a time."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ from transformers import (
     LlamaForCausalLM,
     Phi3Config,
     Phi3ForCausalLM,
-    T5Config,
     T5ForConditionalGeneration,
 )
 
@@ -34,6 +34,7 @@ from tests.py.rollout.doubles import (
     llama_config,
     reference_log_probs,
     seeded,
+    t5_config,
 )
 
 SPECIAL = {"eos_token_id": 2, "bos_token_id": 1, "pad_token_id": 0}
@@ -68,11 +69,12 @@ ARCHITECTURES = {
             **SHAPE, num_key_value_heads=2, head_dim=8, sliding_window=6, final_logit_softcapping=3.0
         )
     ),
+    "t5": lambda: T5ForConditionalGeneration(t5_config()),
 }
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_greedy_with_left_padding_equals_generate_without(name: str, prompts: list[np.ndarray]) -> None:
+def test_greedy_with_padding_equals_generate_without(name: str, prompts: list[np.ndarray]) -> None:
     # Not float64: transformers' eager attention (Bloom, Gemma 2) rounds float64's mask to -inf in float32,
     # and a padded position, which then sees nothing, becomes NaN.
     policy = ModulePolicy(seeded(ARCHITECTURES[name], torch.float32), eos_ids=(2, 5))
@@ -86,14 +88,26 @@ def test_greedy_with_left_padding_equals_generate_without(name: str, prompts: li
     np.testing.assert_allclose(np.concatenate(sampled.log_probs), np.concatenate(expected), atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["gpt2", "t5"])
 @pytest.mark.parametrize("rows", [1, 4, 64])
-def test_a_sample_does_not_depend_on_its_batch(rows: int, prompts: list[np.ndarray]) -> None:
-    policy = ModulePolicy(seeded(gpt2))
+def test_a_sample_does_not_depend_on_its_batch(name: str, rows: int, prompts: list[np.ndarray]) -> None:
+    policy = ModulePolicy(seeded(ARCHITECTURES[name]))
     sampling = Sampling(max_new_tokens=15)
     together = generate(ForwardEngine(rows=64), policy, prompts, sampling)
     order = [7, 0, 3, 11, 5, 2]
     few = generate(ForwardEngine(rows=rows), policy, [prompts[i] for i in order], sampling, order)
     assert as_lists(few.tokens) == [together.tokens[i].tolist() for i in order]
+
+
+def test_an_encoder_decoder_bans_n_grams_of_its_response_alone(prompts: list[np.ndarray]) -> None:
+    policy = ModulePolicy(seeded(ARCHITECTURES["t5"]), eos_ids=(2, 5))
+    sampling = Sampling(temperature=1.3, no_repeat_ngram_size=2, suppress_eos=True, max_new_tokens=12)
+    rollouts = generate(ForwardEngine(rows=5), policy, prompts, sampling)
+    expected = reference_log_probs(policy, prompts, rollouts.tokens, sampling)
+    np.testing.assert_allclose(np.concatenate(rollouts.log_probs), np.concatenate(expected), atol=1e-5)
+    for row in rollouts.tokens:
+        grams = list(pairwise(row.tolist()))
+        assert len(set(grams)) == len(grams)
 
 
 def test_settings_that_the_model_brings_along_do_not_count(prompts: list[np.ndarray]) -> None:
@@ -140,9 +154,5 @@ def test_checkpointed_layers_generate_the_same(prompts: list[np.ndarray]) -> Non
 
 
 def test_refusals_name_the_reason() -> None:
-    t5 = T5ForConditionalGeneration(
-        T5Config(vocab_size=VOCAB, d_model=16, d_kv=4, d_ff=16, num_layers=1, num_heads=2)
-    )
-    assert ForwardEngine().refusal(ModulePolicy(t5)) == "it is an encoder-decoder"
     headless = GPT2Model(GPT2Config(vocab_size=VOCAB, n_embd=8, n_layer=1, n_head=2))
     assert "GPT2Model" in (ForwardEngine().refusal(ModulePolicy(headless)) or "")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import GPT2LMHeadModel, LlamaForCausalLM
+from transformers import GPT2LMHeadModel, LlamaForCausalLM, T5ForConditionalGeneration
 
 from py_worker.rollout.engine import Engine, select_engine
 from py_worker.rollout.errors import RolloutError
@@ -28,6 +28,7 @@ from tests.py.rollout.doubles import (
     llama_config,
     reference_log_probs,
     seeded,
+    t5_config,
 )
 
 SAMPLED = Sampling(max_new_tokens=20)
@@ -98,6 +99,20 @@ def test_models_of_two_families_share_an_engine(
         np.testing.assert_allclose(np.concatenate(rollouts.log_probs), np.concatenate(expected), atol=1e-4)
         drawn[share] = as_lists(rollouts.tokens)
     assert drawn[0.4] == drawn[0.6]
+
+
+@pytest.mark.parametrize("sampling", [SAMPLED, Sampling(temperature=0.0, max_new_tokens=9)])
+def test_two_encoder_decoders_share_an_engine(prompts: list[np.ndarray], sampling: Sampling) -> None:
+    """Each follows with the states of an encoder of its own."""
+    student = ModulePolicy(seeded(lambda: T5ForConditionalGeneration(t5_config())))
+    wider = t5_config(d_model=24, num_decoder_layers=3)
+    teacher = ModulePolicy(seeded(lambda: T5ForConditionalGeneration(wider)))
+    mixture = Mixture.blend(student, teacher, 0.4)
+    engine = select_engine(student, teacher).engine
+    assert isinstance(engine, ForwardEngine)
+    rollouts = generate(engine, mixture, prompts, sampling)
+    expected = reference_log_probs(mixture, prompts, rollouts.tokens, sampling)
+    np.testing.assert_allclose(np.concatenate(rollouts.log_probs), np.concatenate(expected), atol=1e-5)
 
 
 def test_two_of_a_family_keep_the_native_engine(llama: ModulePolicy, teacher: ModulePolicy) -> None:

@@ -1,0 +1,102 @@
+"""An encoder-decoder as a policy: the encoder reads the prompt, the decoder writes the response."""
+
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+from transformers import MT5ForConditionalGeneration, T5ForConditionalGeneration
+
+from py_worker.data.batch import TokenBatch
+from py_worker.data.packing import PackedRows
+from py_worker.data.sides import sides
+from py_worker.models.errors import ModelError, UnsupportedModelError
+from py_worker.models.policy import Policy
+
+FAMILIES: Final = {"t5": T5ForConditionalGeneration, "mt5": MT5ForConditionalGeneration}
+"""By their name in configurations. Others are refused: BART's responses begin with a token of their own, and
+its logits have a bias that belongs to no layer."""
+
+
+class EncoderDecoderPolicy(Policy):
+    """A policy whose states are the decoder's, after it has seen all of the encoder's.
+
+    The state before the first response token is behind the decoder's start token. Positions are relative, so
+    that no length is too long, and prompts padded on the right are masked.
+    """
+
+    has_encoder = True
+
+    def __init__(self, module: Any, tokenizer: Any, **options: Any):
+        """See `Policy`.
+
+        Raises:
+            UnsupportedModelError: an encoder-decoder of another family, or see `Policy`.
+            ModelError: the model names no token that its decoder starts with, or see `Policy`.
+        """
+        name = options["name"]
+        if type(module) not in FAMILIES.values():
+            raise UnsupportedModelError(
+                f"{name}: encoder-decoders of type {type(module).__name__} are not supported (T5 and mT5 are)"
+            )
+        start_id = module.config.decoder_start_token_id
+        if start_id is None:
+            raise ModelError(f"{name}: set decoder_start_token_id in its config.json (T5's is its pad token)")
+        self._start_id = int(start_id)
+        super().__init__(module, tokenizer, **options)
+
+    @property
+    def max_positions(self) -> int | None:
+        """None: positions are relative."""
+        return None
+
+    def require_packing(self) -> None:
+        """Refuses.
+
+        Raises:
+            UnsupportedModelError: always.
+        """
+        raise UnsupportedModelError(
+            f"{self.name}: {type(self.module).__name__} cannot take packed rows, for its encoder reads "
+            "prompts apart from responses; set training.packing to false"
+        )
+
+    def forward_hidden(self, tokens: Tensor) -> Tensor:
+        """Last hidden states `[B, T, H]` of the decoder, which has seen the same tokens as the encoder."""
+        with self.resident(), self._autocast():
+            return self._forward(tokens, torch.ones_like(tokens, dtype=torch.bool), tokens)
+
+    def forward_packed(self, rows: PackedRows) -> Tensor:  # noqa: ARG002
+        """Refuses, as `require_packing`."""
+        self.require_packing()
+        raise AssertionError("unreachable")
+
+    def response_hidden(self, batch: TokenBatch) -> Tensor:
+        """Last hidden states `[N, H]` at `batch.positions()`, with a graph where gradients are enabled."""
+        if batch.packed:
+            self.require_packing()
+        given = sides(batch, self._start_id)
+        with self.resident(), self._autocast():
+            hidden = self._forward(given.prompts, given.prompt_mask, given.responses)
+        positions = batch.positions()
+        return hidden.flatten(0, 1).index_select(0, positions.row * hidden.shape[1] + positions.step)
+
+    def _forward(self, prompts: Tensor, prompt_mask: Tensor, responses: Tensor) -> Tensor:
+        """[B, R, H] of prompts `[B, P]` and what the decoder has seen `[B, R]`.
+
+        The mask is additive and has four dimensions: of another the library would ask the device whether it
+        masks anything. The decoder needs none of its own, since it never sees the padding to its right.
+        """
+        mask = torch.zeros(prompt_mask.shape, dtype=self.dtype, device=self.device)
+        mask = mask.masked_fill_(~prompt_mask, float("-inf"))[:, None, None, :]
+        encoded = self.module.get_encoder()(input_ids=prompts, attention_mask=mask)
+        hidden: Tensor = self.module.get_decoder()(
+            input_ids=responses,
+            encoder_hidden_states=encoded.last_hidden_state,
+            encoder_attention_mask=mask,
+            use_cache=False,
+        ).last_hidden_state
+        return hidden
+
+    def _probe(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        logits = self.module(input_ids=tokens, decoder_input_ids=tokens, use_cache=False).logits
+        return logits, self._forward(tokens, torch.ones_like(tokens, dtype=torch.bool), tokens)
