@@ -83,15 +83,12 @@ class EncoderDecoderPolicy(Policy):
     def _forward(self, prompts: Tensor, prompt_mask: Tensor, responses: Tensor) -> Tensor:
         """[B, R, H] of prompts `[B, P]` and what the decoder has seen `[B, R]`.
 
-        The mask is additive and has four dimensions: of another the library would ask the device whether it
-        masks anything. The decoder needs none of its own, since it never sees the padding to its right.
+        The decoder needs no mask of its own, since it never sees the padding to its right.
         """
-        mask = torch.zeros(prompt_mask.shape, dtype=self.dtype, device=self.device)
-        mask = mask.masked_fill_(~prompt_mask, float("-inf"))[:, None, None, :]
-        encoded = self.module.get_encoder()(input_ids=prompts, attention_mask=mask)
+        states, mask = encode(self.module, prompts, prompt_mask)
         hidden: Tensor = self.module.get_decoder()(
             input_ids=responses,
-            encoder_hidden_states=encoded.last_hidden_state,
+            encoder_hidden_states=states,
             encoder_attention_mask=mask,
             use_cache=False,
         ).last_hidden_state
@@ -100,3 +97,20 @@ class EncoderDecoderPolicy(Policy):
     def _probe(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         logits = self.module(input_ids=tokens, decoder_input_ids=tokens, use_cache=False).logits
         return logits, self._forward(tokens, torch.ones_like(tokens, dtype=torch.bool), tokens)
+
+
+def encode(module: Any, prompts: Tensor, prompt_mask: Tensor) -> tuple[Tensor, Tensor]:
+    """What the encoder makes of prompts, and the mask that goes with it to the decoder.
+
+    Args:
+        module: an encoder-decoder of transformers.
+        prompts: [B, P] int64.
+        prompt_mask: [B, P] bool, true at the tokens of each prompt.
+
+    Returns:
+        [B, P, H], meaningless at padding, and [B, 1, 1, P], 0 or -inf. In four dimensions it is added as it
+        is; of one in two the library would ask the device whether it masks anything.
+    """
+    mask = torch.zeros(prompt_mask.shape, dtype=module.dtype, device=prompts.device)
+    mask = mask.masked_fill_(~prompt_mask, float("-inf"))[:, None, None, :]
+    return module.get_encoder()(input_ids=prompts, attention_mask=mask).last_hidden_state, mask

@@ -6,23 +6,26 @@ from py_worker.rollout.decoder import Decoder
 from py_worker.rollout.errors import UnsupportedModelError
 from py_worker.rollout.gpt2 import Gpt2Decoder
 from py_worker.rollout.llama import LlamaDecoder
+from py_worker.rollout.t5 import T5Decoder
 
 FAMILIES: tuple[type[Decoder], ...] = (LlamaDecoder, Gpt2Decoder)
+_COVERED: tuple[type[Decoder] | type[T5Decoder], ...] = (*FAMILIES, T5Decoder)
 
 _DECODERS = {architecture: family for family in FAMILIES for architecture in family.architectures()}
+_REFUSALS = {architecture: family.refusal for family in _COVERED for architecture in family.architectures()}
 
 
 def refusal(module: Any) -> str | None:
-    """Why no decoder computes this module, or None."""
-    family = _DECODERS.get(type(module))
-    if family is None:
-        covered = ", ".join(sorted(architecture.__name__ for architecture in _DECODERS))
+    """Why the native engine does not compute this module, or None."""
+    refuse = _REFUSALS.get(type(module))
+    if refuse is None:
+        covered = ", ".join(sorted(architecture.__name__ for architecture in _REFUSALS))
         return f"its architecture is {type(module).__name__}; covered: {covered}"
-    return family.refusal(module)
+    return refuse(module)
 
 
 def decoder_of(module: Any) -> type[Decoder]:
-    """The decoder of a module.
+    """The decoder of a module that is one, and no encoder-decoder.
 
     Raises:
         UnsupportedModelError: there is none, or it refuses this module.

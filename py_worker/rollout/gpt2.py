@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import GPT2LMHeadModel
-from transformers.activations import NewGELUActivation
 from transformers.pytorch_utils import Conv1D
 
 from py_worker.models.lora import effective_weight, is_adapted
+from py_worker.rollout.activation import activation
 from py_worker.rollout.decoder import Attention
 from py_worker.rollout.kv_cache import CacheShape
 from py_worker.rollout.weights import Linear, arranged, pays_to_copy
@@ -110,7 +110,7 @@ class Gpt2Decoder:
             mlp_norm=LayerNorm.of(block.ln_2),
             up=self._linear(effective_weight(block.mlp.c_fc), block.mlp.c_fc.bias),
             down=self._linear(effective_weight(block.mlp.c_proj), block.mlp.c_proj.bias),
-            activation=_activation(block.mlp.act),
+            activation=activation(block.mlp.act),
         )
 
     def _linear(self, weight: Tensor, bias: Tensor) -> Linear:
@@ -132,12 +132,3 @@ class Gpt2Decoder:
             scale = torch.tensor([factor, 1.0, 1.0], dtype=weight.dtype, device=weight.device)[:, None]
             weight, bias = weight * scale, bias * scale
         return self._linear(weight.flatten(1), bias.flatten())
-
-
-def _activation(module: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """The module's own, but one kernel in place of the eight operations that transformers' gelu_new is."""
-    return _gelu_new if type(module) is NewGELUActivation else module
-
-
-def _gelu_new(x: Tensor) -> Tensor:
-    return F.gelu(x, approximate="tanh")

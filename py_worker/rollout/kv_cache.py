@@ -91,18 +91,22 @@ class KeyValueCache(ABC):
         self._values[layer, first : first + rows, :, :columns] = values
         return self._attend_prompts(queries, keys, values)
 
-    def begin_step(self, lengths: Tensor, width: int) -> None:
+    def begin_step(self, lengths: Tensor, width: int, position_bias: Tensor | None = None) -> None:
         """Prepares one decode step of the first slots.
 
         Args:
             lengths: [B] int64, columns used so far; the new token goes to column `lengths`.
             width: the largest length after this step.
+            position_bias: [B, K, width] in the cache's dtype, added to the scores of each layer, for G = 1.
         """
         rows = len(lengths)
         open_columns = self._mask_start[:rows] + lengths[:, None]
         self._mask.view(-1).index_fill_(0, open_columns.view(-1), 0.0)
         self._index = (self._starts[:rows] + lengths[:, None]).view(-1)
-        self._bias = self._bias_of(rows, width)
+        mask = self._bias_of(rows, width)
+        if position_bias is not None:
+            mask = mask + position_bias.reshape(mask.shape[0], -1, *mask.shape[2:])
+        self._bias = mask
 
     @abstractmethod
     def attend(self, layer: int, qkv: Tensor) -> Tensor:

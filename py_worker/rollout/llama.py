@@ -15,6 +15,7 @@ from py_worker.models.lora import is_adapted
 from py_worker.rollout.decoder import Attention
 from py_worker.rollout.kv_cache import CacheShape
 from py_worker.rollout.llama_weights import Arrangement, rope_pairs
+from py_worker.rollout.rms_norm import RmsNorm
 from py_worker.rollout.weights import pays_to_copy
 
 _FAMILY = (LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM)
@@ -43,7 +44,7 @@ class LlamaDecoder:
             rope_pairs(self._head_dim, module.device),
         )
         self._layers = [arrangement.layer(layer) for layer in model.layers]
-        self._norm = arrangement.norm(model.norm)
+        self._norm = RmsNorm.of(model.norm)
         self._rotation = self._rotations(model.rotary_emb, capacity)
 
     @staticmethod

@@ -7,16 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from py_worker.rollout.decoder import Decoder
-from py_worker.rollout.families import decoder_of, refusal
-from py_worker.rollout.kv_cache import KeyValueCache, make_cache
+from py_worker.rollout.families import refusal
 from py_worker.rollout.mixture import Mixture
 from py_worker.rollout.randomness import uniforms
 from py_worker.rollout.rollouts import GenerationPolicy, Rollouts, Tick, TokenArray, check_request, collect
+from py_worker.rollout.running import running
 from py_worker.rollout.sampling import Context, Sampling
 from py_worker.rollout.slots import Admission, Moves, SlotScheduler
 from py_worker.rollout.step_runner import StepForm, make_runner
-from py_worker.rollout.weights import arranged, pays_to_copy
 
 # Rows of the per-slot integers: the token to feed, how many precede it, where the next one goes, and 1 (0 in
 # a slot that is computed though nobody sits in it).
@@ -123,40 +121,6 @@ class NativeEngine:
         return _Generation(mixture, prompts, sampling, drawn, limits)
 
 
-class _Model:
-    """One policy of the mixture at work: a snapshot of its weights, and its own keys and values."""
-
-    def __init__(
-        self, policy: GenerationPolicy, decoder: Decoder, cache: KeyValueCache, max_new_tokens: int
-    ) -> None:
-        self._decoder, self.cache = decoder, cache
-        head = policy.head
-        copy = pays_to_copy([head.rows], max_new_tokens)
-        self._project = arranged(head.rows.t(), None, decoder.dtype, copy=copy)
-        self._finish = head.finish
-
-    def prefill(self, first: int, tokens: Tensor, lengths: Tensor) -> Tensor:
-        """Takes prompts [k, P] of `lengths` [k] into the slots from `first`; logits [k, V] behind each."""
-        rows, width = tokens.shape
-        cache = self.cache
-        cache.admit(first, lengths)
-
-        def attention(layer: int, qkv: Tensor) -> Tensor:
-            return cache.prefill(layer, first, qkv.view(rows, width, *qkv.shape[1:]))
-
-        positions = torch.arange(width, device=tokens.device).repeat(rows)
-        last = torch.arange(rows, device=tokens.device) * width + lengths - 1
-        return self._logits(self._decoder.hidden(tokens.view(-1), positions, attention, keep=last))
-
-    def decode(self, tokens: Tensor, lengths: Tensor, width: int) -> Tensor:
-        """Takes one token [B] per row after `lengths` [B] others; logits [B, V]. See `begin_step`."""
-        self.cache.begin_step(lengths, width)
-        return self._logits(self._decoder.hidden(tokens, lengths, self.cache.attend))
-
-    def _logits(self, hidden: Tensor) -> Tensor:
-        return self._finish(self._project(hidden))
-
-
 class _Generation:
     """State of one request. Slot-indexed buffers are on the device; who sits where is the scheduler's."""
 
@@ -171,20 +135,15 @@ class _Generation:
         self._mixture, self._prompts, self._sampling, self._limits = mixture, prompts, sampling, limits
         device, count = drawn.device, sampling.max_new_tokens
         lengths = [len(p) for p in prompts]
-        capacity = max(lengths) + count - 1
-        decoders = [
-            decoder_of(policy.module)(
-                policy.module, capacity=capacity, max_new_tokens=count, compute_dtype=policy.compute_dtype
-            )
-            for policy in mixture.policies
-        ]
-        row_bytes = sum(decoder.cache_shape(1, capacity).bytes(decoder.dtype) for decoder in decoders)
-        slots = max(1, min(limits.slots, len(prompts), limits.cache_bytes // row_bytes))
-        caches = [make_cache(d.cache_shape(slots, capacity), d.dtype, device) for d in decoders]
-        each = zip(mixture.policies, decoders, caches, strict=True)
-        self._models = [_Model(policy, decoder, cache, count) for policy, decoder, cache in each]
+        self._models = [running(policy, max(lengths), count) for policy in mixture.policies]
+        opening = [self._models[0].opening(length) for length in lengths]
+        capacity = max(opening) + count - 1
+        slots = min(limits.slots, len(prompts), limits.cache_bytes // sum(m.row_bytes for m in self._models))
+        slots = max(1, slots)
+        for model in self._models:
+            model.open(slots)
         self._scheduler = SlotScheduler(
-            lengths, max_new_tokens=count, slots=slots, prefill_tokens=limits.prefill_tokens
+            lengths, opening, max_new_tokens=count, slots=slots, prefill_tokens=limits.prefill_tokens
         )
         self._runner = make_runner(limits.steps, slots, capacity)
         self._largest_step = slots, capacity
@@ -244,13 +203,14 @@ class _Generation:
         tokens = torch.from_numpy(padded).to(device)
         lengths = torch.tensor([len(p) for p in prompts], device=device)
         slots = slice(first, first + rows)
-        self._state[_LENGTH, slots] = lengths
+        begun = self._models[0].begun(tokens, lengths)
+        self._state[_LENGTH, slots] = begun.lengths
         requests = torch.tensor(admission.requests, device=device)
         self._state[_OUTPUT, slots] = requests * self._sampling.max_new_tokens
         self._state[_ALIVE, slots] = 1
         self._ended[slots] = False
         if self._history is not None:
-            self._history[slots, :width] = tokens
+            self._history[slots, : begun.tokens.shape[1]] = begun.tokens
         self._emit([model.prefill(first, tokens, lengths) for model in self._models], slots)
 
     def _step(self, rows: int, width: int) -> None:
@@ -298,7 +258,7 @@ class _Generation:
         source = torch.tensor(moves.source, device=self._state.device)
         target = torch.tensor(moves.target, device=self._state.device)
         for model in self._models:
-            model.cache.move(source, target)
+            model.move(source, target)
         self._state.index_copy_(1, target, self._state.index_select(1, source))
         if self._history is not None:
             self._history.index_copy_(0, target, self._history.index_select(0, source))

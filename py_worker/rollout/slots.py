@@ -29,21 +29,29 @@ class Moves:
 class SlotScheduler:
     """Slots for requests that all may draw the same number of tokens.
 
-    The clock counts decode steps. A row admitted at clock `b` with a prompt of `p` tokens has, at clock `c`,
-    drawn `c - b + 1` tokens and cached `p + c - b`; so a step costs no bookkeeping per row.
+    The clock counts decode steps. A row admitted at clock `b` that begins with `p` columns has, at clock `c`,
+    drawn `c - b + 1` tokens and filled `p + c - b` columns; so a step costs no bookkeeping per row.
     """
 
     def __init__(
-        self, prompt_lengths: Sequence[int], *, max_new_tokens: int, slots: int, prefill_tokens: int
+        self,
+        prompt_lengths: Sequence[int],
+        opening: Sequence[int] | None = None,
+        *,
+        max_new_tokens: int,
+        slots: int,
+        prefill_tokens: int,
     ) -> None:
         """
         Args:
             prompt_lengths: of each request.
+            opening: columns that each begins with; by default its prompt's.
             max_new_tokens: tokens drawn per request at most.
             slots: rows the cache holds.
             prefill_tokens: padded prompt tokens of one admission at most (one prompt always goes).
         """
         self._prompt_lengths = tuple(prompt_lengths)
+        self._opening = self._prompt_lengths if opening is None else tuple(opening)
         self._life = max_new_tokens - 1
         self._slots = slots
         self._prefill_tokens = prefill_tokens
@@ -52,7 +60,7 @@ class SlotScheduler:
         self._waiting = sorted(range(len(prompt_lengths)), key=lambda r: (prompt_lengths[r], -r))
         self._active: list[int] = []
         self._born: list[int] = []
-        # Of the active rows: largest prompt length minus birth, and the earliest birth.
+        # Of the active rows: most columns to begin with minus birth, and the earliest birth.
         self._reach = self._oldest = 0
         self._clock = 0
 
@@ -113,5 +121,5 @@ class SlotScheduler:
         """Once per change, so that a step looks at no row."""
         if self._active:
             pairs = zip(self._active, self._born, strict=True)
-            self._reach = max(self._prompt_lengths[request] - born for request, born in pairs)
+            self._reach = max(self._opening[request] - born for request, born in pairs)
             self._oldest = min(self._born)

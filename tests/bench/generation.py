@@ -31,7 +31,15 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the product has it; read 
 
 import numpy as np
 import torch
-from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    GenerationConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -47,6 +55,8 @@ from tests.bench.workload import WORKLOADS, Shape
 EOS_SHARE = 32
 # The second one is the process's time on all cores: it says nothing with several threads, or of a GPU.
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
+_READ_ONCE = ("EncDecAttention.k.weight", "EncDecAttention.v.weight")
+"""Weights that a decoder needs for each prompt, not for each token."""
 COPY_BYTES = {"cpu": 128 << 20, "cuda": 1 << 30}
 
 
@@ -64,6 +74,20 @@ def llama(shape: Shape, vocab: int) -> Any:
     return LlamaForCausalLM(config)
 
 
+def t5_small() -> Any:
+    config = T5Config(
+        vocab_size=32_128,
+        d_model=512,
+        d_kv=64,
+        d_ff=1_024,
+        num_layers=8,
+        num_heads=6,
+        feed_forward_proj="gated-gelu",
+        decoder_start_token_id=0,
+    )
+    return T5ForConditionalGeneration(config)
+
+
 @dataclass(frozen=True)
 class Model:
     """An architecture, and the rows that are generated together on a CPU."""
@@ -75,9 +99,10 @@ class Model:
 MODELS = {
     # 6.3 M parameters.
     "tiny": Model(lambda: llama(WORKLOADS["tiny"].student, 4_096), 8),
-    # The sizes of SmolLM2-135M and of GPT-2's smallest.
+    # The sizes of SmolLM2-135M, of GPT-2's smallest, and of T5-Small 1.1 with a tied head (60 M parameters).
     "smollm2": Model(lambda: llama(WORKLOADS["smollm2"].teacher, 49_152), 4),
     "gpt2": Model(lambda: GPT2LMHeadModel(GPT2Config()), 8),
+    "t5": Model(t5_small, 8),
     # For tests.
     "micro": Model(lambda: llama(WORKLOADS["micro"].student, 64), 2),
 }
@@ -160,13 +185,15 @@ class Case:
             max_new_tokens=self.new_tokens,
             eos_token_id=None if self.suppress_eos else list(self.policy.eos_ids),
             pad_token_id=self.policy.pad_id,
+            decoder_start_token_id=getattr(self.policy.module.config, "decoder_start_token_id", None),
         )
+        before = 1 if self.policy.module.config.is_encoder_decoder else self.prompt
         start = self._now()
         with torch.inference_mode():
             ids = torch.from_numpy(self._prompts.astype(np.int64)).to(self.device)
             mask = torch.ones_like(ids)
             out = self.policy.module.generate(input_ids=ids, attention_mask=mask, generation_config=config)
-            tokens = out[:, self.prompt :].cpu()
+            tokens = out[:, before:].cpu()
         end = self._now()
         return (end - start) / self._count(tokens)
 
@@ -177,16 +204,21 @@ class Case:
         return (self._now() - start) / self._copied.nbytes
 
     def step_bytes(self) -> float:
-        """Read by one decode step, at the mean length of a row."""
-        module, head = self.policy.module, self.policy.head.weight
+        """Read by one decode step, at the mean length of a row.
+
+        Of an encoder-decoder by its decoder, which reads what the encoder made of prompts as keys and values.
+        """
+        module, head, config = self.policy.module, self.policy.head.weight, self.policy.module.config
         tables = {module.get_input_embeddings().weight, module.get_output_embeddings().weight}
         tables |= {m.weight for m in module.modules() if isinstance(m, torch.nn.Embedding)}
-        weights = head.nbytes + sum(p.nbytes for p in module.parameters() if p not in tables)
-        config = module.config
+        decoder = module.get_decoder() if config.is_encoder_decoder else module
+        once = {p for name, p in decoder.named_parameters() if name.endswith(_READ_ONCE)}
+        weights = head.nbytes + sum(p.nbytes for p in decoder.parameters() if p not in tables | once)
         kv_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-        width = config.hidden_size // config.num_attention_heads * kv_heads * head.itemsize
+        size = getattr(config, "d_kv", None) or config.hidden_size // config.num_attention_heads
         length = self.prompt + (self.new_tokens + 1) / 2
-        return float(weights + 2 * config.num_hidden_layers * width * length * self.batch)
+        layers = getattr(config, "num_decoder_layers", None) or config.num_hidden_layers
+        return float(weights + 2 * layers * size * kv_heads * head.itemsize * length * self.batch)
 
     def _count(self, tokens: torch.Tensor) -> int:
         """Of each row, up to its first EOS."""
@@ -249,7 +281,7 @@ def show(results: list[dict[str, Any]]) -> str:
 
 def parse() -> argparse.Namespace:
     parser = measure.common_options("The native engine against model.generate.")
-    parser.add_argument("--model", nargs="+", choices=list(MODELS), default=["tiny", "smollm2", "gpt2"])
+    parser.add_argument("--model", nargs="+", choices=list(MODELS), default=["tiny", "smollm2", "gpt2", "t5"])
     parser.add_argument("--eos", nargs="+", choices=["suppressed", "drawn"], default=["suppressed", "drawn"])
     parser.add_argument("--steps", nargs="+", choices=get_args(StepForm), default=["exact"])
     parser.add_argument(

@@ -18,6 +18,8 @@ from tests.pretend_cuda.tensor import MEMORY
 from tests.py.ops.local_worker import LocalWorker
 from tests.py.ops.scene import (
     ADAMW,
+    LLAMA,
+    T5,
     critic_spec,
     data_source,
     generate_args,
@@ -38,9 +40,9 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalWorker]:
     local.close()
 
 
-@pytest.fixture
-def loaded(worker: LocalWorker) -> LocalWorker:
-    load_everything(worker)
+@pytest.fixture(params=[LLAMA, T5])
+def loaded(worker: LocalWorker, request: pytest.FixtureRequest) -> LocalWorker:
+    load_everything(worker, request.param)
     return worker
 
 
@@ -104,15 +106,20 @@ def test_rollouts_beside_training_have_a_stream(loaded: LocalWorker) -> None:
     assert all(tensor.is_cuda for tensor in background.policy.module.state_dict().values())
 
 
-def test_an_offloaded_teacher_is_there_while_it_runs(worker: LocalWorker) -> None:
+@pytest.mark.parametrize("source", [LLAMA, T5])
+def test_an_offloaded_teacher_is_there_while_it_runs(worker: LocalWorker, source: str) -> None:
     worker.call("configure", **worker.settings)
     worker.call(
-        "load_role", role="teacher", model=model(1, hidden=24), gradient_checkpointing=False, offload=True
+        "load_role",
+        role="teacher",
+        model=model(1, hidden=24, source=source),
+        gradient_checkpointing=False,
+        offload=True,
     )
     policy = worker.session.role("teacher").policy
     away = [p for p in policy.module.parameters() if not p.is_cuda]
     assert policy.is_offloaded and policy.head.rows.is_cuda and len(away) > 10
-    load_student(worker)
+    load_student(worker, source=source)
     worker.call("register_data", dataset="train", source=data_source())
     for name, seed in (("off", 11), ("on", 12)):
         worker.call("load_critic", critic=name, spec=critic_spec(seed=seed), optimizer=ADAMW)
@@ -120,7 +127,7 @@ def test_an_offloaded_teacher_is_there_while_it_runs(worker: LocalWorker) -> Non
     assert [p for p in policy.module.parameters() if not p.is_cuda] == away
     resident = LocalWorker(worker.settings["cache_dir"])
     try:
-        load_everything(resident)
+        load_everything(resident, source)
         assert run_step(resident, 0) == metrics
     finally:
         resident.close()
@@ -153,14 +160,17 @@ def test_what_cannot_fit_is_not_tried_in_earnest(
     assert all("overhead" not in items for items in phases.values())
 
 
+@pytest.mark.parametrize("source", [LLAMA, T5])
 @pytest.mark.parametrize("compute_dtype", [None, "bfloat16"])
-def test_the_predicted_peak_is_the_allocator_s(worker: LocalWorker, compute_dtype: str | None) -> None:
+def test_the_predicted_peak_is_the_allocator_s(
+    worker: LocalWorker, compute_dtype: str | None, source: str
+) -> None:
     dtype = {} if compute_dtype is None else {"compute_dtype": compute_dtype}
     gc.collect()
     before = MEMORY.allocated
     worker.call("configure", **worker.settings)
     for role, hidden, more in (("teacher", 128, {}), ("student", 64, {"optimizer": ADAMW})):
-        spec = {**model(1, hidden=hidden), **dtype}
+        spec = {**model(1, hidden=hidden, source=source), **dtype}
         worker.call("load_role", role=role, model=spec, gradient_checkpointing=False, **more)
     worker.call("register_data", dataset="train", source=data_source())
     for name, seed in (("off", 11), ("on", 12)):

@@ -27,7 +27,7 @@ TOLERANCE = 1e-5
 
 @dataclass
 class ModulePolicy:
-    """A policy around a language model with a plain head."""
+    """A policy around a language model."""
 
     module: Any
     eos_ids: tuple[int, ...] = (2,)
@@ -37,8 +37,7 @@ class ModulePolicy:
 
     @property
     def head(self) -> OutputHead:
-        layer = self.module.get_output_embeddings()
-        return OutputHead(layer.weight, layer.bias, self.vocab_size)
+        return OutputHead.of(self.module, self.vocab_size, "double")
 
     def resident(self) -> AbstractContextManager[None]:
         return nullcontext()
@@ -85,7 +84,7 @@ def gpt2_config(**changes: Any) -> GPT2Config:
     return GPT2Config(**{**settings, **changes})
 
 
-def t5_config(**changes: Any) -> T5Config:
+def t5_config(kind: type = T5Config, **changes: Any) -> Any:
     """Two layers a side, 4 heads; its own initialization is large."""
     settings: dict[str, Any] = {
         "vocab_size": VOCAB,
@@ -98,7 +97,7 @@ def t5_config(**changes: Any) -> T5Config:
         "pad_token_id": 0,
         "decoder_start_token_id": 0,
     }
-    return T5Config(**{**settings, **changes})
+    return kind(**{**settings, **changes})
 
 
 def randomize_norms_and_biases(module: Any) -> None:

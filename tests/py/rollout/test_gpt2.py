@@ -9,8 +9,7 @@ from torch import nn
 from transformers import GPT2Config, GPT2DoubleHeadsModel, GPT2LMHeadModel
 from transformers.pytorch_utils import Conv1D
 
-from py_worker.rollout import families, weights
-from py_worker.rollout import native as native_module
+from py_worker.rollout import families, running, weights
 from py_worker.rollout.errors import RolloutError, UnsupportedModelError
 from py_worker.rollout.forward import ForwardEngine
 from py_worker.rollout.kv_cache import SdpaCache
@@ -97,7 +96,7 @@ def test_other_layouts_compute_the_same(
     long = [*prompts, np.tile(prompts[2], 6)[:columns]]
     expected = as_lists(generate(ForwardEngine(), policy, long, SAMPLED).tokens)
     assert as_lists(generate(NativeEngine(), policy, long, SAMPLED).tokens) == expected
-    monkeypatch.setattr(native_module, "make_cache", SdpaCache)
+    monkeypatch.setattr(running, "make_cache", SdpaCache)
     monkeypatch.setattr(weights, "_COPY_BYTES", 0)
     assert as_lists(generate(limited(slots=4), policy, long, SAMPLED).tokens) == expected
 

@@ -15,7 +15,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from py_worker.rollout import families, native, weights
+from py_worker.rollout import families, running, weights
 from py_worker.rollout.forward import ForwardEngine
 from py_worker.rollout.kv_cache import SdpaCache
 from py_worker.rollout.native import NativeEngine
@@ -128,7 +128,7 @@ def test_other_layouts_compute_the_same(
     long = [*prompts, np.tile(prompts[2], 6)[:columns]]
     expected = generate(ForwardEngine(), policy, long, SAMPLED)
     with monkeypatch.context() as patch:
-        patch.setattr(native, "make_cache", SdpaCache)
+        patch.setattr(running, "make_cache", SdpaCache)
         assert as_lists(generate(limited(slots=4), policy, long, SAMPLED).tokens) == as_lists(expected.tokens)
     with monkeypatch.context() as patch:
         patch.setattr(weights, "_COPY_BYTES", 0)

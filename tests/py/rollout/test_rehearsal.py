@@ -69,7 +69,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(CASES.keys() - {"t5"}))
+@pytest.mark.parametrize("name", CASES)
 def test_native_engine(name):
     make, sampling = CASES[name]
     predicted, measured = compare(NativeEngine(), make(), [24] * 12, **sampling)

@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from transformers import GPT2LMHeadModel, LlamaForCausalLM
+from transformers import GPT2LMHeadModel, LlamaForCausalLM, T5ForConditionalGeneration
 
 from py_worker.rollout import native
 from py_worker.rollout.mixture import Mixture
@@ -21,6 +21,7 @@ from tests.py.rollout.doubles import (
     gpt2_config,
     llama_config,
     seeded,
+    t5_config,
 )
 
 Shape = tuple[int, int]
@@ -82,10 +83,11 @@ def test_every_run_of_a_graph_is_one_step() -> None:
 def sources() -> dict[str, ModulePolicy | Mixture]:
     llama = ModulePolicy(seeded(lambda: LlamaForCausalLM(llama_config())), eos_ids=(2, 5, 7, 11))
     gpt2 = ModulePolicy(seeded(lambda: GPT2LMHeadModel(gpt2_config())), eos_ids=(2, 5, 7, 11))
-    return {"llama": llama, "gpt2": gpt2, "mixture": Mixture.blend(llama, gpt2, 0.4)}
+    t5 = ModulePolicy(seeded(lambda: T5ForConditionalGeneration(t5_config())), eos_ids=(2, 5, 7, 11))
+    return {"llama": llama, "gpt2": gpt2, "t5": t5, "mixture": Mixture.blend(llama, gpt2, 0.4)}
 
 
-@pytest.mark.parametrize("source", ["llama", "gpt2", "mixture"])
+@pytest.mark.parametrize("source", ["llama", "gpt2", "t5", "mixture"])
 @pytest.mark.parametrize(
     "sampling",
     [
