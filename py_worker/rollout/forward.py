@@ -9,7 +9,6 @@ logits processor.
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from transformers import (
 )
 
 from py_worker.rollout.mixture import Mixture
+from py_worker.rollout.opening import Opening, open_group
 from py_worker.rollout.randomness import uniforms
 from py_worker.rollout.rollouts import GenerationPolicy, Rollouts, Tick, TokenArray, check_request, collect
 from py_worker.rollout.sampling import Context, Sampling
@@ -77,7 +77,7 @@ class ForwardEngine:
                 stack.enter_context(_plain_generation(policy.module))
             for start in range(0, len(order), together):
                 group = order[start : start + together]
-                opening = _open([prompts[i] for i in group], mixture, device)
+                opening = open_group([prompts[i] for i in group], mixture, device)
                 drawn = uniforms(seed, [sample_ids[i] for i in group], shape[1], device)
                 processor = _Draw(mixture, opening, drawn, sampling, tick)
                 _run(mixture, mixture.policies[0], sampling.max_new_tokens, processor, opening.inputs)
@@ -155,7 +155,7 @@ class _Draw(LogitsProcessor):  # type: ignore[misc]
     """Draws each next token, keeps it, and leaves it as the only one that can be chosen."""
 
     def __init__(
-        self, mixture: Mixture, opening: "_Opening", drawn: Tensor, sampling: Sampling, tick: Tick
+        self, mixture: Mixture, opening: Opening, drawn: Tensor, sampling: Sampling, tick: Tick
     ) -> None:
         self._mixture = mixture
         self._followers = [_Follower(mixture, policy, opening) for policy in mixture.policies[1:]]
@@ -189,7 +189,7 @@ class _Follower:
     positions are relative.
     """
 
-    def __init__(self, mixture: Mixture, policy: GenerationPolicy, opening: "_Opening") -> None:
+    def __init__(self, mixture: Mixture, policy: GenerationPolicy, opening: Opening) -> None:
         self._mixture, self._policy, self._opening = mixture, policy, opening
         self._state: _State = {}
         self._seen = 0
@@ -257,40 +257,6 @@ def _computing_as(policy: GenerationPolicy) -> Any:
     """Off where it is not asked for: a follower runs within the autocast of the first policy."""
     dtype = policy.compute_dtype
     return torch.autocast(policy.module.device.type, dtype, enabled=dtype is not None)
-
-
-@dataclass(frozen=True)
-class _Opening:
-    """What the generation of a group begins with.
-
-    Attributes:
-        inputs: `input_ids` [B, P] int64 and `attention_mask` [B, P] int64, 1 at prompt tokens.
-        encoded: an encoder reads them, and the loop begins with the decoder's start token; else with them.
-        width: tokens in the loop before the first is drawn.
-        start: [B] int64, of them those that mean nothing.
-    """
-
-    inputs: dict[str, Tensor]
-    encoded: bool
-    width: int
-    start: Tensor
-
-
-def _open(prompts: Sequence[TokenArray], mixture: Mixture, device: torch.device) -> _Opening:
-    """Pads prompts: on the right for an encoder, as in training, else on the left, next to what is drawn."""
-    encoded = mixture.policies[0].module.config.is_encoder_decoder
-    width = max(map(len, prompts))
-    ids = torch.full((len(prompts), width), mixture.pad_id, dtype=torch.int64)
-    mask = torch.zeros_like(ids)
-    for row, prompt in enumerate(prompts):
-        own = slice(0, len(prompt)) if encoded else slice(width - len(prompt), width)
-        ids[row, own] = torch.from_numpy(np.asarray(prompt, dtype=np.int64))
-        mask[row, own] = 1
-    mask = mask.to(device)
-    inputs = {"input_ids": ids.to(device), "attention_mask": mask}
-    if encoded:
-        return _Opening(inputs, encoded, 1, torch.zeros_like(mask[:, 0]))
-    return _Opening(inputs, encoded, width, width - mask.sum(1))
 
 
 @contextmanager
