@@ -10,7 +10,7 @@ from py_worker.data.errors import DataError
 from py_worker.data.fields import check_fields, to_record
 from py_worker.data.files import READERS, BadLines, read_file
 from py_worker.data.records import Record
-from py_worker.data.splitting import SPLITS, split_records
+from py_worker.data.splitting import split_records, whole_and_part
 
 MICROTASKS = "builtin:microtasks"
 # Drawn where no limit is given: the training set of the main job, and a standard error below 2.3 points.
@@ -26,7 +26,8 @@ class DataSource:
         source: `builtin:microtasks`; a .jsonl, .json or .parquet file; or a hub dataset, `owner/name` or
             `owner/name:configuration`.
         split: of the built-in tasks, one of `microtasks.SPLITS`; of a file, `train` or `validation`; of a hub
-            dataset, the hub's name, or as of a file where `validation_fraction` is above 0.
+            dataset, the hub's name; where `validation_fraction` is above 0, `NAME/train` or `NAME/validation`
+            of the hub's split NAME, which may be left out where it is `train`.
         fields: our name (`instruction`, `input`, `output`, `group`) to the column's name where they differ.
         limit: rows used, from the first; None is all.
         validation_fraction: share of the questions that a split by seed sends to `validation`.
@@ -80,20 +81,21 @@ def _microtasks(source: DataSource) -> Iterator[Record]:
 def _read(source: DataSource, bad: BadLines) -> Iterator[Record]:
     path = Path(source.source).expanduser()
     if path.suffix in READERS or path.exists():
-        return _split(_records([path], source, bad), source)
+        return _split(_records([path], source, bad), source.split, source)
     if source.source.partition("@")[0].count("/") != 1 or source.source.startswith((".", "/", "~")):
         raise DataError(
             f"{source.source}: neither {MICROTASKS}, nor a file ending in {', '.join(READERS)}, "
             "nor a hub dataset named owner/name"
         )
-    # A split by seed divides the hub's train rows; without one, the hub's own splits are meant.
-    by_seed = source.validation_fraction > 0 and source.split in SPLITS
-    records = _records(hub.download(source.source, "train" if by_seed else source.split), source, bad)
-    return _split(records, source) if by_seed else records
+    # Without a split by seed, the hub's own splits are meant; none of them has a slash in its name.
+    if source.validation_fraction == 0 and "/" not in source.split:
+        return _records(hub.download(source.source, source.split), source, bad)
+    whole, part = whole_and_part(source.split, source.source)
+    return _split(_records(hub.download(source.source, whole), source, bad), part, source)
 
 
-def _split(records: Iterator[Record], source: DataSource) -> Iterator[Record]:
-    return split_records(records, source.split, source.validation_fraction, source.seed, source.source)
+def _split(records: Iterator[Record], part: str, source: DataSource) -> Iterator[Record]:
+    return split_records(records, part, source.validation_fraction, source.seed, source.source)
 
 
 def _records(paths: Iterable[Path], source: DataSource, bad: BadLines) -> Iterator[Record]:

@@ -1,4 +1,4 @@
-"""Train and validation rows of one file, told apart by a hash of the question."""
+"""Train and validation rows of one file or split, told apart by a hash of the question."""
 
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
@@ -7,6 +7,27 @@ from py_worker.data.errors import DataError
 from py_worker.data.records import Record
 
 SPLITS = ("train", "validation")
+
+
+def whole_and_part(split: str, place: str) -> tuple[str, str]:
+    """The split that is divided, and which part of it is meant.
+
+    Args:
+        split: `NAME/train` or `NAME/validation`; alone, these are of the split `train`.
+        place: the source's name, for errors.
+
+    Raises:
+        DataError: no part is named.
+    """
+    whole, _, part = split.rpartition("/")
+    if part not in SPLITS:
+        whole = whole or part
+        parts = " or ".join(f"{whole}/{side}" for side in SPLITS)
+        raise DataError(
+            f"{place}: divided by validation_fraction, the split {split} has two parts: "
+            f"name {parts}, or leave validation_fraction out for all of it"
+        )
+    return whole or "train", part
 
 
 def split_records(

@@ -32,13 +32,20 @@ const REPEATABLE: ReadonlySet<string> = new Set([
   'prompt',
 ]);
 
-/** yargs makes a list of an option that is given twice, whatever its type, and takes `--out=` for a value. */
-function refuseRepeatedAndEmpty(options: Readonly<Record<string, unknown>>): true {
+/** yargs makes a list of an option that is given twice, whatever its type. */
+function refuseRepeated(options: Readonly<Record<string, unknown>>): true {
   const repeated = Object.keys(options).find((key) => Array.isArray(options[key]) && !REPEATABLE.has(key));
   if (repeated !== undefined) throw new CliError('usage', `--${repeated} is given more than once`);
-  const empty = Object.keys(options).find((key) => options[key] === '');
-  if (empty !== undefined) throw new CliError('usage', `${empty} is empty`);
   return true;
+}
+
+/** yargs takes `--out=` for a value, and `--seed=` for 0: what was typed must be looked at before it is parsed. */
+function refuseEmpty(argv: readonly string[]): void {
+  for (const [at, word] of argv.entries()) {
+    const [empty, option] = /^(?:(--[^=]+)=)?\s*$/.exec(word) ?? [];
+    if (empty === undefined) continue;
+    throw new CliError('usage', `${option ?? `the argument after ${argv[at - 1] ?? 'ammd'}`} is empty`);
+  }
 }
 
 /** Otherwise `--no-repeat-ngram-size 6` is the option repeat-ngram-size, switched off. */
@@ -64,7 +71,7 @@ function parserOf(argv: readonly string[]) {
     .demandCommand(1, 'Name a command.')
     .recommendCommands()
     .strict()
-    .check(refuseRepeatedAndEmpty)
+    .check(refuseRepeated)
     .version(ammdVersion())
     .alias({ help: 'h', version: 'v' })
     .epilogue(EPILOGUE)
@@ -85,6 +92,7 @@ function parserOf(argv: readonly string[]) {
  */
 export async function runProgram(argv: readonly string[]): Promise<ExitCode> {
   try {
+    refuseEmpty(argv);
     await parserOf(argv).parseAsync();
     return EXIT.ok;
   } catch (error) {

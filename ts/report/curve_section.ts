@@ -19,7 +19,7 @@ export function curveSection(
   const [shown, hidden] = [main, folded].map(overlay).filter((it) => it !== undefined);
   if (shown === undefined) return undefined;
   const seeds = [...main, ...folded].some(({ members }) => members.length > 1)
-    ? ' Of several training seeds the line is the mean of those that have a figure there, and the band reaches from the smallest to the largest.'
+    ? ' Of several training seeds the line is the mean of those that have a figure there, as far as all of them went, and the band reaches from the smallest to the largest.'
     : '';
   const more =
     hidden === undefined ? [] : html`<details><summary>${foldedTitle}</summary>${hidden.body}</details>`;

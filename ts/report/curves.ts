@@ -70,7 +70,8 @@ function pointsOfALine(lines: number): number {
  * Means over windows of equal numbers of steps with a figure; nulls are left out.
  *
  * @param members the rows of each seed. Of one, `low` and `high` are the extremes within a window; of several, the
- *   mean is that of the seeds' means, and `low` and `high` are the smallest and the largest of them.
+ *   mean is that of the seeds' means, `low` and `high` are the smallest and the largest of them, and the last step is
+ *   the last that all have.
  */
 export function windows(
   members: readonly (readonly StepRow[])[],
@@ -86,7 +87,9 @@ export function windows(
         }),
       ),
   );
-  const steps = [...new Set(figures.flatMap((known) => [...known.keys()]))].sort((a, b) => a - b);
+  const logged = figures.map((known) => [...known.keys()]);
+  const until = lastOfAll(logged);
+  const steps = [...new Set(logged.flat())].filter((step) => step <= until).sort((a, b) => a - b);
   const size = Math.ceil(steps.length / most);
   const count = Math.ceil(steps.length / Math.max(1, size));
   return Array.from({ length: count }, (_, at) => steps.slice(at * size, (at + 1) * size)).map((window) => {
@@ -96,6 +99,11 @@ export function windows(
   });
 }
 
+/** The last step before any of those that have steps ends: from there on, the mean of the others would jump. */
+function lastOfAll(members: readonly (readonly number[])[]): number {
+  return Math.min(...members.flatMap((steps) => steps.at(-1) ?? []));
+}
+
 function spread(means: readonly number[], figures: readonly number[]): Omit<Point, 'step'> {
   return { mean: mean([...means]), low: Math.min(...figures), high: Math.max(...figures) };
 }
@@ -103,8 +111,8 @@ function spread(means: readonly number[], figures: readonly number[]): Omit<Poin
 /** Evaluations taken during training: mean over decoding seeds, then over training seeds. */
 function validationGroup(series: readonly Series[]): CurveGroup {
   const summaries = series.flatMap(({ name, members }) =>
-    members.flatMap((stage) =>
-      during(stage).map((summary) => ({ ...summary, series: name, alone: members.length === 1 })),
+    members.flatMap((stage, member) =>
+      during(stage).map((summary) => ({ ...summary, series: name, member, alone: members.length === 1 })),
     ),
   );
   const titled = groupBy(
@@ -117,7 +125,7 @@ function validationGroup(series: readonly Series[]): CurveGroup {
   }));
   return {
     title: 'Evaluation during training',
-    note: 'Mean over decoding seeds, with one standard deviation where there are several; of several training seeds their mean, smallest and largest.',
+    note: 'Mean over decoding seeds, with one standard deviation where there are several; of several training seeds their mean, smallest and largest, as far as all of them went.',
     // What was evaluated only before the first step is a result, not a curve.
     curves: curves.filter(({ lines }) => [...lines.values()].flat().some(({ step }) => step > 0)),
   };
@@ -129,13 +137,20 @@ function during(stage: StageData) {
 
 function overSeeds(
   summaries: readonly {
+    readonly member: number;
     readonly step: number;
     readonly mean: number;
     readonly sd: number | null;
     readonly alone: boolean;
   }[],
 ): Point[] {
+  const until = lastOfAll(
+    [...groupBy(summaries, ({ member }) => String(member)).values()].map((own) =>
+      own.map(({ step }) => step),
+    ),
+  );
   return [...groupBy(summaries, ({ step }) => String(step)).values()]
+    .filter(([first]) => (first?.step ?? 0) <= until)
     .map((own) => {
       const means = own.map((it) => it.mean);
       const figures = own.flatMap((it) =>

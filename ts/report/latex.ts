@@ -37,7 +37,7 @@ function latexCell({ text, detail, strong }: Cell): string {
   return detail === undefined ? main : `${main} {\\footnotesize (${escapeLatex(detail)})}`;
 }
 
-/** Characters that LaTeX reads as commands, and those that its text fonts lack. */
+/** Characters that LaTeX reads as commands, and others that it has commands for. */
 const ESCAPED: Readonly<Record<string, string>> = {
   '\\': '\\textbackslash{}',
   '{': '\\{',
@@ -49,29 +49,109 @@ const ESCAPED: Readonly<Record<string, string>> = {
   _: '\\_',
   '~': '\\textasciitilde{}',
   '^': '\\textasciicircum{}',
-  '<': '$<$',
-  '>': '$>$',
-  '|': '$|$',
-  '±': '$\\pm$',
-  '−': '$-$',
-  '×': '$\\times$',
-  '≤': '$\\le$',
-  '≥': '$\\ge$',
-  '‖': '$\\Vert$',
-  '†': '$^\\dagger$',
-  '‡': '$^\\ddagger$',
   '–': '--',
+  '—': '---',
+  '‘': '`',
+  '’': "'",
+  '“': '``',
+  '”': "''",
   '…': '\\dots{}',
-  α: '$\\alpha$',
-  β: '$\\beta$',
-  γ: '$\\gamma$',
-  λ: '$\\lambda$',
+  '§': '\\S{}',
+  ß: '\\ss{}',
+  Æ: '\\AE{}',
+  æ: '\\ae{}',
+  Œ: '\\OE{}',
+  œ: '\\oe{}',
+  Ø: '\\O{}',
+  ø: '\\o{}',
+  Ł: '\\L{}',
+  ł: '\\l{}',
+  ı: '\\i{}',
 };
 
-/** Text that LaTeX sets as it is, on one line: names and notes come from configs and may hold anything. */
+/** Characters of its mathematics. */
+const SYMBOLS: Readonly<Record<string, string>> = {
+  '<': '<',
+  '>': '>',
+  '|': '|',
+  '−': '-',
+  '±': '\\pm',
+  '×': '\\times',
+  '·': '\\cdot',
+  '≤': '\\le',
+  '≥': '\\ge',
+  '≠': '\\ne',
+  '≈': '\\approx',
+  '∞': '\\infty',
+  '→': '\\to',
+  '∇': '\\nabla',
+  '‖': '\\Vert',
+  '†': '^\\dagger',
+  '‡': '^\\ddagger',
+  '°': '^\\circ',
+  '²': '^2',
+  α: '\\alpha',
+  β: '\\beta',
+  γ: '\\gamma',
+  δ: '\\delta',
+  ε: '\\varepsilon',
+  η: '\\eta',
+  θ: '\\theta',
+  λ: '\\lambda',
+  μ: '\\mu',
+  µ: '\\mu',
+  π: '\\pi',
+  ρ: '\\rho',
+  σ: '\\sigma',
+  τ: '\\tau',
+  φ: '\\varphi',
+  χ: '\\chi',
+  ω: '\\omega',
+  Δ: '\\Delta',
+  Σ: '\\Sigma',
+};
+
+/** Combining marks, of accented letters in their canonical decomposition. */
+const ACCENTS: Readonly<Record<string, string>> = {
+  '\u0300': '`',
+  '\u0301': "'",
+  '\u0302': '^',
+  '\u0303': '~',
+  '\u0304': '=',
+  '\u0306': 'u',
+  '\u0307': '.',
+  '\u0308': '"',
+  '\u030a': 'r',
+  '\u030b': 'H',
+  '\u030c': 'v',
+  '\u0323': 'd',
+  '\u0327': 'c',
+};
+
+/** An accented Latin letter; no other character has one. */
+function accented(character: string): string | undefined {
+  const [letter = '', mark = '', ...more] = character.normalize('NFD');
+  const accent = ACCENTS[mark];
+  if (accent === undefined || more.length > 0 || !/[A-Za-z]/.test(letter)) return undefined;
+  return `\\${accent}{${letter.replace(/^[ij]$/, '\\$&')}}`;
+}
+
+/** A character in ASCII. One that LaTeX may not know is shown by its number: it would stop there. */
+function latexCharacter(character: string): string {
+  const symbol = SYMBOLS[character];
+  if (symbol !== undefined) return `$${symbol}$`;
+  const known = ESCAPED[character] ?? accented(character);
+  if (known !== undefined) return known;
+  if (/[ -~]/.test(character)) return character;
+  const number = character.codePointAt(0)?.toString(16).toUpperCase().padStart(4, '0');
+  return `\\texttt{[U+${number}]}`;
+}
+
+/** Text in ASCII that LaTeX sets as it is, on one line: names and notes come from configs and may hold anything. */
 export function escapeLatex(text: string): string {
   return text
     .replaceAll(/[\s\p{Cc}]+/gu, ' ')
     .trim()
-    .replaceAll(/./gu, (character) => ESCAPED[character] ?? character);
+    .normalize('NFC')
+    .replaceAll(/./gu, latexCharacter);
 }

@@ -199,6 +199,7 @@ async function runOpenStages({ folder, resolved, plan, options }: Run, session: 
   let manifest: RunManifest = existsSync(folder.manifest)
     ? readManifest(folder.manifest, new Date())
     : newManifest(plan, session.version, session.identity, new Date());
+  const told = new Set<string>();
   for (const stage of plan.stages) {
     if (existsSync(folder.stage(stage.name).done)) {
       options.emit({ kind: 'stage_finished', stage: stage.name, seconds: 0 });
@@ -215,6 +216,7 @@ async function runOpenStages({ folder, resolved, plan, options }: Run, session: 
           emit: options.emit,
           now: () => performance.now(),
           signal: options.signal,
+          told,
           onLoaded: (loaded) => {
             if (listCheckpoints(folder.stage(stage.name).checkpoints).length > 0)
               requireSameData(manifest, stage.name, loaded);

@@ -49,6 +49,8 @@ export interface StageContext {
   readonly now: () => number;
   /** Aborting ends the stage after the running step, with a checkpoint. */
   readonly signal: AbortSignal | undefined;
+  /** Notes on what was loaded that the run has told: each is told by the first stage that has it. */
+  readonly told: Set<string>;
   readonly onLoaded: (loaded: LoadedStage) => void;
 }
 
@@ -264,7 +266,10 @@ export async function runStage(context: StageContext, plan: StagePlan): Promise<
   const sized = withRows(plan, rows);
   const warning = await memoryWarning(client, sized);
   if (warning !== null) emit({ kind: 'note', message: warning });
-  for (const message of notesOn(loaded)) emit({ kind: 'note', message: `stage ${plan.name}: ${message}` });
+  for (const message of notesOn(loaded)) {
+    if (!context.told.has(message)) emit({ kind: 'note', message: `stage ${plan.name}: ${message}` });
+    context.told.add(message);
+  }
   context.onLoaded(loaded);
   emit(loading(plan.name, 1));
   const stage = withOrders(sized, await ordered(context, sized, folder, loaded));

@@ -17,8 +17,28 @@ function mayHave(path: readonly string[], isLast: boolean): boolean {
   return shapesAt(run, path).length > 0 && (isLast || !isNamed(shapesAt(run, path.slice(0, -1))));
 }
 
+/** Where the entries are that these are laid under. */
+const DEFAULTS: ReadonlyMap<string, 'stages' | 'data'> = new Map([
+  ['stage_defaults', 'stages'],
+  ['data_defaults', 'data'],
+]);
+
+/** The run that a sweep's folder keeps has its defaults in every entry already: varied, they would change nothing. */
+function checkDefaults(path: string, base: RunConfig, findings: Findings): boolean {
+  const [first = '', ...rest] = path.split('.');
+  const section = DEFAULTS.get(first);
+  if (section === undefined) return true;
+  const instead = Object.keys(base[section]).map((entry) => [section, entry, ...rest].join('.'));
+  findings.error(
+    ['space', path],
+    `a sweep varies the run with its ${first} filled in; name one of ${instead.join(', ')}`,
+  );
+  return false;
+}
+
 /** A path of the space must be one of the run: another would be refused anyway, but later and less clearly. */
 function checkPath(path: string, base: RunConfig, findings: Findings): void {
+  if (!checkDefaults(path, base, findings)) return;
   const keys = path.split('.');
   let here: unknown = base;
   for (const [index, key] of keys.entries()) {

@@ -7,6 +7,7 @@ import { WorkerPool, type WorkerPoolOptions } from '../run/worker_pool.js';
 import { workerPython } from '../run/worker_python.js';
 import { contentFingerprint } from '../store/fingerprint.js';
 import { StageStore } from '../store/stage_store.js';
+import { storedStage } from '../store/stored_stage.js';
 import { SweepError } from './errors.js';
 import type { SweepEvent } from './events.js';
 import { runLanes } from './lanes.js';
@@ -125,6 +126,8 @@ async function runOpen(
   try {
     const rows = readJournal(folder.trials, trialRowSchema);
     checkFiles(folder, study, rows);
+    const fingerprint = contentFingerprint();
+    if (rows.length < trialsWanted(resolved.config)) checkContent(folder, resolved, rows, fingerprint);
     emit({
       kind: 'sweep_started',
       name: resolved.config.name,
@@ -136,7 +139,6 @@ async function runOpen(
     const summarise = async () => summaryOf(resolved, rows, await study.weigh());
     const sumUp = async () => writeOutcome(folder, resolved, await summarise());
     await sumUp();
-    const fingerprint = contentFingerprint();
     const stages = parts.stages(folder.stages);
     const signal = options.signal ?? new AbortController().signal;
     await runLanes({
@@ -176,6 +178,21 @@ function checkFiles(folder: SweepFolder, study: Study, rows: readonly TrialRow[]
       ? `${showPath(folder.study)} lacks trial ${unknown?.number}`
       : `${showPath(folder.trials)} lacks trial ${lost}`;
   throw new SweepError('sweep_files', what, { hint: 'restore the file, or start another sweep' });
+}
+
+/** The sweep's hash names data and models by their paths; the last trial's names them by what was in them. */
+function checkContent(
+  folder: SweepFolder,
+  { config, configureTrial }: ResolvedSweep,
+  rows: readonly TrialRow[],
+  fingerprint: (source: string) => string,
+): void {
+  const last = rows.findLast(({ hash }) => hash !== null);
+  if (last === undefined) return;
+  const { hash } = storedStage(configureTrial(last.parameters), config.stage, { fingerprint });
+  if (hash === last.hash) return;
+  const what = `data or models of ${showPath(folder.path)} have changed since trial ${last.number} was trained`;
+  throw new SweepError('sweep_changed', what, { hint: 'put back what they were, or start another sweep' });
 }
 
 function checkEnd(folder: SweepFolder, { trials, best }: SweepSummary, signal: AbortSignal): void {

@@ -8,6 +8,7 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from py_worker.data.errors import DataError
 from py_worker.data.hub import choose
+from py_worker.data.records import Record
 from py_worker.data.sources import DataSource, read_records
 from tests.py.data.fake_hub import FakeHub
 
@@ -43,6 +44,24 @@ def test_a_split_by_seed_divides_the_train_rows(monkeypatch: pytest.MonkeyPatch,
     ]
     assert sum(map(len, parts)) == 6
     assert not set(parts[0]) & set(parts[1])
+
+
+def test_a_named_split_is_divided_by_seed_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    files = {"data/train_sft-0.jsonl": "instructions.jsonl", "data/train_gen.jsonl": "with_input.jsonl"}
+    use(monkeypatch, tmp_path, {None: files})
+
+    def rows(split: str, fraction: float = 0.5) -> tuple[Record, ...]:
+        return read_records(DataSource("someone/data", split=split, validation_fraction=fraction)).rows
+
+    train, validation = rows("train_sft/train"), rows("train_sft/validation")
+    assert {*train, *validation} == set(rows("train_sft", 0))
+    assert not set(train) & set(validation)
+    remedy = "name train_sft/train or train_sft/validation, or leave validation_fraction out"
+    for split in ("train_sft", "train_sft/test"):
+        with pytest.raises(DataError, match=f"someone/data: .*{split} has two parts.*{remedy}"):
+            rows(split)
+    with pytest.raises(DataError, match="'validation' needs a validation_fraction above 0"):
+        rows("train_sft/validation", 0)
 
 
 def test_no_file_behind_the_limit_is_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -57,7 +57,15 @@ test.each<[string, readonly string[]]>([
   expect(stderr).toMatch(/--(trials|out|set|dtype) needs a value/);
 });
 
-test('nor an empty text', async () => {
-  const { status, stderr } = await runCaptured('train', 'quickstart', '--out=');
-  expect(`${status} ${stderr}`).toBe('2 ammd: out is empty\n');
+test.each<[string, readonly string[]]>([
+  ['--out is empty', ['train', 'quickstart', '--out=']],
+  ['--seed is empty', ['generate', 'none', '--prompt', 'p', '--seed=']],
+  ['--seeds is empty', ['eval', 'none', '--data', 'd', '--seeds= ']],
+  ['--max-hours is empty', ['train', 'quickstart', '--max-hours=']],
+  ['the argument after --temperature is empty', ['generate', 'none', '--prompt', 'p', '--temperature', '']],
+  ['the argument after 10 is empty', ['eval', 'none', '--data', 'd', '--seeds', '10', ' ']],
+  ['the argument after train is empty', ['train', '']],
+])('nothing is no value: %s', async (message, argv) => {
+  const { status, stderr } = await runCaptured(...argv);
+  expect(`${status} ${stderr}`).toBe(`2 ammd: ${message}\n`);
 });

@@ -95,7 +95,7 @@ describe('a wrong command line', () => {
     ['nothing to decode', ['eval', 'm', '--data', 'd', '--no-greedy', '--seeds'], /nothing to decode/],
     ['a negative temperature', ['generate', 'm', '--prompt', 'p', '--temperature', '-1'], /--temperature: /],
     ['a broken seed', ['generate', 'm', '--prompt', 'p', '--seed', '0.5'], /--seed: /],
-    ['an empty prompt', ['generate', 'm', '--prompt', ' '], /no prompt was given/],
+    ['an empty prompt', ['generate', 'm', '--prompt', ' '], /the argument after --prompt is empty/],
     ['no place to export to', ['export', 'run'], /Missing required argument: out/],
     ['an unknown form', ['export', 'run', '--out', 'o', '--form', 'delta'], /form.*delta.*merged.*adapter/s],
     ['an export over a file', ['export', 'run', '--out', 'run.yaml'], /run\.yaml is a file/],

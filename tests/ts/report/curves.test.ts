@@ -54,6 +54,36 @@ describe('windows', () => {
   });
 });
 
+describe('several training seeds', () => {
+  test('are drawn as far as all of them went: a mean over those that go on would jump', () => {
+    const [short, long] = [steps(3, () => 1), steps(6, () => 5)];
+    expect(windowsOf([short, long, []], loss, 80)).toEqual(
+      [1, 2, 3].map((step) => ({ step, mean: 3, low: 1, high: 5 })),
+    );
+  });
+
+  test('whose last figures were not finite count as ended there', () => {
+    const broken = steps(6, (step) => (step > 2 ? null : 1));
+    expect(windowsOf([broken, steps(6, () => 5)], loss, 80).map(({ step }) => step)).toEqual([1, 2]);
+  });
+
+  test('in windows of many steps, too: none reaches past the shortest', () => {
+    const points = windowsOf([steps(500, () => 1), steps(1000, () => 5)], loss, 80);
+    expect(new Set(points.map(({ mean }) => mean))).toEqual(new Set([3]));
+    expect(points.at(-1)?.step).toBe(500);
+  });
+
+  test('end together in evaluations during training', () => {
+    const member = (mean: number, ...at: readonly number[]) =>
+      stage('ammd', { evaluations: at.map((step) => makeEvaluation({ final: false, step, mean })) });
+    const members = [member(1, 0, 5), member(5, 0, 5, 10), stage('ammd', {})];
+    const [group] = curvesOfSeries([{ name: 'ammd', place: 0, members }]);
+    expect(group?.curves[0]?.lines.get('ammd')).toEqual(
+      [0, 5].map((step) => ({ step, mean: 3, low: 1, high: 5 })),
+    );
+  });
+});
+
 describe('groups', () => {
   const groupsOf = (...names: string[]): Record<string, string[]> => {
     const metrics = Object.fromEntries(names.map((name) => [name, 1]));

@@ -54,15 +54,38 @@ describe('text from outside', () => {
     ['50 % & $x_1^2$ #1 ~', '50 \\% \\& \\$x\\_1\\textasciicircum{}2\\$ \\#1 \\textasciitilde{}'],
     ['a\n\n\tb\u0007c', 'a b c'],
     ['p < 0.001 ≥ |x| ‖', 'p $<$ 0.001 $\\ge$ $|$x$|$ $\\Vert$'],
-    ['naïve “λ” 10 × 2 – 1…', 'naïve “$\\lambda$” 10 $\\times$ 2 -- 1\\dots{}'],
+    ['naïve “λ” 10 × 2 – 1…', "na\\\"{\\i}ve ``$\\lambda$'' 10 $\\times$ 2 -- 1\\dots{}"],
+    ['é, e\u0301, Ça, Ł, Straße, Ő', "\\'{e}, \\'{e}, \\c{C}a, \\L{}, Stra\\ss{}e, \\H{O}"],
+    ['π → ½, ∇Σ', '$\\pi$ $\\to$ \\texttt{[U+00BD]}, $\\nabla$$\\Sigma$'],
+    ['дa', '\\texttt{[U+0434]}a'],
+    ['中', '\\texttt{[U+4E2D]}'],
+    ['ế', '\\texttt{[U+1EBF]}'],
+    ['a\u200bש\u202e', 'a\\texttt{[U+200B]}\\texttt{[U+05E9]}\\texttt{[U+202E]}'],
+    ['👍🏽', '\\texttt{[U+1F44D]}\\texttt{[U+1F3FD]}'],
+    ['\ud800', '\\texttt{[U+D800]}'],
   ])('%j is set as it is', (text, escaped) => expect(escapeLatex(text)).toBe(escaped));
 
-  test('leaves no character with a meaning', () => {
-    const every = Array.from({ length: 0x500 }, (_, code) => String.fromCodePoint(code)).join('x');
-    const bare = escapeLatex(every)
-      .replaceAll(/\\[{}$&#%_]/g, '')
-      .replaceAll(/\\text[a-z]+\{\}/g, '')
-      .replaceAll(/\$[^$]+\$/g, '');
+  /** Accents, symbols and characters of which LaTeX knows nothing, as they are written. */
+  const WRITTEN = [
+    /\\[{}$&#%_]/g,
+    /\\[`'^~"=.cdHruv]\{(\\?[A-Za-z])\}/g,
+    /\\(text[a-z]+|[A-Za-z]{1,4})\{\}/g,
+    /\\texttt\{\[U\+[0-9A-F]{4,6}\]\}/g,
+    /\$[^$]+\$/g,
+  ];
+
+  test.each([
+    ['the first planes', 0, 0x3000],
+    ['Chinese and Korean', 0x4e00, 0x4f00],
+    ['surrogates', 0xd7f0, 0xe010],
+    ['specials', 0xfb00, 0x10010],
+    ['emoji', 0x1f300, 0x1f700],
+    ['the end', 0x10fff0, 0x110000],
+  ])('leaves no character with a meaning, and none that is not ASCII: %s', (_, from, to) => {
+    const every = Array.from({ length: to - from }, (_, at) => String.fromCodePoint(from + at)).join('x');
+    const escaped = escapeLatex(every);
+    expect(escaped).toMatch(/^[ -~]*$/);
+    const bare = WRITTEN.reduce((text, written) => text.replaceAll(written, ''), escaped);
     expect(bare).not.toMatch(/[\\{}$&#%_~^<>|]/);
   });
 });

@@ -68,10 +68,15 @@ describe('a stage from loading to its exported student', () => {
     );
   });
 
-  test('what the worker notes of models is passed on', async () => {
-    const scene = new StageScene();
-    await scene.go();
-    expect(scene.notes).toEqual(['stage student: a fallback']);
+  test('what the worker notes of models is passed on, once where it holds for both and for later stages', async () => {
+    const told = new Set<string>();
+    const notes = async () => {
+      const scene = new StageScene('training.steps=1');
+      await scene.go(scene.client(), { told });
+      return scene.notes;
+    };
+    expect(await notes()).toEqual(['stage student: a fallback']);
+    expect(await notes()).toEqual([]);
   });
 });
 

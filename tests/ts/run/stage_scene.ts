@@ -44,6 +44,7 @@ export class StageScene {
       emit: (event) => this.events.push(event),
       now: () => 0,
       signal: undefined,
+      told: new Set(),
       onLoaded: () => {},
       ...changes,
     };

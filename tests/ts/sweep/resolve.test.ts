@@ -156,6 +156,18 @@ describe('is refused before anything starts, with file, line and key', () => {
     ]);
   });
 
+  test('defaults, which the run in its folder has in every stage and dataset already', () => {
+    expect(problems('space={stage_defaults.training.lr.from: {values: [0.001, 0.002]}}')).toEqual([
+      expect.stringMatching(
+        /a sweep varies the run with its stage_defaults filled in; name one of stages\.teacher\.training\.lr\.from, stages\.student\.training\.lr\.from$/,
+      ),
+    ]);
+    expect(problems('space={data_defaults.limit: {int: [10, 20]}}')).toEqual([
+      expect.stringContaining('its data_defaults filled in; name one of data.train.limit, data.check.limit'),
+    ]);
+    expect(resolveSmall('stage_defaults.training.steps=30').base.stages.teacher?.training.steps).toBe(30);
+  });
+
   test('a fixed setting that the run does not know, where the sweep has it', () => {
     expect(problemOf(SWEEP.replace('every: 5', 'evry: 5'))).toMatch(
       /sweep\.yaml:5:3: stages\.student\.evaluation\.evry: unknown key; did you mean "every"/,

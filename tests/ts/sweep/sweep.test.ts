@@ -280,6 +280,22 @@ describe('a sweep that was stopped', () => {
     await expect(resume()).rejects.toMatchObject({ code: 'sweep_changed' });
   });
 
+  test('does not go on with data whose content has changed: its trials could not be compared', async () => {
+    const data = `${out}.jsonl`;
+    const write = (answer: string) =>
+      writeFileSync(data, JSON.stringify({ instruction: 'question', output: answer }));
+    write('before');
+    await run({}, `data.train={source: ${data}}`, 'search.trials=2');
+    write('after');
+    expect((await resume()).summary.trials.complete).toBe(2);
+    await expect(resume({ trials: 3 })).rejects.toMatchObject({
+      code: 'sweep_changed',
+      message: expect.stringMatching(/^data or models of .*out have changed since trial 1 was trained$/),
+    });
+    write('before');
+    expect((await resume({ trials: 3 })).summary.trials.complete).toBe(3);
+  });
+
   test('whose files are not of the same trials is refused', async () => {
     await run();
     const text = readFileSync(folder().trials, 'utf8');

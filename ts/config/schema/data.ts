@@ -39,7 +39,9 @@ export const dataset = z.strictObject({
     .min(0)
     .max(0.9)
     .default(0)
-    .describe('Share of rows that the split by seed sends to the split named validation; C'),
+    .describe(
+      'Share of rows that the split by seed sends to the split named validation; of the split NAME of a hub dataset, NAME/train and NAME/validation are the two parts; C',
+    ),
   seed: seed.default(0).describe('Seed of that split and of generated data; C'),
   skip_bad_lines: z.boolean().default(false).describe('Count bad lines instead of failing at the first; C'),
 });

@@ -67,7 +67,7 @@ const rollout = z
       .enum(['auto', 'native', 'forward', 'native_graphs', 'vllm'])
       .default('auto')
       .describe(
-        'What draws responses, of evaluation too: native (Llama family, GPT-2), forward (any causal model of transformers and encoder-decoders, slower), native_graphs (native with its steps as CUDA graphs, experimental), or vllm (experimental, a package to install oneself; no mixtures, no n-gram ban); auto takes native where it can, else forward; C',
+        'What draws responses, of evaluation too: native (Llama family, GPT-2, T5), forward (any language model of transformers, slower), native_graphs (native with its steps as CUDA graphs, experimental), or vllm (experimental, a package to install oneself; no mixtures, no n-gram ban); auto takes native where it can, else forward; C',
       ),
     sampling,
     temperature: boundedSchedule(0, 100)
