@@ -60,6 +60,8 @@ class TokenBatch:
         micro_rows: rows of each micro-batch, which are neighbours; None where all go through the models
             together.
         packed: the rows of a micro-batch go through the models end to end, without padding.
+        apart: prompts and responses go through the models apart, each padded by itself (an encoder reads
+            prompts).
     """
 
     tokens: Tensor
@@ -70,6 +72,7 @@ class TokenBatch:
     log_probs: tuple[LogProbs | None, ...] | None = None
     micro_rows: tuple[int, ...] | None = None
     packed: bool = False
+    apart: bool = False
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -113,10 +116,16 @@ class TokenBatch:
 
     @property
     def padded_tokens(self) -> int:
-        """Tokens that go through a model: rows times the longest row of each micro-batch, unless packed."""
+        """Tokens that go through a model: rows times the longest of each micro-batch, unless packed."""
         if self.packed:
             return sum(self.lengths)
-        return sum((stop - start) * max(self.lengths[start:stop]) for start, stop in self._ranges())
+        return sum((stop - start) * self._width(start, stop) for start, stop in self._ranges())
+
+    def _width(self, start: int, stop: int) -> int:
+        lengths, prompts = self.lengths[start:stop], self.prompt_lengths[start:stop]
+        if not self.apart:
+            return max(lengths)
+        return max(prompts) + max(length - prompt for prompt, length in zip(prompts, lengths, strict=True))
 
     @property
     def padding(self) -> float:
@@ -154,6 +163,7 @@ class TokenBatch:
             sample_ids=self.sample_ids[start:stop],
             log_probs=None if self.log_probs is None else self.log_probs[start:stop],
             packed=self.packed,
+            apart=self.apart,
         )
 
 
@@ -167,6 +177,7 @@ def collate(
     log_probs: Sequence[LogProbs | None] | None = None,
     micro_rows: Sequence[int] | None = None,
     packed: bool = False,
+    apart: bool = False,
 ) -> TokenBatch:
     """Pads token sequences on the right into one batch.
 
@@ -181,6 +192,7 @@ def collate(
             was not drawn.
         micro_rows: rows of each micro-batch, in order; one for all rows by default.
         packed: lay the rows of a micro-batch end to end for the models.
+        apart: prompts and responses are padded apart.
 
     Raises:
         DataError: no rows, arguments of different lengths, an empty prompt, a prompt longer than its row,
@@ -215,6 +227,7 @@ def collate(
         log_probs=behaviour,
         micro_rows=None if micro_rows is None or len(micro_rows) == 1 else tuple(micro_rows),
         packed=packed,
+        apart=apart,
     )
 
 

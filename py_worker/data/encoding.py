@@ -143,7 +143,8 @@ def _ending(tokenizer: PreTrainedTokenizerFast) -> list[int]:
     bare, whole = (tokenizer("a", add_special_tokens=add)["input_ids"] for add in (False, True))
     if whole[: len(bare)] != bare:
         raise DataError(
-            "the tokenizer puts a special token before a text, where T5's has none; use the model's own"
+            "the tokenizer puts a special token before a text, which T5's does not: other encoders than that "
+            "family's are not supported"
         )
     return list(whole[len(bare) :])
 

@@ -12,7 +12,8 @@ class MicroBatchLimits:
 
     Attributes:
         rows: most rows; None is no limit.
-        tokens: most tokens, padding included (rows times the longest row); None is no limit.
+        tokens: most tokens, padding included (rows times the longest row, or times the longest prompt and the
+            longest response); None is no limit.
         packed: rows are laid end to end, so that tokens are their own and there is no padding.
         halvings: how often each micro-batch is cut in two after that.
     """
@@ -23,12 +24,21 @@ class MicroBatchLimits:
     halvings: int = 0
 
     def allow(self, rows: int, longest: int, total: int) -> bool:
-        """Whether so many rows, of so many tokens in all, go through the models together."""
+        """Whether so many rows, padded to `longest`, go through the models together; `total` is unpadded."""
         tokens = total if self.packed else rows * longest
         return (self.rows is None or rows <= self.rows) and (self.tokens is None or tokens <= self.tokens)
 
 
-def lay_out(lengths: Sequence[int], parts: Sequence[str], limits: MicroBatchLimits) -> list[list[int]]:
+Sides = tuple[int, ...]
+"""Tokens of a row by what is padded together: all of it, or its prompt and its response."""
+
+
+def lay_out(
+    lengths: Sequence[int],
+    parts: Sequence[str],
+    limits: MicroBatchLimits,
+    prompts: Sequence[int] | None = None,
+) -> list[list[int]]:
     """Micro-batches as lists of rows, each row once.
 
     One micro-batch keeps the order of the rows. Of several, each has rows of like length, which pads least,
@@ -39,6 +49,7 @@ def lay_out(lengths: Sequence[int], parts: Sequence[str], limits: MicroBatchLimi
         lengths: tokens of each row.
         parts: part of each row.
         limits: of a micro-batch.
+        prompts: tokens of each row's prompt, where prompts and responses are padded apart, for an encoder.
 
     Raises:
         DataError: a limit is less than 1.
@@ -49,25 +60,33 @@ def lay_out(lengths: Sequence[int], parts: Sequence[str], limits: MicroBatchLimi
     rows = list(range(len(lengths)))
     if not rows:
         return []
-    if limits.halvings == 0 and limits.allow(len(rows), max(lengths), sum(lengths)):
+    sides: list[Sides] = [(length,) for length in lengths]
+    if prompts is not None:
+        sides = [(prompt, length - prompt) for prompt, length in zip(prompts, lengths, strict=True)]
+    if limits.halvings == 0 and limits.allow(len(rows), sum(_widest(sides)), sum(lengths)):
         return [rows]
-    cuts = _cut(sorted(rows, key=lambda row: -lengths[row]), lengths, limits)
+    cuts = _cut(sorted(rows, key=lambda row: -lengths[row]), sides, limits)
     for _ in range(limits.halvings):
         cuts = [half for cut in cuts for half in halves(cut)]
     first_seen = {part: rank for rank, part in reversed(list(enumerate(parts)))}
     return [sorted(cut, key=lambda row: (first_seen[parts[row]], row)) for cut in cuts]
 
 
-def _cut(rows: Sequence[int], lengths: Sequence[int], limits: MicroBatchLimits) -> list[list[int]]:
+def _widest(sides: Sequence[Sides]) -> Sides:
+    return tuple(map(max, zip(*sides, strict=True)))
+
+
+def _cut(rows: Sequence[int], sides: Sequence[Sides], limits: MicroBatchLimits) -> list[list[int]]:
     """Consecutive runs of rows that come longest first, each run as long as the limits allow."""
     cuts: list[list[int]] = []
-    total = 0
+    widest, total = sides[rows[0]], 0
     for row in rows:
-        total += lengths[row]
-        if not cuts or not limits.allow(len(cuts[-1]) + 1, lengths[cuts[-1][0]], total):
+        grown, total = _widest([widest, sides[row]]), total + sum(sides[row])
+        if not cuts or not limits.allow(len(cuts[-1]) + 1, sum(grown), total):
             cuts.append([])
-            total = lengths[row]
+            grown, total = sides[row], sum(sides[row])
         cuts[-1].append(row)
+        widest = grown
     return cuts
 
 

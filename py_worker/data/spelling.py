@@ -1,11 +1,12 @@
 """Texts that spell special tokens: in a template they are control tokens, in a record they are text."""
 
+import json
 import re
 from collections.abc import Sequence
 from copy import deepcopy
 from functools import cached_property
 
-from tokenizers import AddedToken
+from tokenizers import AddedToken, Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from py_worker.data.records import Record
@@ -13,10 +14,30 @@ from py_worker.data.templates import Template
 
 _PRIVATE = range(0xF0000, 0xFFFFE)
 """A private use area of Unicode: 65,534 characters that no language has."""
+_NONCHARACTER = "\U0010ffff"
+"""A code point that Unicode keeps out of texts."""
 
 
 def tokenize(tokenizer: PreTrainedTokenizerFast, texts: list[str], special_tokens: bool) -> list[list[int]]:
-    """Ids of texts, nothing added; with `special_tokens` those that a text spells are read as tokens."""
+    """Ids of texts, nothing added; with `special_tokens` those that a text spells are read as tokens.
+
+    Without, a Unigram model that has special tokens as pieces, as T5's has `</s>`, finds them all the same:
+    texts in which it does are read again without these pieces.
+    """
+    ids = _ids_of(tokenizer, texts, special_tokens)
+    if special_tokens:
+        return ids
+    specials = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}
+    specials.discard(tokenizer.unk_token_id)
+    spelled = [place for place, row in enumerate(ids) if not specials.isdisjoint(row)]
+    if spelled:
+        again = _ids_of(_without_pieces(tokenizer, specials), [texts[place] for place in spelled], False)
+        for place, row in zip(spelled, again, strict=True):
+            ids[place] = row
+    return ids
+
+
+def _ids_of(tokenizer: PreTrainedTokenizerFast, texts: list[str], special_tokens: bool) -> list[list[int]]:
     encoded = tokenizer(
         texts,
         add_special_tokens=False,
@@ -26,6 +47,19 @@ def tokenize(tokenizer: PreTrainedTokenizerFast, texts: list[str], special_token
     )
     ids: list[list[int]] = encoded["input_ids"]
     return ids
+
+
+def _without_pieces(tokenizer: PreTrainedTokenizerFast, specials: set[int]) -> PreTrainedTokenizerFast:
+    """A copy whose Unigram model has names for these ids that no text has; other models never find them."""
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    if state["model"]["type"] != "Unigram":
+        return tokenizer
+    pieces = state["model"]["vocab"]
+    for index in specials:
+        if index < len(pieces):
+            pieces[index][0] = f"{_NONCHARACTER}{index}"
+    state["added_tokens"] = []
+    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(state)))
 
 
 class Speller:

@@ -38,16 +38,24 @@ class EncoderDecoderPolicy(Policy):
             raise UnsupportedModelError(
                 f"{name}: encoder-decoders of type {type(module).__name__} are not supported (T5 and mT5 are)"
             )
-        start_id = module.config.decoder_start_token_id
+        settings = (module.config, module.generation_config)
+        known = (getattr(each, "decoder_start_token_id", None) for each in settings)
+        start_id = next((found for found in known if found is not None), None)
         if start_id is None:
             raise ModelError(f"{name}: set decoder_start_token_id in its config.json (T5's is its pad token)")
-        self._start_id = int(start_id)
+        # Engines read it there.
+        module.config.decoder_start_token_id = self._start_id = int(start_id)
         super().__init__(module, tokenizer, **options)
 
     @property
     def max_positions(self) -> int | None:
         """None: positions are relative."""
         return None
+
+    @property
+    def decoder_start(self) -> dict[str, int]:
+        """See `Policy`."""
+        return {"decoder_start_token_id": self._start_id}
 
     def require_packing(self) -> None:
         """Refuses.

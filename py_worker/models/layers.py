@@ -28,9 +28,11 @@ def keep_layers(module: Any, layers: Sequence[int], name: str) -> Any:
 
     Raises:
         ModelError: no layer is named, or one is out of range.
-        UnsupportedModelError: the architecture's layers are not one list, or a layer would be another one at
-            its new place.
+        UnsupportedModelError: an encoder-decoder, an architecture whose layers are not one list, or a layer
+            that would be another one at its new place.
     """
+    if module.config.is_encoder_decoder:
+        raise UnsupportedModelError(f"{name}: layers of an encoder-decoder cannot be dropped; take all of it")
     count = int(module.config.get_text_config().num_hidden_layers)
     outside = [index for index in layers if not 0 <= index < count]
     if not layers or outside:

@@ -50,7 +50,7 @@ def add_adapters(module: Any, spec: LoraSpec, name: str) -> None:
         lora_dropout=spec.dropout,
         # Not peft's "all-linear", which takes experts too.
         target_modules=list(spec.targets) or sorted(wanted),
-        task_type="CAUSAL_LM",
+        task_type="SEQ_2_SEQ_LM" if module.config.is_encoder_decoder else "CAUSAL_LM",
     )
     # What the library draws is replaced below; it does so on the CPU and copies.
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():

@@ -99,6 +99,11 @@ class Policy:
         limit = getattr(self.module.config.get_text_config(), "max_position_embeddings", None)
         return None if limit is None else int(limit)
 
+    @property
+    def decoder_start(self) -> dict[str, int]:
+        """`decoder_start_token_id` of an encoder-decoder, as generation settings have it."""
+        return {}
+
     def limit_vocabulary(self, size: int) -> None:
         """Cuts the head to the first `size` tokens (the part shared with another policy)."""
         self.head.vocab_size = min(size, self.head.vocab_size)

@@ -22,13 +22,26 @@ def save_policy(policy: Policy, folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     merged = {"state_dict": merged_state(policy.module)} if policy.adapters else {}
-    own = policy.module.generation_config
-    policy.module.generation_config = _generation_settings(policy)
+    module = policy.module
+    own, tied = module.generation_config, module.config.tie_word_embeddings
+    module.generation_config = _generation_settings(policy)
+    module.config.tie_word_embeddings = tied and not _only_said_to_be_tied(module)
     try:
-        policy.module.save_pretrained(folder, **merged)
+        module.save_pretrained(folder, **merged)
     finally:
-        policy.module.generation_config = own
+        module.generation_config = own
+        module.config.tie_word_embeddings = tied
     policy.tokenizer.save_pretrained(folder)
+
+
+def _only_said_to_be_tied(module: Any) -> bool:
+    """Whether an encoder-decoder's head is not its embedding, as T5 v1.1's is not.
+
+    transformers 5 calls all of them tied, and versions before it then tie the head that they read.
+    """
+    if not module.config.is_encoder_decoder or getattr(module.config, "scale_decoder_outputs", False):
+        return False
+    return module.get_output_embeddings().weight is not module.get_input_embeddings().weight
 
 
 def _generation_settings(policy: Policy) -> Any:
@@ -39,7 +52,7 @@ def _generation_settings(policy: Policy) -> Any:
     """
     own = policy.module.generation_config
     eos = policy.eos_ids[0] if len(policy.eos_ids) == 1 else list(policy.eos_ids)
-    ids = {"eos_token_id": eos, "pad_token_id": policy.pad_id}
+    ids = {"eos_token_id": eos, "pad_token_id": policy.pad_id, **policy.decoder_start}
     settings = copy.deepcopy(own)
     settings.update(**ids)
     try:

@@ -44,18 +44,21 @@ def run(session: Session, args: BuildArgs, context: OperationContext) -> BuildRe
     limits = limits_of(args, session.halvings.micro_batch)
     for role in session.roles.values() if limits.packed else ():
         role.policy.require_packing()
-    layout = lay_out(lengths, [row.part for row in rows], limits)
+    policy = session.any_role().policy
+    prompts = [len(row.prompt) for row in rows] if policy.has_encoder else None
+    layout = lay_out(lengths, [row.part for row in rows], limits, prompts)
     rows = [rows[index] for micro_batch in layout for index in micro_batch]
     batch = collate(
         rows=[np.concatenate([row.prompt, row.response]) for row in rows],  # type: ignore[misc]
         prompt_lengths=[len(row.prompt) for row in rows],
         parts=[row.part for row in rows],
         sample_ids=[row.sample_id for row in rows],
-        pad_id=session.any_role().policy.pad_id,
+        pad_id=policy.pad_id,
         device=session.configured().device,
         log_probs=[row.log_probs for row in rows],
         micro_rows=[len(micro_batch) for micro_batch in layout],
         packed=limits.packed,
+        apart=policy.has_encoder,
     )
     scored = ScoredBatch(batch)
     size = scored_bytes(scored)

@@ -58,7 +58,7 @@ def run(session: Session, args: MeasureArgs, context: OperationContext) -> Measu
         )
 
     def halved(halvings: Halvings) -> Halvings | None:
-        if any(len(places) > 1 for places in _layout(args, rows, halvings)):
+        if any(len(places) > 1 for places in _layout(session, args, rows, halvings)):
             return dataclasses.replace(halvings, micro_batch=halvings.micro_batch + 1)
         return shorter_chunks(session, halvings, max(len(row.response) for row in rows))
 
@@ -80,25 +80,31 @@ def _objectives(names: list[str]) -> list[Objective]:
     return objectives
 
 
-def _layout(args: MeasureArgs, rows: Sequence[TokenizedRow], halvings: Halvings) -> list[list[int]]:
+def _layout(
+    session: Session, args: MeasureArgs, rows: Sequence[TokenizedRow], halvings: Halvings
+) -> list[list[int]]:
     """Places in `rows`, by micro-batch."""
     lengths = [len(row.prompt) + len(row.response) for row in rows]
-    return lay_out(lengths, ["all"] * len(rows), limits_of(args, halvings.micro_batch))
+    has_encoder = session.role(args.role).policy.has_encoder
+    prompts = [len(row.prompt) for row in rows] if has_encoder else None
+    return lay_out(lengths, ["all"] * len(rows), limits_of(args, halvings.micro_batch), prompts)
 
 
 def _batches(
     session: Session, args: MeasureArgs, rows: Sequence[TokenizedRow], halvings: Halvings
 ) -> Iterator[TokenBatch]:
     """Micro-batches; the sample id is the place in `rows`."""
-    for places in _layout(args, rows, halvings):
+    policy = session.role(args.role).policy
+    for places in _layout(session, args, rows, halvings):
         yield collate(
             rows=[[*rows[place].prompt, *rows[place].response] for place in places],
             prompt_lengths=[len(rows[place].prompt) for place in places],
             parts=["all"] * len(places),
             sample_ids=places,
-            pad_id=session.role(args.role).policy.pad_id,
+            pad_id=policy.pad_id,
             device=session.configured().device,
             packed=bool(given(args.packing)),
+            apart=policy.has_encoder,
         )
 
 

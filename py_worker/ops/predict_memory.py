@@ -86,17 +86,19 @@ def _step(session: Session, args: PredictMemoryArgs) -> PlannedStep:
 
 def _micro_batches(session: Session, args: PredictMemoryArgs) -> MicroBatches:
     """Of the longest rows that the datasets have."""
+    apart = session.role("student").policy.has_encoder
     rows = [
         Row(part.part, prompt, response, drawn=given(part.max_new_tokens) is not None)
         for part in args.parts
         for prompt, response in longest_rows(
-            session.dataset(part.dataset).lengths(), part.rows, given(part.max_new_tokens)
+            session.dataset(part.dataset).lengths(), part.rows, given(part.max_new_tokens), apart=apart
         )
     ]
     if not rows:
         raise ArgumentError("parts: no rows; a batch needs at least one")
     limits = limits_of(args, session.halvings.micro_batch)
-    layout = lay_out([row.length for row in rows], [row.part for row in rows], limits)
+    prompts = [row.prompt for row in rows] if apart else None
+    layout = lay_out([row.length for row in rows], [row.part for row in rows], limits, prompts)
     return [[rows[index] for index in micro] for micro in layout]
 
 

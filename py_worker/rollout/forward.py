@@ -124,7 +124,9 @@ def _one_pass(policy: GenerationPolicy, state: _State, ids: Tensor) -> tuple[_St
     module = policy.module
     with _plain_generation(module), _computing_as(policy):
         if module.config.is_encoder_decoder:
-            return _decode(module, state, {"input_ids": ids}, ids[:, :1])
+            # Prompts that are padded add a mask to the scores, which then are each row's own.
+            mask = torch.zeros(len(ids), 1, 1, ids.shape[1], dtype=module.dtype, device=ids.device)
+            return _decode(module, state, {"input_ids": ids, "attention_mask": mask}, ids[:, :1])
         last = {"logits_to_keep": 1} if module._supports_logits_to_keep() else {}
         output = module(input_ids=ids, **state, use_cache=True, **last)
     return {"past_key_values": getattr(output, "past_key_values", None)}, output.logits[:, -1]

@@ -63,6 +63,14 @@ def test_micro_batches_cover_every_row_once_and_keep_targets(sizes: tuple[int, .
     assert batch.padding == pytest.approx(1 - sum(map(len, ROWS)) / batch.padded_tokens)
 
 
+def test_padding_where_an_encoder_reads_prompts() -> None:
+    rows = [[1] * 9, [1] * 6]
+    batch = collate(rows, [7, 1], ["off"] * 2, [0, 1], 0, "cpu", apart=True)
+    assert (batch.padded_tokens, batch.padding) == (2 * (7 + 5), pytest.approx(1 - 15 / 24))
+    (first, second) = dataclasses.replace(batch, micro_rows=(1, 1)).micro_batches()
+    assert (first.padded_tokens, second.padded_tokens) == (9, 6)
+
+
 def test_a_batch_is_one_micro_batch_unless_it_says_otherwise() -> None:
     batch = ragged()
     assert batch.micro_batches() == [batch]

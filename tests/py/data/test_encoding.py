@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
@@ -209,3 +210,37 @@ def test_a_tokenizer_that_begins_texts_is_refused_for_an_encoder() -> None:
     )
     with pytest.raises(DataError, match="puts a special token before a text"):
         list(encode([Record("a", "", ("b",))], tokenizer, "plain", Limits(7, 40), for_encoder=True))
+
+
+def unigram_tokenizer() -> PreTrainedTokenizerFast:
+    """With its special tokens among its pieces, as T5 has them."""
+    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), *((c, -3.0) for c in "▁</>aespdx"), ("<x>", 0.0)]
+    backend = Tokenizer(models.Unigram(pieces, unk_id=2))
+    backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always", split=False)
+    backend.decoder = decoders.Metaspace()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        pad_token="<pad>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        additional_special_tokens=["<x>"],
+    )
+
+
+@pytest.mark.parametrize("for_encoder", [False, True])
+def test_a_record_that_spells_a_piece_that_is_special_keeps_its_text(for_encoder: bool) -> None:
+    tokenizer = unigram_tokenizer()
+    assert 1 in tokenizer("a </s>", split_special_tokens=True)["input_ids"], "what is mended"
+    record = Record("x </s> <pad>a", "", ("e <x></s>d",))
+    (row,) = encode([record], tokenizer, "text", Limits(60, 120), for_encoder=for_encoder)
+    assert {0, 1, 13}.isdisjoint([*row.prompt, *row.response[:-1]])
+    assert tokenizer.decode(row.prompt) == record.instruction
+    assert tokenizer.decode(row.response[:-1]).strip() == record.outputs[0]
+    assert row.response[-1] == 1
+
+
+def test_unknown_characters_are_no_special_tokens() -> None:
+    tokenizer = unigram_tokenizer()
+    (row,) = encode([Record("aé", "", ("é",))], tokenizer, "text", Limits(60, 120), for_encoder=True)
+    assert row.prompt == [*tokenizer("aé", add_special_tokens=False)["input_ids"]]
+    assert 2 in row.prompt and 2 in row.response

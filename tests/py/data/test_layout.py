@@ -113,3 +113,28 @@ def test_no_rows_have_no_micro_batches() -> None:
 def test_a_limit_below_one_is_refused(limits: dict[str, int], words: str) -> None:
     with pytest.raises(DataError, match=words):
         lay_out([1], ["on"], MicroBatchLimits(**limits))
+
+
+SIDES = st.lists(st.tuples(st.integers(1, 40), st.integers(0, 40)), min_size=1, max_size=30)
+
+
+@given(SIDES, LIMITS)
+def test_prompts_and_responses_that_are_padded_apart_stay_within_the_limits(
+    sides: list[tuple[int, int]], limits: MicroBatchLimits
+) -> None:
+    prompts, lengths = [prompt for prompt, _ in sides], [sum(row) for row in sides]
+    layout = lay_out(lengths, ["on"] * len(sides), limits, prompts)
+    assert sorted(itertools.chain(*layout)) == list(range(len(sides)))
+    for cut in layout:
+        rows = [sides[row] for row in cut]
+        tokens = sum(map(sum, rows)) if limits.packed else len(rows) * sum(map(max, zip(*rows, strict=True)))
+        assert limits.tokens is None or tokens <= limits.tokens or len(rows) == 1
+        assert limits.rows is None or len(rows) <= limits.rows
+
+
+def test_long_prompts_and_long_responses_do_not_share_a_micro_batch_for_an_encoder() -> None:
+    sides = [(500, 12), (12, 500)] * 4
+    lengths, parts = [sum(row) for row in sides], ["on"] * 8
+    assert lay_out(lengths, parts, MicroBatchLimits(tokens=4_096)) == [list(range(8))]
+    apart = lay_out(lengths, parts, MicroBatchLimits(tokens=4_096), [prompt for prompt, _ in sides])
+    assert [len(rows) for rows in apart] == [4, 4]

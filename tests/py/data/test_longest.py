@@ -21,5 +21,11 @@ def test_longest_in_all_first(count, drawn, expected):
     assert longest_rows(LENGTHS, count, drawn) == expected
 
 
+def test_longest_prompts_meet_longest_responses_where_they_are_padded_apart():
+    assert longest_rows(LENGTHS, 2, apart=True) == [(9, 9), (7, 7)]
+    assert longest_rows(LENGTHS, 2, 4, apart=True) == [(9, 4), (7, 4)]
+    assert longest_rows(LENGTHS, 6, apart=True)[-1] == (9, 9)
+
+
 def test_an_empty_dataset_has_none():
     assert longest_rows(np.empty((0, 2), dtype=np.int64), 3) == []

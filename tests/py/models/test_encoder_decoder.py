@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import json
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from transformers import (
     BartConfig,
     BartForConditionalGeneration,
+    GenerationConfig,
     MT5Config,
     MT5ForConditionalGeneration,
     T5Config,
@@ -19,10 +21,11 @@ from transformers import (
 from py_worker.data.batch import TokenBatch, collate
 from py_worker.models.encoder_decoder import EncoderDecoderPolicy
 from py_worker.models.errors import ModelError, UnsupportedModelError
+from py_worker.models.layers import keep_layers
 from py_worker.models.load import load_policy
 from py_worker.models.lora import add_adapters
 from py_worker.models.policy import Policy
-from py_worker.models.saving import save_policy
+from py_worker.models.saving import save_policy, save_policy_adapters
 from py_worker.models.shadow import Shadow
 from py_worker.models.spec import ArchSpec, LoraSpec, ModelSpec
 from tests.py.tiny_models import PAD, cut, tiny_batch, tiny_policy, tiny_tokenizer
@@ -242,10 +245,45 @@ def test_one_of_the_other_kind_is_refused(student):
         load_policy(ModelSpec(student, init="random", arch=ARCH), device="cpu", teacher=teacher)
 
 
-def test_layers_are_not_dropped():
-    with pytest.raises(UnsupportedModelError, match="none can be dropped"):
-        teacher = load_policy(ModelSpec(T5, init="random", arch=ARCH), device="cpu")
-        load_policy(ModelSpec("teacher", init="layers", layers=(0,)), device="cpu", teacher=teacher)
+@pytest.mark.parametrize("name", ["t5", "mt5"])
+def test_layers_are_not_dropped(name):
+    """Of as many on each side, or of fewer in the encoder."""
+    with pytest.raises(UnsupportedModelError, match="layers of an encoder-decoder cannot be dropped"):
+        keep_layers(policy_of(name).module, [0], name)
+
+
+def test_an_export_says_that_a_head_of_its_own_is_not_tied(tmp_path):
+    """Or transformers 4 ties it. Version 5 reads no scale from that, and none is there."""
+    for name in MODULES:
+        policy = policy_of(name, torch.float32)
+        save_policy(policy, tmp_path / name)
+        written = json.loads((tmp_path / name / "config.json").read_text())
+        own = policy.module.get_output_embeddings().weight is not policy.module.shared.weight
+        assert own == (name == "t5-v1.1")
+        assert written["tie_word_embeddings"] is not own
+        assert policy.module.config.tie_word_embeddings
+
+
+def test_an_export_can_generate_though_settings_contradict_each_other(tmp_path):
+    policy = policy_of("t5", torch.float32)
+    policy.module.generation_config = GenerationConfig(
+        decoder_start_token_id=0, length_penalty=2.0, early_stopping=True, max_length=64
+    )
+    save_policy(policy, tmp_path)
+    assert GenerationConfig.from_pretrained(tmp_path).decoder_start_token_id == 0
+
+
+def test_adapters_say_what_they_are_of(tmp_path):
+    source, adapters = tmp_path / "base", tmp_path / "adapters"
+    save_policy(policy_of("t5", torch.float32), source)
+    policy = load_policy(ModelSpec(str(source), lora=LoraSpec(rank=2, alpha=4.0)), device="cpu")
+    save_policy_adapters(policy, adapters)
+    assert json.loads((adapters / "adapter_config.json").read_text())["task_type"] == "SEQ_2_SEQ_LM"
+    peft = pytest.importorskip("peft")
+    again = peft.AutoPeftModelForSeq2SeqLM.from_pretrained(adapters)
+    ids = torch.tensor([[3, 4, 5]])
+    expected = policy.module(input_ids=ids, decoder_input_ids=ids).logits
+    torch.testing.assert_close(again(input_ids=ids, decoder_input_ids=ids).logits, expected)
 
 
 def test_packing_is_refused():
@@ -276,11 +314,24 @@ def test_other_families_are_refused_by_name(tmp_path):
         EncoderDecoderPolicy(module, tiny_tokenizer(), name="bart")
 
 
-def test_a_decoder_without_a_start_is_refused():
+@pytest.mark.parametrize("how", ["none", "missing"])
+def test_a_decoder_without_a_start_is_refused(how):
     module = MODULES["t5"]()
-    module.config.decoder_start_token_id = None
+    module.generation_config.decoder_start_token_id = module.config.decoder_start_token_id = None
+    if how == "missing":
+        del module.config.decoder_start_token_id
     with pytest.raises(ModelError, match="t5: set decoder_start_token_id in its config"):
         EncoderDecoderPolicy(module, tiny_tokenizer(), name="t5")
+
+
+def test_a_start_may_be_among_the_generation_settings():
+    expected = policy_of("t5")
+    module = copy.deepcopy(expected.module)
+    del module.config.decoder_start_token_id
+    module.generation_config.decoder_start_token_id = 0
+    policy = EncoderDecoderPolicy(module, tiny_tokenizer(), name="t5")
+    assert module.config.decoder_start_token_id == 0
+    assert torch.equal(response_logits(policy, tiny_batch()), response_logits(expected, tiny_batch()))
 
 
 def test_decoders_are_as_they_were():

@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
+from py_worker.data.longest import longest_rows
 from tests.py.ops.local_worker import LocalWorker
 from tests.py.ops.read_back import watch_steps
 from tests.py.ops.scene import (
@@ -167,12 +168,31 @@ def test_rows_are_not_cut_to_a_chunk_where_its_memory_is_predicted(empty: LocalW
             checkpoints=False,
             rehearse=True,
         )
-    lengths = set(map(tuple, empty.session.datasets["train"].lengths().tolist()))
-    batch = seen[0]
-    rows = [
-        (prompt, length - prompt) for prompt, length in zip(batch.prompt_lengths, batch.lengths, strict=True)
-    ]
-    assert len(rows) == 4 and set(rows) <= lengths
+    expected = longest_rows(empty.session.datasets["train"].lengths(), 4, apart=True)
+    pairs = zip(seen[0].prompt_lengths, seen[0].lengths, strict=True)
+    assert [(prompt, length - prompt) for prompt, length in pairs] == expected
+
+
+@pytest.mark.parametrize("packing", [{}, {"micro_tokens": 90}])
+def test_padding_is_what_goes_through_the_models(worker: LocalWorker, packing: dict[str, Any]) -> None:
+    """Prompts and responses are padded apart."""
+    seen = []
+    policy = type(worker.session.role("student").policy)
+    original = policy._forward
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            policy,
+            "_forward",
+            lambda own, prompts, mask, responses: (
+                seen.append(prompts.numel() + responses.numel()) or original(own, prompts, mask, responses)
+            ),
+        )
+        rows = {"part": "off", "dataset": "train", "rows": list(range(12))}
+        built = worker.call("build", out="step:0/batch", parts=[rows], **packing)
+        worker.call("score", batch="step:0/batch", teacher=True, student="none")
+    assert sum(seen) == built["padded_tokens"] > built["tokens"]
+    assert len(seen) == built["micro_batches"]
+    assert max(seen) <= packing.get("micro_tokens", max(seen))
 
 
 def test_adapters_are_trained_and_merged(empty: LocalWorker, tmp_path: Path) -> None:

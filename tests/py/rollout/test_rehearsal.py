@@ -83,6 +83,13 @@ def test_forward_engine(name):
     assert predicted == pytest.approx(measured, rel=0.15)
 
 
+@pytest.mark.parametrize("engine", [NativeEngine(), ForwardEngine()], ids=lambda engine: engine.name)
+def test_padded_prompts_of_an_encoder_have_a_mask_each(engine):
+    """Which makes the scores' bias one of each row: most of what is taken, with long prompts."""
+    predicted, measured = compare(engine, Mixture.of(t5()), [96] * 11 + [70])
+    assert predicted == pytest.approx(measured, rel=0.15)
+
+
 def test_fewer_slots_take_less():
     mixture, settings = Mixture.of(llama()), Sampling(max_new_tokens=8)
     few, many = (

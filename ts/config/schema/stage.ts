@@ -38,7 +38,7 @@ const training = z
       .nullable()
       .default(null)
       .describe(
-        'Most tokens of a micro-batch, padding included (rows times its longest row; a longer row goes alone), besides `micro_batch`; null is no limit; C',
+        'Most tokens of a micro-batch, padding included (rows times its longest row, of an encoder-decoder times its longest prompt and its longest response; a longer row goes alone), besides `micro_batch`; null is no limit; C',
       ),
     packing: z
       .boolean()
