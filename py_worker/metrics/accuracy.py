@@ -5,37 +5,78 @@ from collections.abc import Sequence
 from typing import Final
 
 _PHRASE: Final = re.compile(r"\bthe\s+answer\s+is\b", re.IGNORECASE)
-# What may stand around a label and is no part of it. No minus and no percent sign: they change a number.
-_AROUND: Final = " \t\r\n\f\v\u00a0.,:;!?\"'`“”‘’«»()[]{}<>*_"
+
+# What may stand around a label and is no part of it. No minus, decimal point, %, <, >: these change it.
+_BEFORE: Final = re.compile(r"""\A(?:[\s,:;!?"'`“”‘’«»()\[\]{}*_…]|\.(?!\d)|(?:—|[-–](?!\S))(?!\s?\d))+""")
+_AFTER: Final = " .,:;!?\"'`“”‘’«»()[]{}*_…—"
+
+_CLOSING: Final = r"""["'`”’»)\]}*_]*"""
+# The end of a sentence. What a number follows goes on: "No. 5".
+_STOP: Final = rf"[.!?…]+{_CLOSING}(?!\S)(?!\s?\d)"
+# So do "U.S. Steel", "George W. Bush" and "St. Louis", but not "B. It rains": an option is a letter alone.
+_SENTENCE_END: Final = re.compile(rf"(?<![\s.][^\W\d_])(?<!\b(?:dr|mr|ms|mt|st)){_STOP}")
+
+_REASON: Final = r"[,;:]?\s(?:because|since|as(?!\swell\b)|which)\b"
+_ASIDE: Final = r"\s[(\[]|\s?—|\s[-–](?=\s)"
+_NO_OTHER: Final = r"(?!\s?(?:or|yes|no|true|false)\b)"
+# Where a label is over though the line goes on. After a comma there may be more labels ("3, 4") or more of
+# the same ("Paris, Texas"), but not after yes and no.
+_OVER: Final = re.compile(rf"{_CLOSING}(?:(?<!\.[^\W\d_]){_STOP}|{_REASON}|(?:{_ASIDE})(?!\s?\d){_NO_OTHER})")
+_VERDICTS: Final = ("yes", "no", "true", "false")
+_VERDICT_OVER: Final = re.compile(rf"{_CLOSING}(?:{_STOP}|{_REASON}|(?:{_ASIDE}|[.,;:!?–]){_NO_OTHER})")
 
 
 def accuracy(prediction: str, references: Sequence[str]) -> float:
-    """100 where the answer that the prediction states is that of a reference, else 0.
+    """100 where the prediction states the label of a reference as its answer, else 0.
 
     Args:
         prediction: the response, cut at EOS.
         references: at least one: a chain of thought that ends with its answer, or the label alone.
 
     Raises:
-        ValueError: no references.
+        ValueError: no references, or one that states nothing, so that no prediction could be right.
     """
-    if not references:
+    labels = [label_of(reference) for reference in references]
+    if not labels:
         raise ValueError("accuracy needs at least one reference")
-    stated = stated_answer(prediction)
-    return 100.0 * (stated is not None and any(stated == stated_answer(text) for text in references))
+    if not all(labels):
+        raise ValueError(f"accuracy: a reference states no answer: {references[labels.index('')]!r}")
+    return 100.0 * any(states(prediction, label) for label in labels)
 
 
-def stated_answer(text: str) -> str | None:
-    """The label that a text states, casefolded, without the punctuation around it; None where it states none.
+def label_of(reference: str) -> str:
+    """What a reference states: all after its last "the answer is" to the end of that sentence or line.
 
-    It is the first word after the last "the answer is" (case and the kind of spaces do not count): a chain of
-    thought may weigh answers before it comes to one, and go on to explain it. Words end at spaces, so that
-    "yes/no" equals neither. A text that ends with the phrase, as one cut at the limit of tokens may, states
-    nothing. A text without the phrase is taken whole: a bare label states itself, and longer text equals no
-    label. Bare labels of a dataset must be single words where predictions use the phrase.
+    Without the phrase it is the whole text. It is casefolded, has single blanks and no punctuation around it;
+    empty where nothing is stated.
     """
+    said = _said(reference)
+    label = _tidied(reference) if said is None else _SENTENCE_END.split(said, maxsplit=1)[0]
+    return label.rstrip(_AFTER)
+
+
+def states(prediction: str, label: str) -> bool:
+    """Whether a text states this label, and not one that only begins like it.
+
+    What follows the last "the answer is" counts: a chain of thought may weigh answers before it comes to one.
+    After the label the line ends, or the sentence, or there is a bracket, a dash, or "because", "since", "as"
+    or "which"; after yes, no, true and false a comma, colon or the like will do. So "New York" is not "New",
+    "3 million" and "3.5" are not "3", "yes/no" is neither. A text without the phrase must be the label alone.
+    """
+    said = _said(prediction)
+    if said is None:
+        return label_of(prediction) == label
+    if said.rstrip(_AFTER) == label:
+        return True
+    over = _VERDICT_OVER if label in _VERDICTS else _OVER
+    return said.startswith(label) and over.match(said, len(label)) is not None
+
+
+def _said(text: str) -> str | None:
+    """The first line after the last phrase that says anything; None without the phrase."""
     *before, conclusion = _PHRASE.split(text)
-    if not before:
-        return text.strip(_AROUND).casefold() or None
-    words = conclusion.lstrip(_AROUND).split(maxsplit=1)
-    return words[0].rstrip(_AROUND).casefold() if words else None
+    return next(filter(None, map(_tidied, conclusion.splitlines())), "") if before else None
+
+
+def _tidied(text: str) -> str:
+    return _BEFORE.sub("", " ".join(text.casefold().split()))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from py_worker.metrics import METRICS, STATISTICS
+from py_worker.metrics.accuracy import label_of
 from py_worker.ops.fitted_draw import draw_that_fits
 from py_worker.ops.specs import sampling_of
 from py_worker.ops.texts import prompt_text, response_texts
@@ -80,3 +81,11 @@ def _check_references(args: EvaluateArgs, references: list[list[str]]) -> None:
     bare = [row for row, texts in zip(args.rows, references, strict=True) if not texts]
     if bare and args.metrics:
         raise ArgumentError(f"rows: row {bare[0]} of {args.dataset!r} has no reference to compare with")
+    if "accuracy" in args.metrics:
+        mute = [
+            row for row, texts in zip(args.rows, references, strict=True) if not all(map(label_of, texts))
+        ]
+        if mute:
+            raise ArgumentError(
+                f"rows: row {mute[0]} of {args.dataset!r} has a reference that states no answer"
+            )

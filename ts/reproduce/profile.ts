@@ -82,6 +82,8 @@ function isSameData({ data }: RunConfig, one: string, other: string): boolean {
   return data[one]?.source === data[other]?.source && data[one]?.split === data[other]?.split;
 }
 
+const NOT_GREEDY = 'nothing is decoded greedily; set evaluation.greedy';
+
 function checkTable(
   key: TableName,
   { rows, data, primary }: TableConfig,
@@ -104,7 +106,7 @@ function checkTable(
   findings.known([...at, 'primary', 'row'], 'row', primary.row, Object.keys(rows));
   findings.known([...at, 'primary', 'data'], 'test set', primary.data, data);
   if (primary.decoding === 'greedy' && !config.evaluation.greedy)
-    findings.error([...at, 'primary', 'decoding'], 'nothing is decoded greedily; set evaluation.greedy');
+    findings.error([...at, 'primary', 'decoding'], NOT_GREEDY);
   if (rows[primary.row]?.group === 'baseline')
     findings.error(
       [...at, 'primary', 'row'],
@@ -124,6 +126,8 @@ function checkProfile(found: Pick<Profile, 'run' | 'config'>, findings: Findings
     checkTable(key as TableName, table, found, findings);
   for (const model of Object.keys(config.parameters))
     findings.known(['parameters', model], 'model', model, Object.keys(run.models));
+  if (config.reference?.decoding === 'greedy' && !config.evaluation.greedy)
+    findings.error(['reference', 'decoding'], NOT_GREEDY);
   if (config.tuning === null) return;
   findings.known(['tuning', 'data'], 'dataset', config.tuning.data, Object.keys(run.data));
   const { first } = config.seeds;

@@ -1,9 +1,11 @@
 import { keepsResponses } from '../config/kept.js';
 import type { RowConfig, TableConfig } from '../config/schema.js';
 import { groupBy } from '../metrics/aggregate.js';
+import { metricTitle } from '../report/metric_titles.js';
 import { stepsOf } from './cost.js';
 import { isFixed } from './plan.js';
 import type { Profile } from './profile.js';
+import { chosenBy } from './tuning.js';
 
 const list = (values: readonly (string | number)[]) => values.join(', ');
 
@@ -38,23 +40,39 @@ function responsesSentence({ runOf }: Profile, trained: readonly (readonly [stri
       ];
 }
 
+/** How settings were chosen on the tuning set, if any were. */
+function choiceSentence(
+  { config }: Profile,
+  table: TableConfig,
+  trained: readonly (readonly [string, RowConfig])[],
+): string {
+  const { tuning } = config;
+  const tuned = trained.filter(([, row]) => row.tune);
+  if (tuning === null || tuning.values.length === 0 || tuned.length === 0)
+    return 'No setting was chosen for this table: all are as written in the configuration.';
+  const { values, setting, data, seed } = tuning;
+  const { metric, decoding } = chosenBy(config, table);
+  return (
+    `For each of ${tuned.length} rows the best of ${values.length} values of ${setting} (${list(values)}) was chosen ` +
+    `by ${metricTitle(metric)} (${decoding}) on the set ${data} with training seed ${seed}, before any test set was ` +
+    'looked at; all else is as written in the method files.'
+  );
+}
+
 /** What is equal for all rows of a table, and what is not, a sentence each. */
 export function protocolOf(
   profile: Profile,
   table: TableConfig,
   seeds: readonly number[],
 ): readonly string[] {
-  const { evaluation, tuning, title } = profile.config;
+  const { evaluation, title } = profile.config;
   const trained = Object.entries(table.rows).filter(([, row]) => !isFixed(row));
-  const tuned = trained.filter(([, row]) => row.tune);
   return [
     `${title}. Every row has ${seeds.length} training seeds (${list(seeds)}) but the teacher and the start, which have one.`,
     dataSentence(profile, trained),
     ...responsesSentence(profile, trained),
     `Each student is decoded with seeds ${list(evaluation.seeds)}, averaged${evaluation.greedy ? ', and greedily' : ''}.`,
-    tuning === null || tuning.values.length === 0 || tuned.length === 0
-      ? 'No setting was chosen for this table: all are as written in the configuration.'
-      : `For each of ${tuned.length} rows the best of ${tuning.values.length} values of ${tuning.setting} (${list(tuning.values)}) was chosen on the set ${tuning.data} with training seed ${tuning.seed}, before any test set was looked at; all else is as written in the method files.`,
+    choiceSentence(profile, table, trained),
     ...(profile.overrides.length === 0
       ? []
       : [`Not as in the profile ${profile.config.name}, but as asked for: ${list(profile.overrides)}.`]),

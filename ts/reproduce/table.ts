@@ -26,9 +26,14 @@ export interface TableInputs {
   readonly protocol: readonly string[];
 }
 
-/** Sampled figures of every set first, then greedy ones. */
-function columnsOf({ metric, evaluation }: ProfileConfig, { data }: TableConfig): readonly TableColumn[] {
-  const decodings = evaluation.greedy ? (['sampled', 'greedy'] as const) : (['sampled'] as const);
+/** Figures of every set as the primary comparison is decoded (sampled, where there is none), then the others. */
+function columnsOf(
+  { metric, evaluation }: ProfileConfig,
+  { data, primary }: TableConfig,
+): readonly TableColumn[] {
+  const both =
+    primary?.decoding === 'greedy' ? (['greedy', 'sampled'] as const) : (['sampled', 'greedy'] as const);
+  const decodings = both.filter((decoding) => decoding === 'sampled' || evaluation.greedy);
   return decodings.flatMap((decoding) =>
     data.map((dataset) => {
       return {

@@ -49,17 +49,21 @@ export interface DatasetEvaluated {
 type Figures = Pick<EvaluationRow, 'mean' | 'scores' | 'statistics'>;
 
 /**
- * What the rows of an evaluation come to, by metric. A metric of all rows together gets its scores here, where all
- * rows are known, so that no figure depends on how they were split into requests.
+ * What the rows of an evaluation come to, by metric, in the order of `metrics`. A metric of all rows together gets its
+ * scores here, where all rows are known, so that no figure depends on how they were split into requests.
  */
-function figuresOf({ scores, statistics }: Evaluated): readonly (readonly [metric: string, Figures])[] {
-  return [
+function figuresOf(
+  { scores, statistics }: Evaluated,
+  metrics: readonly string[],
+): readonly (readonly [metric: string, Figures])[] {
+  const figures = [
     ...Object.entries(scores).map(([name, own]) => [name, { mean: meanOf(own), scores: own }] as const),
     ...Object.entries(statistics).map(([name, own]) => {
       const metric = corpusMetric(name);
       return [name, { mean: metric.figure(own), scores: metric.scores(own), statistics: own }] as const;
     }),
   ];
+  return figures.toSorted(([one], [other]) => metrics.indexOf(one) - metrics.indexOf(other));
 }
 
 /** Generates for one dataset under one decoding with the worker's student, and scores the responses. */
@@ -84,7 +88,7 @@ export async function evaluateDataset(
     watch,
   );
   return {
-    rows: figuresOf(evaluated).map(([metric, { mean, ...byRow }]) => ({
+    rows: figuresOf(evaluated, metrics).map(([metric, { mean, ...byRow }]) => ({
       kind: 'evaluation',
       ...about,
       dataset,

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from py_worker import ops
 from py_worker.metrics import bleu_statistics
-from py_worker.ops import preflight
+from py_worker.ops import evaluate, preflight
 from py_worker.rollout.mixture import Mixture
 from py_worker.server.protocol_gen import OPERATIONS
 from tests.py.ops.full_disk import full_disk
@@ -117,6 +117,17 @@ def test_rows_without_references_have_no_score(worker: LocalWorker, tmp_path: Pa
     args = evaluate_args(dataset="bare", rows=[0])
     assert "row 0 of 'bare' has no reference" in worker.error("evaluate", **args)["message"]
     assert worker.call("evaluate", **{**args, "metrics": [], "texts": 1})["texts"][0]["references"] == []
+
+
+def test_references_that_state_no_answer_are_told_before_anything_is_drawn(
+    worker: LocalWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "mute.jsonl"
+    path.write_text('{"instruction": "say a", "output": ["So the answer is yes.", "So the answer is"]}\n')
+    worker.call("register_data", dataset="mute", source=data_source(source=str(path)))
+    monkeypatch.setattr(evaluate, "draw_that_fits", lambda *_: pytest.fail("something was drawn"))
+    error = worker.error("evaluate", **evaluate_args(dataset="mute", rows=[0], metrics=["accuracy"]))
+    assert "row 0 of 'mute' has a reference that states no answer" in error["message"]
 
 
 def measure_args(**changes: Any) -> dict[str, Any]:

@@ -81,6 +81,20 @@ describe('mistakes name the place', () => {
     );
   });
 
+  test('reference numbers beside a decoding that there is none of', () => {
+    const text = TEXT.replace('evaluation:', 'evaluation:\n  greedy: false');
+    const withReference = (decoding: string) =>
+      changedProfile(
+        text,
+        'not_comparable',
+        `reference: {family: t5, decoding: ${decoding}}\nnot_comparable`,
+      );
+    expect(configErrorOf(() => resolveProfile(withReference('greedy'))).message).toMatch(
+      /profile\.yaml:\d+:.*reference\.decoding: nothing is decoded greedily; set evaluation\.greedy/,
+    );
+    expect(resolveProfile(withReference('sampled')).config.reference).toMatchObject({ decoding: 'sampled' });
+  });
+
   test('a primary comparison needs a tuning set', () => {
     const start = TEXT.indexOf('tuning:\n');
     const tuning = TEXT.slice(start, TEXT.indexOf('not_comparable'));
@@ -111,6 +125,10 @@ tables:
       'Teacher',
       'Ours',
     ]);
+  });
+
+  test('sets null where it says null, also over what the other file sets', () => {
+    expect(extended('set: {data.tuning.limit: null}').run.data.tuning?.limit).toBeNull();
   });
 
   test('has its mistakes told where they are written', () => {

@@ -4,7 +4,7 @@ import { protocolOf } from '../../../ts/reproduce/protocol_text.js';
 import { tinyProfile } from './scene.js';
 
 function protocol(profile = tinyProfile()): string {
-  const table = profile.config.tables.instruct;
+  const table = profile.config.tables.instruct ?? profile.config.tables.tasks;
   if (table === undefined) throw new Error('the profile has the table');
   return protocolOf(profile, table, [5, 6]).join('\n');
 }
@@ -14,6 +14,15 @@ test('what is equal for all rows is said', () => {
   expect(protocol()).toContain('for the same number of steps and rows a batch');
   expect(protocol()).toContain('best of 2 values of training.lr.from (0.001, 0.004)');
   expect(protocol()).not.toContain('as asked for');
+});
+
+test('a setting is chosen by what the table compares, and that is said', () => {
+  expect(protocol()).toContain(
+    'was chosen by Exact match (sampled) on the set tuning with training seed 1, before any test set',
+  );
+  expect(protocol(resolveProfile('t5-samsum'))).toContain(
+    'was chosen by ROUGE-L (greedy) on the set validation',
+  );
 });
 
 test('what is not equal is not said to be', () => {
