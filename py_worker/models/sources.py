@@ -1,6 +1,7 @@
 """Where models are read from: a folder (of adapters too), a hub name, a GGUF file."""
 
 import contextlib
+import importlib
 import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 import transformers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers.utils import cached_file
 
 from py_worker.hub_name import split_revision
 from py_worker.models import adapter_files
@@ -104,14 +106,42 @@ def read_tokenizer(location: Location, *, trust_remote_code: bool, source: str) 
     own = [folder for folder in location.adapters if (folder / "tokenizer_config.json").is_file()]
     place = Location(str(own[-1])) if own else location
     with _reading(source):
-        tokenizer = AutoTokenizer.from_pretrained(
-            place.path, trust_remote_code=trust_remote_code, **place.arguments()
-        )
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(
+                place.path, trust_remote_code=trust_remote_code, **place.arguments()
+            )
+        except (ValueError, ImportError):
+            _require_sentencepiece(place, source)
+            raise
     if not getattr(tokenizer, "is_fast", False):
         raise ModelError(f"{source}: its tokenizer has no fast form (tokenizer.json); convert it first")
     # A GGUF tokenizer remembers the file it came from and would look for it again after being saved.
     tokenizer.init_kwargs.pop("gguf_file", None)
     return tokenizer
+
+
+def _require_sentencepiece(place: Location, source: str) -> None:
+    """Where the library cannot read T5's own file it takes it for one of tiktoken's, and asks for that.
+
+    Raises:
+        ModelError: the tokenizer is such a file alone, and what reads it is not there or does not fit.
+    """
+    if _has_file(place, "tokenizer.json") or not _has_file(place, "spiece.model"):
+        return
+    try:
+        importlib.import_module("sentencepiece.sentencepiece_model_pb2")
+    except Exception as error:  # protobuf has an error of its own for versions that do not fit
+        raise ModelError(
+            f"{source}: its tokenizer is a spiece.model, which needs the Python packages sentencepiece and "
+            f"protobuf ({error}); install them: pip install --upgrade sentencepiece protobuf"
+        ) from error
+
+
+def _has_file(place: Location, name: str) -> bool:
+    """Whether a file is in the folder, or was fetched from the hub."""
+    with contextlib.suppress(OSError):
+        return cached_file(place.path, name, revision=place.revision, local_files_only=True) is not None
+    return False
 
 
 def read_model(location: Location, *, dtype: torch.dtype, trust_remote_code: bool, source: str) -> Any:
