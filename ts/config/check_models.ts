@@ -1,5 +1,5 @@
 import type { Findings, Path } from './findings.js';
-import type { ModelConfig, ModelReference, RunConfig, StageConfig } from './schema.js';
+import { isT5, type ModelConfig, type ModelReference, type RunConfig, type StageConfig } from './schema.js';
 
 /** Checks that a stage may have the model it names. */
 export function checkModel(
@@ -53,4 +53,37 @@ export function checkPrecision(
     `stage "${name}" trains these weights, which must be float32; give \`dtype: float32\` and, for fast matrix ` +
       'products, `compute_dtype: bfloat16`; or train adapters (`training.lora`)',
   );
+}
+
+/**
+ * What an encoder-decoder cannot do, where a stage's models are built in: of others the worker alone knows what they
+ * are, and says so when the stage starts.
+ */
+export function checkEncoder(
+  name: string,
+  { student, teacher, training }: StageConfig,
+  config: RunConfig,
+  earlier: readonly string[],
+  findings: Findings,
+): void {
+  const path = ['stages', name];
+  const builtin = (reference: ModelReference | null): string | undefined => {
+    const source = reference && modelBehind(reference, path, config, earlier)?.model?.source;
+    return source?.startsWith('builtin:') ? source : undefined;
+  };
+  const [own, other] = [builtin(student), builtin(teacher)];
+  if (own === undefined) return;
+  if (other !== undefined && isT5(own) !== isT5(other))
+    findings.error(
+      [...path, 'teacher'],
+      `one of ${own} (the student) and ${other} is an encoder-decoder, which reads prompts apart; choose two of one kind`,
+    );
+  if (!isT5(own)) return;
+  if (training.packing)
+    findings.error([...path, 'training', 'packing'], `${own} cannot take packed rows; set it to false`);
+  if (typeof student === 'object' && student.init === 'layers')
+    findings.error(
+      [...path, 'student', 'init'],
+      `layers of ${own} cannot be dropped; take all of it, or another shape`,
+    );
 }

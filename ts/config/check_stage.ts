@@ -1,7 +1,7 @@
 import { checkSampledFrom } from './check_gradient.js';
 import { checkLengths } from './check_lengths.js';
 import { checkMethod, teacherNeed } from './check_method.js';
-import { checkModel, checkPrecision } from './check_models.js';
+import { checkEncoder, checkModel, checkPrecision } from './check_models.js';
 import { checkSchedules } from './check_schedules.js';
 import { checkAhead, checkBuffers, checkCache, checkMoves } from './check_sources.js';
 import type { Findings, Path } from './findings.js';
@@ -140,6 +140,7 @@ export function checkStage(
   checkModel(stage.student, [...path, 'student'], config, earlier, findings);
   if (stage.teacher !== null) checkModel(stage.teacher, [...path, 'teacher'], config, earlier, findings);
   checkPrecision(name, stage, config, earlier, findings);
+  checkEncoder(name, stage, config, earlier, findings);
   checkMethod(stage.method, [...path, 'method'], findings);
   checkData(stage, path, config, findings);
   checkTeacher(stage, path, findings);
