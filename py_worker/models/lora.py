@@ -28,7 +28,7 @@ def add_adapters(module: Any, spec: LoraSpec, name: str) -> None:
     The weights of the adapters follow from `spec.seed`, not from the global random state.
 
     Args:
-        module: a Hugging Face causal language model; changed in place.
+        module: a Hugging Face language model; changed in place.
         spec: rank, scale, dropout and targets.
         name: of the model, for messages.
 

@@ -14,7 +14,7 @@ def cast(module: Any, dtype: torch.dtype) -> Any:
     they are is seen in a model of the same configuration without memory.
 
     Args:
-        module: a Hugging Face causal language model; changed in place.
+        module: a Hugging Face language model; changed in place.
         dtype: that its parameters get.
     """
     if module.dtype == dtype:

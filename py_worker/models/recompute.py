@@ -17,7 +17,7 @@ def recompute_layers(module: Any, name: str) -> None:
     out; here the layers that it can recompute are wrapped and stay in evaluation mode.
 
     Args:
-        module: a Hugging Face causal language model; changed in place.
+        module: a Hugging Face language model; changed in place.
         name: of the model, for messages.
 
     Raises:

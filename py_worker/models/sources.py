@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import importlib.util
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -139,9 +140,25 @@ def _require_sentencepiece(place: Location, source: str) -> None:
 
 def _has_file(place: Location, name: str) -> bool:
     """Whether a file is in the folder, or was fetched from the hub."""
+    return _file(place, name) is not None
+
+
+def _file(place: Location, name: str) -> str | None:
     with contextlib.suppress(OSError):
-        return cached_file(place.path, name, revision=place.revision, local_files_only=True) is not None
-    return False
+        found: str | None = cached_file(place.path, name, revision=place.revision, local_files_only=True)
+        return found
+    return None
+
+
+def hub_commit(source: str) -> str | None:
+    """Commit of the hub repository that a model was read from; None for one that is not of the hub."""
+    if source.startswith("builtin:") or source == "teacher":
+        return None
+    location = locate(source)
+    if location.gguf_file is not None or Path(location.path).is_dir():
+        return None
+    commit = re.search(r"/snapshots/([^/]+)/", Path(_file(location, "config.json") or "").as_posix())
+    return None if commit is None else commit[1]
 
 
 def read_model(location: Location, *, dtype: torch.dtype, trust_remote_code: bool, source: str) -> Any:

@@ -1,12 +1,14 @@
 """Loads the teacher or the student."""
 
 import torch
+from msgspec import UNSET
 
 from py_worker.models.errors import ModelError
 from py_worker.models.load import load_policy
 from py_worker.models.loss_scale import LossScale
 from py_worker.models.optimizer import Optimizer
 from py_worker.models.policy import Policy
+from py_worker.models.sources import hub_commit
 from py_worker.models.vocabulary import tokenizer_hash
 from py_worker.ops.specs import given, model_spec, optimizer_spec
 from py_worker.rollout.engine import AUTO, select_engine
@@ -133,5 +135,6 @@ def _describe(role: Role, notes: list[str]) -> LoadRoleResult:
         tokenizer_hash=tokenizer_hash(policy.tokenizer),
         eos_ids=list(policy.eos_ids),
         engine=role.engine.name,
+        revision=hub_commit(policy.name) or UNSET,
         notes=notes,
     )

@@ -35,7 +35,7 @@ class GenerationPolicy(Protocol):
 
     @property
     def module(self) -> Any:
-        """A causal language model of transformers."""
+        """A language model of transformers."""
         ...
 
     @property

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 PROTOCOL_VERSION: Final = 1
-PROTOCOL_HASH: Final = "5a2ab5dbbeeba52f99b529b2d1605170f42f8e4943ab8f75bbf21628513df7c5"
+PROTOCOL_HASH: Final = "e8d1f36d98a2060cbdd00649ef97b3aa54bd278d56ed718ead575a91bd72c4bc"
 
 MAX_BODY_BYTES: Final = 8388608
 """Largest MessagePack body of one message, in bytes."""
@@ -518,6 +518,8 @@ class LoadRoleResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     """Tokens that end a response."""
     engine: Annotated[str, Meta(max_length=64)]
     """Generation engine that serves this model."""
+    revision: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
+    """Commit of the hub repository that the model was read from."""
     notes: Annotated[list[Annotated[str, Meta(max_length=1024)]], Meta(max_length=32)]
     """What a user should know, for example a fallback."""
 

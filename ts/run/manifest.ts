@@ -156,6 +156,20 @@ export function requireSameData(manifest: RunManifest, stage: string, { datasets
 }
 
 /**
+ * What to say of models of the hub that have another commit than when the stage began. A note, for most commits change no
+ * weights, and those of a student are in its checkpoint.
+ */
+export function changedModels(manifest: RunManifest, stage: string, loaded: LoadedStage): readonly string[] {
+  const before = manifest.stages[stage]?.models ?? {};
+  return (['student', 'teacher'] as const).flatMap((role) => {
+    const [then, now] = [before[role]?.revision, loaded[role]?.revision];
+    return then === undefined || now === undefined || then === now
+      ? []
+      : `the ${role} is at commit ${now} of its hub repository, and was at ${then} when the stage began; pin it with @${then} in another run`;
+  });
+}
+
+/**
  * The manifest of a run that goes on, with this resumption noted.
  *
  * @throws RunError `manifest_invalid`.

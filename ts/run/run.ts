@@ -10,6 +10,7 @@ import { listCheckpoints } from './checkpoints.js';
 import { RunError } from './errors.js';
 import { acquireLock } from './lock.js';
 import {
+  changedModels,
   newManifest,
   type RunManifest,
   readManifest,
@@ -218,8 +219,11 @@ async function runOpenStages({ folder, resolved, plan, options }: Run, session: 
           signal: options.signal,
           told,
           onLoaded: (loaded) => {
-            if (listCheckpoints(folder.stage(stage.name).checkpoints).length > 0)
+            if (listCheckpoints(folder.stage(stage.name).checkpoints).length > 0) {
               requireSameData(manifest, stage.name, loaded);
+              for (const message of changedModels(manifest, stage.name, loaded))
+                options.emit({ kind: 'note', message: `stage ${stage.name}: ${message}` });
+            }
             manifest = withStage(manifest, stage, loaded, resolved.config.data);
             writeManifest(folder.manifest, manifest);
           },

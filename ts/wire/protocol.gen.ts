@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 export const PROTOCOL_VERSION = 1;
-export const PROTOCOL_HASH = '5a2ab5dbbeeba52f99b529b2d1605170f42f8e4943ab8f75bbf21628513df7c5';
+export const PROTOCOL_HASH = 'e8d1f36d98a2060cbdd00649ef97b3aa54bd278d56ed718ead575a91bd72c4bc';
 
 export const LIMITS = {
   /** Largest MessagePack body of one message, in bytes. */
@@ -570,6 +570,8 @@ export const OPERATIONS = {
   eos_ids: z.array(z.int().min(0)).max(64),
   /** Generation engine that serves this model. */
   engine: z.string().max(64),
+  /** Commit of the hub repository that the model was read from. */
+  revision: z.string().max(64).exactOptional(),
   /** What a user should know, for example a fallback. */
   notes: z.array(z.string().max(1024)).max(32),
 }),

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { expect, test } from '@jest/globals';
 import { planRun } from '../../../ts/plan/run.js';
 import {
+  changedModels,
   newManifest,
   readManifest,
   requireSameData,
@@ -88,6 +89,21 @@ test('a stage that goes on with other data is refused by the name of the dataset
       message: expect.stringMatching(/^dataset train is no/),
     }),
   );
+});
+
+test('a model of the hub that has another commit now is told', () => {
+  const at = (revision?: string) => ({
+    ...loaded,
+    student: { ...loaded.student, ...(revision === undefined ? {} : { revision }) },
+  });
+  const begun = withStage(manifest(), stage, at('a1b2'), {});
+  expect(begun.stages.student?.models.student).toMatchObject({ revision: 'a1b2' });
+  expect(changedModels(begun, 'student', at('a1b2'))).toEqual([]);
+  expect(changedModels(begun, 'student', at())).toEqual([]);
+  expect(changedModels(manifest(), 'student', at('c3d4'))).toEqual([]);
+  expect(changedModels(begun, 'student', at('c3d4'))).toEqual([
+    'the student is at commit c3d4 of its hub repository, and was at a1b2 when the stage began; pin it with @a1b2 in another run',
+  ]);
 });
 
 test('each resumption is noted, the rest is kept', async () => {
