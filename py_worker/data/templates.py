@@ -52,7 +52,10 @@ def _chat(tokenizer: PreTrainedTokenizerFast, instruction: str, text: str) -> st
         DataError: the tokenizer has no chat template.
     """
     if not tokenizer.chat_template:
-        raise DataError("the tokenizer has no chat template; use the template 'alpaca' or 'plain'")
+        raise DataError(
+            "the tokenizer has no chat template; take another: alpaca, plain or text (--template, or the "
+            "dataset's template)"
+        )
     content = f"{instruction}\n\n{text}" if text else instruction
     messages = [{"role": "user", "content": content}]
     return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))

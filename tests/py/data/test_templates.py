@@ -46,7 +46,7 @@ def test_text_adds_nothing() -> None:
 def test_chat() -> None:
     assert render("chat", "Add.", "1 2") == "<|user|>Add.\n\n1 2<|end|><|assistant|>"
     assert render("chat", "Hello.", "") == "<|user|>Hello.<|end|><|assistant|>"
-    with pytest.raises(DataError, match="no chat template; use the template 'alpaca' or 'plain'"):
+    with pytest.raises(DataError, match="no chat template; take another: alpaca, plain or text"):
         TEMPLATES["chat"].render(char_tokenizer(), "Hello.", "")
 
 
