@@ -7,7 +7,6 @@ from torch import Tensor
 from transformers import MT5ForConditionalGeneration, T5ForConditionalGeneration
 
 from py_worker.data.batch import TokenBatch
-from py_worker.data.packing import PackedRows
 from py_worker.data.sides import sides
 from py_worker.models.errors import ModelError, UnsupportedModelError
 from py_worker.models.policy import Policy
@@ -68,18 +67,8 @@ class EncoderDecoderPolicy(Policy):
             "prompts apart from responses; set training.packing to false"
         )
 
-    def forward_hidden(self, tokens: Tensor) -> Tensor:
-        """Last hidden states `[B, T, H]` of the decoder, which has seen the same tokens as the encoder."""
-        with self.resident(), self._autocast():
-            return self._forward(tokens, torch.ones_like(tokens, dtype=torch.bool), tokens)
-
-    def forward_packed(self, rows: PackedRows) -> Tensor:  # noqa: ARG002
-        """Refuses, as `require_packing`."""
-        self.require_packing()
-        raise AssertionError("unreachable")
-
     def response_hidden(self, batch: TokenBatch) -> Tensor:
-        """Last hidden states `[N, H]` at `batch.positions()`, with a graph where gradients are enabled."""
+        """See `Policy`."""
         if batch.packed:
             self.require_packing()
         given = sides(batch, self._start_id)

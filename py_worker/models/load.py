@@ -9,6 +9,7 @@ from py_worker.data.char_tokenizer import char_tokenizer
 from py_worker.models import sources
 from py_worker.models.attention import use_attention
 from py_worker.models.builtin import BUILTIN, builtin_model
+from py_worker.models.decoder import DecoderPolicy
 from py_worker.models.encoder_decoder import EncoderDecoderPolicy
 from py_worker.models.errors import ModelError, UnsupportedModelError
 from py_worker.models.layers import keep_layers
@@ -39,7 +40,7 @@ def load_policy(spec: ModelSpec, *, device: torch.device | str, teacher: Policy 
     module, tokenizer = _build(spec, teacher)
     if spec.lora is not None:
         add_adapters(module, spec.lora, spec.source)
-    kind = EncoderDecoderPolicy if module.config.is_encoder_decoder else Policy
+    kind = EncoderDecoderPolicy if module.config.is_encoder_decoder else DecoderPolicy
     policy = kind(
         module.to(device),
         tokenizer,

@@ -14,7 +14,7 @@ from py_worker.data.packing import PackedRows, pack
 from py_worker.models.errors import UnsupportedModelError
 
 if TYPE_CHECKING:
-    from py_worker.models.policy import Policy
+    from py_worker.models.decoder import DecoderPolicy
 
 _REMEDY = "set training.packing to false"
 _LEAK: Final = 1e-4
@@ -62,7 +62,7 @@ def packed_inputs(rows: PackedRows, attention: str) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def check_packing(policy: "Policy") -> None:
+def check_packing(policy: "DecoderPolicy") -> None:
     """Compares a few packed rows with each by itself, and with other rows beside them.
 
     So an architecture is never trained wrongly. Half precision rounds by more than some leak from row to row,
@@ -100,9 +100,9 @@ def check_packing(policy: "Policy") -> None:
         )
 
 
-def _row(policy: "Policy", length: int, start: int) -> list[int]:
+def _row(policy: "DecoderPolicy", length: int, start: int) -> list[int]:
     return [(start + place) % policy.vocab_size for place in range(length)]
 
 
-def _packed(policy: "Policy", rows: list[list[int]]) -> PackedRows:
+def _packed(policy: "DecoderPolicy", rows: list[list[int]]) -> PackedRows:
     return pack(collate(rows, [1] * 3, ["all"] * 3, range(3), policy.pad_id, policy.device))

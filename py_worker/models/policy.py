@@ -1,9 +1,11 @@
 """A language model as a policy: last hidden states at response positions, and an output head.
 
-It offers what a loss needs and nothing of how the model is built, so that other architectures fit behind it.
+It offers what a loss needs and nothing of how the model is built: `DecoderPolicy` and `EncoderDecoderPolicy`
+fit behind it.
 """
 
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -11,18 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from py_worker.data.batch import TokenBatch
-from py_worker.data.packing import PackedRows, pack
 from py_worker.models.errors import ModelError, UnsupportedModelError
 from py_worker.models.head import OutputHead
 from py_worker.models.lora import adapter_parameters
-from py_worker.models.packing import check_packing, packed_inputs, sequences
 from py_worker.models.placement import HostWeights, Move, copier_to, pinned
 from py_worker.models.recompute import recompute_layers
 from py_worker.models.vocabulary import usable_tokens
 
 
-class Policy:
-    """Teacher or student; here a decoder, which reads prompt and response as one sequence.
+class Policy(ABC):
+    """Teacher or student.
 
     The module stays in evaluation mode, also in training: dropout draws from the global random state and
     makes the result depend on micro-batches, so it is off everywhere (our choice). That of adapters is on
@@ -30,17 +30,16 @@ class Policy:
 
     Attributes:
         name: its source, for messages.
-        module: the causal language model.
+        module: the language model.
         tokenizer: its tokenizer.
-        body: the module without its head.
         head: the output head over the shared vocabulary.
         base: source that holds exactly the module's weights, adapters aside; None where none does.
         eos_ids: tokens that end a response; the first is the one that data ends with.
         pad_id: fills batches; may be an EOS id.
-        has_encoder: prompts are read by an encoder, apart from responses (`EncoderDecoderPolicy`).
+        has_encoder: prompts are read by an encoder, apart from responses.
     """
 
-    has_encoder: ClassVar[bool] = False
+    has_encoder: ClassVar[bool]
 
     def __init__(
         self,
@@ -54,18 +53,18 @@ class Policy:
         """Wraps a Hugging Face language model and its tokenizer.
 
         Raises:
-            UnsupportedModelError: an encoder-decoder, or a head that `OutputHead` does not reproduce.
+            UnsupportedModelError: an architecture of another kind, or a head that `OutputHead` does not
+                reproduce.
             ModelError: the tokenizer has no EOS token, or ids beyond the embedding table that were not added.
         """
-        if module.config.is_encoder_decoder and not self.has_encoder:
-            raise UnsupportedModelError(f"{name}: an encoder-decoder is an EncoderDecoderPolicy")
+        if module.config.is_encoder_decoder != self.has_encoder:
+            kind = type(module).__name__
+            raise UnsupportedModelError(f"{name}: {kind} is not what a {type(self).__name__} is made of")
         self.name = name
         self.base = base
         self.module = module.eval()
         self.tokenizer = tokenizer
-        self.body: Any = module.base_model
         self.compute_dtype = compute_dtype
-        self._packs = False
         self._host: HostWeights | None = None
         self.eos_ids = _eos_ids(module, tokenizer, name)
         rows = module.get_input_embeddings().weight.shape[0]
@@ -94,10 +93,9 @@ class Policy:
         return int(self.head.weight.shape[1])
 
     @property
+    @abstractmethod
     def max_positions(self) -> int | None:
         """Longest sequence in tokens, or None where the model names none."""
-        limit = getattr(self.module.config.get_text_config(), "max_position_embeddings", None)
-        return None if limit is None else int(limit)
 
     @property
     def decoder_start(self) -> dict[str, int]:
@@ -139,15 +137,13 @@ class Policy:
         """
         recompute_layers(self.module, self.name)
 
+    @abstractmethod
     def require_packing(self) -> None:
         """Checks, once, that the model keeps rows apart that are laid end to end.
 
         Raises:
             UnsupportedModelError: it does not.
         """
-        if not self._packs:
-            check_packing(self)
-            self._packs = True
 
     @property
     def adapters(self) -> dict[str, Tensor]:
@@ -158,47 +154,14 @@ class Policy:
         """Named parameters that carry a gradient, each once (tied weights under their first name)."""
         return ((name, p) for name, p in self.module.named_parameters() if p.requires_grad)
 
-    def forward_hidden(self, tokens: Tensor) -> Tensor:
-        """Last hidden states `[B, T, H]` of right-padded `tokens [B, T]`.
-
-        No attention mask: under causal attention a position never sees the padding to its right.
-
-        Raises:
-            ModelError: `T` is over the model's longest sequence.
-        """
-        self._require_length(tokens.shape[1])
-        with self.resident(), self._autocast(), sequences(None):
-            hidden: Tensor = self.body(input_ids=tokens, use_cache=False).last_hidden_state
-        return hidden
-
-    def forward_packed(self, rows: PackedRows) -> Tensor:
-        """Last hidden states `[N, H]` of rows laid end to end; `check_packing` tells whether they are right.
+    @abstractmethod
+    def response_hidden(self, batch: TokenBatch) -> Tensor:
+        """Last hidden states `[N, H]` at `batch.positions()`, with a graph where gradients are enabled.
 
         Raises:
             ModelError: a row is over the model's longest sequence.
+            UnsupportedModelError: packed rows, which the model cannot take.
         """
-        self._require_length(rows.longest)
-        inputs = packed_inputs(rows, self.module.config.get_text_config()._attn_implementation)
-        with self.resident(), self._autocast(), sequences(rows.row):
-            hidden: Tensor = self.body(**inputs, use_cache=False).last_hidden_state
-        return hidden[0]
-
-    def _require_length(self, length: int) -> None:
-        if self.max_positions is not None and length > self.max_positions:
-            raise ModelError(
-                f"{self.name}: a sequence of {length} tokens is over the model's limit of "
-                f"{self.max_positions}; lower the prompt and response limits"
-            )
-
-    def response_hidden(self, batch: TokenBatch) -> Tensor:
-        """Last hidden states `[N, H]` at `batch.positions()`, with a graph where gradients are enabled."""
-        if batch.packed:
-            rows = pack(batch)
-            return self.forward_packed(rows).index_select(0, rows.response)
-        positions = batch.positions()
-        hidden = self.forward_hidden(batch.tokens)
-        index = positions.row * hidden.shape[1] + positions.time
-        return hidden.flatten(0, 1).index_select(0, index)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """`head.logits` under the policy's compute dtype."""
@@ -210,10 +173,9 @@ class Policy:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, self.compute_dtype)
 
+    @abstractmethod
     def _probe(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """The module's own logits `[B, T, V_rows]` of tokens `[B, T]`, and the hidden states behind them."""
-        logits = self.module(input_ids=tokens, use_cache=False).logits
-        return logits, self.body(input_ids=tokens, use_cache=False).last_hidden_state
 
     @torch.no_grad()
     def _check_head(self) -> None:

@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from py_worker.data.batch import TokenBatch, collate
 from py_worker.models.builtin import builtin_model
+from py_worker.models.decoder import DecoderPolicy
 from py_worker.models.policy import Policy
 from py_worker.models.spec import ArchSpec
 
@@ -46,7 +47,7 @@ def tiny_policy(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             module.resize_token_embeddings(module.config.vocab_size + padded_rows)
-    return Policy(module, tiny_tokenizer(), name=f"tiny-{seed}")
+    return DecoderPolicy(module, tiny_tokenizer(), name=f"tiny-{seed}")
 
 
 def tiny_rows(seed: int = 0, count: int = 5) -> tuple[list[list[int]], list[int]]:

@@ -15,6 +15,7 @@ from py_worker.losses.returns import Returns
 from py_worker.losses.terms import Term
 from py_worker.models.builtin import builtin_model
 from py_worker.models.critic import build_critic
+from py_worker.models.decoder import DecoderPolicy
 from py_worker.models.encoder_decoder import EncoderDecoderPolicy
 from py_worker.models.lora import add_adapters
 from py_worker.models.policy import Policy
@@ -41,14 +42,14 @@ def tokenizer():
 def llama(hidden: int = 48, *, seed: int = 0, tie: bool = True, **options) -> Policy:
     arch = ArchSpec(hidden, LAYERS, 4, 2, 3 * hidden, 256, tie)
     module = builtin_model("builtin:llama", arch, tokenizer(), seed, torch.float32)
-    return Policy(module, tokenizer(), name="llama", **options)
+    return DecoderPolicy(module, tokenizer(), name="llama", **options)
 
 
 def gpt2(hidden: int = 48) -> Policy:
     config = GPT2Config(
         vocab_size=VOCAB, n_embd=hidden, n_layer=LAYERS, n_head=4, n_positions=256, eos_token_id=1
     )
-    return Policy(GPT2LMHeadModel(config), tokenizer(), name="gpt2")
+    return DecoderPolicy(GPT2LMHeadModel(config), tokenizer(), name="gpt2")
 
 
 def t5(hidden: int = 48) -> Policy:

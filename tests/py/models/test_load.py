@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from py_worker.models import sources
+from py_worker.models.decoder import DecoderPolicy
 from py_worker.models.errors import ModelError, UnsupportedModelError, VocabularyError
 from py_worker.models.layers import keep_layers
 from py_worker.models.load import load_policy
@@ -249,7 +250,7 @@ def test_teacher_and_student_are_cut_to_the_shared_vocabulary(tmp_path):
 def test_a_teacher_may_know_more_tokens_and_is_cut(tmp_path):
     save_policy(tiny_policy(0), tmp_path)
     teacher = tiny_policy(1, padded_rows=3)
-    teacher = Policy(teacher.module, tiny_tokenizer("abcdefghijkxyz"), name="wider")
+    teacher = DecoderPolicy(teacher.module, tiny_tokenizer("abcdefghijkxyz"), name="wider")
     assert teacher.vocab_size == 16
     assert load_policy(ModelSpec(str(tmp_path)), device="cpu", teacher=teacher).vocab_size == 13
     assert teacher.vocab_size == 13
@@ -261,7 +262,7 @@ def test_both_are_cut_to_the_smaller_table(tmp_path, student_rows):
     tokenizer = tiny_tokenizer()
     tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
     modules = (tiny_policy(0, padded_rows=rows).module for rows in (student_rows, 3 - student_rows))
-    student, teacher = (Policy(module, tokenizer, name="t") for module in modules)
+    student, teacher = (DecoderPolicy(module, tokenizer, name="t") for module in modules)
     save_policy(student, tmp_path)
     student = load_policy(ModelSpec(str(tmp_path)), device="cpu", teacher=teacher)
     assert student.vocab_size == teacher.vocab_size == 13

@@ -15,6 +15,7 @@ from transformers import (
     Qwen3MoeConfig,
 )
 
+from py_worker.models.decoder import DecoderPolicy
 from py_worker.models.errors import ModelError, UnsupportedModelError
 from py_worker.models.load import load_policy
 from py_worker.models.lora import (
@@ -173,7 +174,9 @@ QWEN = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 8, 
 )
 def test_experts_are_no_linear_layers(tmp_path, kind, options):
     """Peft's own "all-linear" adapts their weights, which are one tensor and cannot be merged so."""
-    policy = Policy(experts(kind, **options), tiny_tokenizer(), name="experts", base=str(tmp_path / "base"))
+    policy = DecoderPolicy(
+        experts(kind, **options), tiny_tokenizer(), name="experts", base=str(tmp_path / "base")
+    )
     save_policy(policy, tmp_path / "base")
     add_adapters(policy.module, replace(SPEC, dropout=0.1), "experts")
     names = {name.split(".lora_")[0].removeprefix("model.layers.") for name in policy.adapters}
@@ -292,4 +295,4 @@ def test_adapters_on_weights_of_half_precision_are_whole():
     found = effective_weight(weight)
     assert found.dtype == torch.bfloat16
     assert ((found.double() - exact).abs() <= exact.abs() * 2.0**-8 * 1.0001).all()
-    assert Policy(policy.module, tiny_tokenizer(), name="t").head.weight.dtype == torch.bfloat16
+    assert DecoderPolicy(policy.module, tiny_tokenizer(), name="t").head.weight.dtype == torch.bfloat16

@@ -23,6 +23,7 @@ from py_worker.data.packing import pack
 from py_worker.losses.driver import student_backward
 from py_worker.losses.scored import score_batch
 from py_worker.losses.terms import Term
+from py_worker.models.decoder import DecoderPolicy
 from py_worker.models.errors import ModelError, UnsupportedModelError
 from py_worker.models.packing import check_packing, packed_inputs, sequences
 from py_worker.models.policy import Policy
@@ -60,7 +61,7 @@ def policy_of(name: str, attention: str = "eager", seed: int = 0) -> Policy:
         with torch.no_grad():
             for parameter in module.parameters():
                 parameter.add_(0.3 * torch.randn_like(parameter))
-    return Policy(module, tiny_tokenizer(), name=name)
+    return DecoderPolicy(module, tiny_tokenizer(), name=name)
 
 
 def packed(batch: TokenBatch) -> TokenBatch:
@@ -186,7 +187,7 @@ def test_a_leak_below_the_rounding_of_half_precision_is_seen(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         module = AutoModelForCausalLM.from_config(config)
-    policy = Policy(cast(module, weights), tiny_tokenizer(), name="lfm2", compute_dtype=compute)
+    policy = DecoderPolicy(cast(module, weights), tiny_tokenizer(), name="lfm2", compute_dtype=compute)
     with pytest.raises(UnsupportedModelError, match="rows see each other"):
         check_packing(policy)
 
@@ -195,7 +196,7 @@ def test_a_leak_below_the_rounding_of_half_precision_is_seen(
 @pytest.mark.parametrize("name", ["llama", "gemma3"])
 def test_rounding_is_no_leak(name: str, compute: torch.dtype | None) -> None:
     module = cast(policy_of(name).module, torch.float32 if compute else torch.bfloat16)
-    check_packing(Policy(module, tiny_tokenizer(), name=name, compute_dtype=compute))
+    check_packing(DecoderPolicy(module, tiny_tokenizer(), name=name, compute_dtype=compute))
 
 
 def test_a_model_without_position_ids_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +221,7 @@ def test_attention_in_chunks_is_refused() -> None:
 def test_a_model_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     policy, calls = policy_of("llama"), []
     monkeypatch.setattr(
-        policy, "forward_packed", lambda rows: calls.append(1) or Policy.forward_packed(policy, rows)
+        policy, "forward_packed", lambda rows: calls.append(1) or DecoderPolicy.forward_packed(policy, rows)
     )
     policy.require_packing()
     checked = len(calls)

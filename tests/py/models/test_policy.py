@@ -17,6 +17,7 @@ from transformers import (
 )
 
 from py_worker.data.batch import collate
+from py_worker.models.decoder import DecoderPolicy
 from py_worker.models.errors import ModelError, UnsupportedModelError
 from py_worker.models.head import OutputHead
 from py_worker.models.layers import keep_layers
@@ -45,7 +46,7 @@ def policy_of(name: str) -> Policy:
         with torch.no_grad():
             for parameter in module.parameters():
                 parameter.add_(0.1 * torch.randn_like(parameter))
-    return Policy(module, tiny_tokenizer(), name=name)
+    return DecoderPolicy(module, tiny_tokenizer(), name=name)
 
 
 def layers_of(policy: Policy) -> torch.nn.ModuleList:
@@ -71,7 +72,7 @@ def test_the_heads_of_these_models_are_the_unusual_ones():
 @pytest.mark.parametrize("name", sorted(CONFIGS))
 def test_layers_can_be_dropped_from_any_of_them(name):
     policy = policy_of(name)
-    kept = Policy(keep_layers(policy.module, [1], name), tiny_tokenizer(), name=name)
+    kept = DecoderPolicy(keep_layers(policy.module, [1], name), tiny_tokenizer(), name=name)
     tokens = torch.tensor([[2, 3, 4, 5, 6, 7, 8]])
     del layers_of(policy)[0]
     policy.module.config.num_hidden_layers = 1
@@ -91,7 +92,7 @@ def test_a_head_the_module_does_not_have_is_refused(monkeypatch):
 
     monkeypatch.setattr(policy.module, "forward", scaled)
     with pytest.raises(UnsupportedModelError, match="PhiForCausalLM computes its logits in a way"):
-        Policy(policy.module, tiny_tokenizer(), name="phi")
+        DecoderPolicy(policy.module, tiny_tokenizer(), name="phi")
 
 
 def test_other_output_layers_are_refused():
@@ -101,7 +102,7 @@ def test_other_output_layers_are_refused():
     module = tiny_policy().module
     module.lm_head = Odd(16, 13, bias=False)
     with pytest.raises(UnsupportedModelError, match="output layer of type Odd"):
-        Policy(module, tiny_tokenizer(), name="odd")
+        DecoderPolicy(module, tiny_tokenizer(), name="odd")
     module = policy_of("phi").module
     module.config.logit_scale = 2.0
     with pytest.raises(UnsupportedModelError, match="both a bias and a scale"):
@@ -114,8 +115,10 @@ def test_encoder_decoders_are_refused_and_their_head_has_the_tied_scale():
     )
     with torch.random.fork_rng(devices=[]):
         module = T5ForConditionalGeneration(config).eval()
-    with pytest.raises(UnsupportedModelError, match="encoder-decoder"):
-        Policy(module, tiny_tokenizer(), name="t5")
+    with pytest.raises(
+        UnsupportedModelError, match="is not what a DecoderPolicy is made of"
+    ):
+        DecoderPolicy(module, tiny_tokenizer(), name="t5")
     head = OutputHead.of(module, 13, "t5")
     tokens = torch.tensor([[2, 3, 4]])
     output = module(input_ids=tokens, decoder_input_ids=tokens, output_hidden_states=True)
@@ -180,18 +183,18 @@ def test_sequences_over_the_models_limit_are_named():
 def test_eos_and_pad_ids():
     module, tokenizer = tiny_policy().module, tiny_tokenizer()
     module.generation_config.eos_token_id = [7, EOS]
-    assert Policy(module, tokenizer, name="t").eos_ids == (EOS, 7)
+    assert DecoderPolicy(module, tokenizer, name="t").eos_ids == (EOS, 7)
     tokenizer.pad_token = None
-    assert Policy(module, tokenizer, name="t").pad_id == EOS
+    assert DecoderPolicy(module, tokenizer, name="t").pad_id == EOS
     module.generation_config.eos_token_id = None
     tokenizer.eos_token = None
     with pytest.raises(ModelError, match="EOS"):
-        Policy(module, tokenizer, name="t")
+        DecoderPolicy(module, tokenizer, name="t")
 
 
 def test_a_tokenizer_with_more_ids_than_the_table_is_refused():
     with pytest.raises(ModelError, match=r"ids up to 15, the embedding table 13 rows"):
-        Policy(tiny_policy().module, tiny_tokenizer("abcdefghijkxyz"), name="t")
+        DecoderPolicy(tiny_policy().module, tiny_tokenizer("abcdefghijkxyz"), name="t")
 
 
 def test_tokens_that_were_added_may_lie_beyond_the_table():
@@ -199,11 +202,11 @@ def test_tokens_that_were_added_may_lie_beyond_the_table():
     tokenizer = tiny_tokenizer()
     tokenizer.add_special_tokens({"pad_token": "<image>"})
     assert tokenizer.pad_token_id == 13
-    policy = Policy(tiny_policy().module, tokenizer, name="t")
+    policy = DecoderPolicy(tiny_policy().module, tokenizer, name="t")
     assert (policy.vocab_size, policy.pad_id) == (13, EOS)
     tokenizer.eos_token = "<image>"
     with pytest.raises(ModelError, match=r"ids up to 13, the embedding table 13 rows"):
-        Policy(tiny_policy().module, tokenizer, name="t")
+        DecoderPolicy(tiny_policy().module, tokenizer, name="t")
 
 
 def test_tokenizer_hash_sees_vocabulary_and_special_tokens_only():
