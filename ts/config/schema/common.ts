@@ -57,7 +57,9 @@ export const sampling = z
       .min(0)
       .max(64)
       .default(0)
-      .describe('No n-gram of this size occurs twice; tokens, 0 is off; R: 6 in the final evaluation'),
+      .describe(
+        'No n-gram of this size occurs twice in prompt and response, of an encoder-decoder in the response; tokens, 0 is off; R: 6 in the final evaluation',
+      ),
     suppress_eos: z.boolean().default(false).describe('Never end before the limit, for measurements; C'),
   })
   .prefault({})
