@@ -25,8 +25,8 @@ class Sampling:
         top_p: smallest set of most probable tokens whose mass reaches this; 1 is off.
         top_k: number of most probable tokens kept (all that tie with the last one stay); 0 is off.
         max_new_tokens: response length at most, EOS included.
-        no_repeat_ngram_size: no n-gram of this size occurs twice in prompt and response, of an encoder-decoder
-            in the response; 0 is off.
+        no_repeat_ngram_size: no n-gram of this size occurs twice in prompt and response, of an encoder's
+            decoder in the response; 0 is off.
         suppress_eos: never draw EOS, so that every response has `max_new_tokens` tokens; for measurements.
     """
 
