@@ -115,9 +115,7 @@ def test_encoder_decoders_are_refused_and_their_head_has_the_tied_scale():
     )
     with torch.random.fork_rng(devices=[]):
         module = T5ForConditionalGeneration(config).eval()
-    with pytest.raises(
-        UnsupportedModelError, match="is not what a DecoderPolicy is made of"
-    ):
+    with pytest.raises(UnsupportedModelError, match="is not what a DecoderPolicy is made of"):
         DecoderPolicy(module, tiny_tokenizer(), name="t5")
     head = OutputHead.of(module, 13, "t5")
     tokens = torch.tensor([[2, 3, 4]])
