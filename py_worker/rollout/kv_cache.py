@@ -97,16 +97,22 @@ class KeyValueCache(ABC):
         Args:
             lengths: [B] int64, columns used so far; the new token goes to column `lengths`.
             width: the largest length after this step.
-            position_bias: [B, K, width] in the cache's dtype, added to the scores of each layer, for G = 1.
+            position_bias: [B, K, `bias_columns(width)`] in the cache's dtype, added to the scores of each
+                layer, for G = 1; of columns beyond the width nothing is seen.
         """
         rows = len(lengths)
         open_columns = self._mask_start[:rows] + lengths[:, None]
         self._mask.view(-1).index_fill_(0, open_columns.view(-1), 0.0)
         self._index = (self._starts[:rows] + lengths[:, None]).view(-1)
-        mask = self._bias_of(rows, width)
+        self._bias = self._bias_of(rows, width)
         if position_bias is not None:
-            mask = mask + position_bias.reshape(mask.shape[0], -1, *mask.shape[2:])
-        self._bias = mask
+            mask = self._bias_of(rows, position_bias.shape[-1])
+            biased = mask + position_bias.reshape(mask.shape[0], -1, *mask.shape[2:])
+            self._bias = biased[..., :width]
+
+    def bias_columns(self, width: int) -> int:
+        """Columns that a position bias must have, so that its rows begin where attention wants them."""
+        return width
 
     @abstractmethod
     def attend(self, layer: int, qkv: Tensor) -> Tensor:
@@ -212,6 +218,10 @@ class SdpaCache(KeyValueCache):
 
     def _bias_of(self, rows: int, width: int) -> Tensor:
         return self._mask[:rows, None, :, :width]
+
+    def bias_columns(self, width: int) -> int:
+        """See `KeyValueCache`; no more than the mask has."""
+        return -(-width // _MASK_ALIGNMENT) * _MASK_ALIGNMENT
 
     def attend(self, layer: int, qkv: Tensor) -> Tensor:
         rows, heads, _, head_dim = qkv.shape

@@ -191,7 +191,8 @@ class RunningEncoderDecoder:
 
     def decode(self, tokens: Tensor, lengths: Tensor, width: int) -> Tensor:
         """See `Running`."""
-        self._cache.begin_step(lengths, width, self._decoder.position_bias(lengths, width))
+        columns = self._cache.bias_columns(width)
+        self._cache.begin_step(lengths, width, self._decoder.position_bias(lengths, columns))
 
         def crossing(layer: int, queries: Tensor) -> Tensor:
             return self._crossed.attend(layer, 0, queries)

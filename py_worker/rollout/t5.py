@@ -96,7 +96,10 @@ class T5Decoder:
         return keys, values
 
     def position_bias(self, lengths: Tensor, width: int) -> Tensor:
-        """[B, K, width] of a new token after `lengths` [B] others, over the columns before and its own."""
+        """[B, K, width] of a new token after `lengths` [B] others, over the columns before and its own.
+
+        Columns beyond have any value.
+        """
         columns = torch.arange(width, device=lengths.device)
         distance = (lengths[:, None] - columns).clamp_(min=0)
         return F.embedding(distance, self._bias).transpose(1, 2)

@@ -112,3 +112,26 @@ def test_the_rows_of_an_sdpa_mask_are_aligned(capacity: int) -> None:
     cache.begin_step(torch.tensor([3, 5]), 6)
     assert cache._bias.shape[-1] == 6
     assert all(stride % 8 == 0 for stride in cache._bias.stride()[:-1])
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_position_bias_is_added_to_the_scores(layout: type[KeyValueCache]) -> None:
+    generator = np.random.default_rng(2)
+    cache = layout(replace(SHAPE, queries=1), torch.float64, CPU)
+    qkv = torch.from_numpy(generator.normal(size=(2, 11, KV_HEADS, 3, HEAD_DIM)))
+    lengths = torch.tensor([11, 5])
+    cache.admit(0, lengths)
+    cache.prefill(0, 0, qkv)
+    new = torch.from_numpy(generator.normal(size=(2, KV_HEADS, 3, HEAD_DIM)))
+    bias = torch.from_numpy(generator.normal(size=(2, KV_HEADS, cache.bias_columns(12))))
+    cache.begin_step(lengths, 12, bias)
+    seen = cache.attend(0, new).view(2, KV_HEADS, HEAD_DIM)
+    for row, length in enumerate(lengths.tolist()):
+        for head in range(KV_HEADS):
+            keys, values = (
+                torch.cat([qkv[row, :length, head, part], new[row, head, part][None]]) for part in (1, 2)
+            )
+            scores = keys @ new[row, head, 0] / math.sqrt(HEAD_DIM) + bias[row, head, : length + 1]
+            torch.testing.assert_close(seen[row, head], scores.softmax(0) @ values, atol=1e-12, rtol=0)
+    # On a GPU rows of another length are padded anew on each layer.
+    assert layout is GemmCache or cache._bias.stride()[-2] % 8 == 0
