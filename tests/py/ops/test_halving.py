@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from py_worker.losses.scored import ScoredBatch
-from py_worker.models.policy import Policy
+from py_worker.models.decoder import DecoderPolicy
 from py_worker.ops.halving import until_it_fits
 from py_worker.server.context import OperationContext
 from py_worker.server.session import Halvings
@@ -70,9 +70,11 @@ def test_a_graph_that_was_half_used_is_run_again(
     undisturbed.call("step_student", **student_step())
     prepare(worker, student=student)
     left, rows = [1], []
-    forward = Policy.response_hidden
+    forward = DecoderPolicy.response_hidden
     monkeypatch.setattr(
-        Policy, "response_hidden", lambda policy, batch: rows.append(len(batch)) or forward(policy, batch)
+        DecoderPolicy,
+        "response_hidden",
+        lambda policy, batch: rows.append(len(batch)) or forward(policy, batch),
     )
 
     def once(_: object) -> None:

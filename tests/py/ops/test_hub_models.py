@@ -14,6 +14,8 @@ from py_worker.models.spec import ArchSpec
 from tests.py.tiny_models import tiny_tokenizer
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+# A device that is pretended is in this process alone.
+SETTINGS = {"HF_HUB_OFFLINE": "1", "AMMD_TEST_DEVICE": "cpu"}
 LOAD = """
 import json, sys
 from tests.py.ops.local_worker import LocalWorker
@@ -45,7 +47,12 @@ def test_the_commit_that_was_read_is_told(tmp_path: Path, source: str, init: str
     cached_model(tmp_path / "hub")
     found = subprocess.run(
         [sys.executable, "-c", LOAD, str(tmp_path), source, init],
-        env={**os.environ, "HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"},
+        env={
+            **os.environ,
+            "HF_HUB_CACHE": str(tmp_path / "hub"),
+            "HF_HUB_OFFLINE": "1",
+            "AMMD_TEST_DEVICE": "cpu",
+        },
         capture_output=True,
         text=True,
         check=True,
