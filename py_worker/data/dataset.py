@@ -21,7 +21,7 @@ from py_worker.data.records import Record
 from py_worker.data.sources import Records
 
 # Raised when the meaning of a cached array, or how texts become ids, changes.
-_LAYOUT = 4
+_LAYOUT = 5
 
 
 @dataclass(frozen=True)

@@ -41,9 +41,10 @@ def lay_out(
 ) -> list[list[int]]:
     """Micro-batches as lists of rows, each row once.
 
-    One micro-batch keeps the order of the rows. Of several, each has rows of like length, which pads least,
-    and in it those of one part are neighbours. The longest rows come first: what does not fit into memory
-    fails at once, and a caching allocator's first blocks serve all that follow.
+    One micro-batch keeps the order of the rows. Of several, each has rows of like length (of like prompts
+    first, where these are padded apart), which pads little, and in it those of one part are neighbours. The
+    longest rows come first: what does not fit into memory fails at once, and a caching allocator's first
+    blocks serve all that follow.
 
     Args:
         lengths: tokens of each row.
@@ -65,7 +66,7 @@ def lay_out(
         sides = [(prompt, length - prompt) for prompt, length in zip(prompts, lengths, strict=True)]
     if limits.halvings == 0 and limits.allow(len(rows), sum(_widest(sides)), sum(lengths)):
         return [rows]
-    cuts = _cut(sorted(rows, key=lambda row: -lengths[row]), sides, limits)
+    cuts = _cut(sorted(rows, key=lambda row: [-side for side in sides[row]]), sides, limits)
     for _ in range(limits.halvings):
         cuts = [half for cut in cuts for half in halves(cut)]
     first_seen = {part: rank for rank, part in reversed(list(enumerate(parts)))}

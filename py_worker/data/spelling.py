@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 from copy import deepcopy
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from tokenizers import AddedToken, Tokenizer
 from transformers import PreTrainedTokenizerFast
@@ -27,11 +27,10 @@ def tokenize(tokenizer: PreTrainedTokenizerFast, texts: list[str], special_token
     ids = _ids_of(tokenizer, texts, special_tokens)
     if special_tokens:
         return ids
-    specials = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}
-    specials.discard(tokenizer.unk_token_id)
+    specials = _specials(tokenizer)
     spelled = [place for place, row in enumerate(ids) if not specials.isdisjoint(row)]
     if spelled:
-        again = _ids_of(_without_pieces(tokenizer, specials), [texts[place] for place in spelled], False)
+        again = _ids_of(_without_pieces(tokenizer), [texts[place] for place in spelled], False)
         for place, row in zip(spelled, again, strict=True):
             ids[place] = row
     return ids
@@ -49,16 +48,29 @@ def _ids_of(tokenizer: PreTrainedTokenizerFast, texts: list[str], special_tokens
     return ids
 
 
-def _without_pieces(tokenizer: PreTrainedTokenizerFast, specials: set[int]) -> PreTrainedTokenizerFast:
-    """A copy whose Unigram model has names for these ids that no text has; other models never find them."""
+@lru_cache(maxsize=4)
+def _specials(tokenizer: PreTrainedTokenizerFast) -> frozenset[int]:
+    """Ids that no text may be read as; an unknown character may."""
+    ids = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}
+    return frozenset(ids - {tokenizer.unk_token_id})
+
+
+@lru_cache(maxsize=4)
+def _without_pieces(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    """A copy whose Unigram model has names for special tokens that no text has; other models find none.
+
+    0.1 s for 32,000 pieces, 0.8 s for 250,000, hence once.
+    """
     state = json.loads(tokenizer.backend_tokenizer.to_str())
     if state["model"]["type"] != "Unigram":
         return tokenizer
-    pieces = state["model"]["vocab"]
+    pieces, specials = state["model"]["vocab"], _specials(tokenizer)
     for index in specials:
         if index < len(pieces):
             pieces[index][0] = f"{_NONCHARACTER}{index}"
-    state["added_tokens"] = []
+    for token in state["added_tokens"]:
+        if token["id"] in specials:
+            token["content"] = f"{_NONCHARACTER}{token['id']}"
     return PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(state)))
 
 

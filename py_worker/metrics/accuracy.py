@@ -8,7 +8,7 @@ _PHRASE: Final = re.compile(r"\bthe\s+answer\s+is\b", re.IGNORECASE)
 
 # What may stand around a label and is no part of it. No minus, decimal point, %, <, >: these change it.
 _BEFORE: Final = re.compile(r"""\A(?:[\s,:;!?"'`“”‘’«»()\[\]{}*_…]|\.(?!\d)|(?:—|[-–](?!\S))(?!\s?\d))+""")
-_AFTER: Final = " .,:;!?\"'`“”‘’«»()[]{}*_…—"
+_AFTER: Final = " .。,:;!?\"'`“”‘’«»()[]{}*_…—"
 
 _CLOSING: Final = r"""["'`”’»)\]}*_]*"""
 # The end of a sentence. What a number follows goes on: "No. 5".
@@ -22,6 +22,8 @@ _NO_OTHER: Final = r"(?!\s?(?:or|yes|no|true|false)\b)"
 # Where a label is over though the line goes on. After a comma there may be more labels ("3, 4") or more of
 # the same ("Paris, Texas"), but not after yes and no.
 _OVER: Final = re.compile(rf"{_CLOSING}(?:(?<!\.[^\W\d_]){_STOP}|{_REASON}|(?:{_ASIDE})(?!\s?\d){_NO_OTHER})")
+# An option's letter, closed by its bracket: "B) Paris".
+_OPTION_OVER: Final = re.compile(r"[)\]](?!\S)(?!\s?(?:or|and)\b)")
 _VERDICTS: Final = ("yes", "no", "true", "false")
 _VERDICT_OVER: Final = re.compile(rf"{_CLOSING}(?:{_STOP}|{_REASON}|(?:{_ASIDE}|[.,;:!?–]){_NO_OTHER})")
 
@@ -59,17 +61,18 @@ def states(prediction: str, label: str) -> bool:
     """Whether a text states this label, and not one that only begins like it.
 
     What follows the last "the answer is" counts: a chain of thought may weigh answers before it comes to one.
-    After the label the line ends, or the sentence, or there is a bracket, a dash, or "because", "since", "as"
-    or "which"; after yes, no, true and false a comma, colon or the like will do. So "New York" is not "New",
-    "3 million" and "3.5" are not "3", "yes/no" is neither. A text without the phrase must be the label alone.
+    After the label the line ends, or the sentence, or there is a bracket (it closes an option's letter, too),
+    a dash, or "because", "since", "as" or "which"; after yes, no, true and false a comma, colon or the like
+    will do. So "New York" is not "New", "3 million" and "3.5" are not "3", "yes/no" is neither. A text
+    without the phrase must be the label alone.
     """
     said = _said(prediction)
     if said is None:
         return label_of(prediction) == label
     if said.rstrip(_AFTER) == label:
         return True
-    over = _VERDICT_OVER if label in _VERDICTS else _OVER
-    return said.startswith(label) and over.match(said, len(label)) is not None
+    overs = [_VERDICT_OVER if label in _VERDICTS else _OVER, *([_OPTION_OVER] if len(label) == 1 else [])]
+    return said.startswith(label) and any(over.match(said, len(label)) for over in overs)
 
 
 def _said(text: str) -> str | None:

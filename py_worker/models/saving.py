@@ -23,14 +23,16 @@ def save_policy(policy: Policy, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     merged = {"state_dict": merged_state(policy.module)} if policy.adapters else {}
     module = policy.module
-    own, tied = module.generation_config, module.config.tie_word_embeddings
+    own, only_said = module.generation_config, _only_said_to_be_tied(module)
     module.generation_config = _generation_settings(policy)
-    module.config.tie_word_embeddings = tied and not _only_said_to_be_tied(module)
+    if only_said:
+        module.config.tie_word_embeddings = False
     try:
         module.save_pretrained(folder, **merged)
     finally:
         module.generation_config = own
-        module.config.tie_word_embeddings = tied
+        if only_said:
+            module.config.tie_word_embeddings = True
     policy.tokenizer.save_pretrained(folder)
 
 

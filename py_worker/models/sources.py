@@ -3,7 +3,6 @@
 import contextlib
 import importlib
 import importlib.util
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -157,8 +156,8 @@ def hub_commit(source: str) -> str | None:
     location = locate(source)
     if location.gguf_file is not None or Path(location.path).is_dir():
         return None
-    commit = re.search(r"/snapshots/([^/]+)/", Path(_file(location, "config.json") or "").as_posix())
-    return None if commit is None else commit[1]
+    snapshot = Path(_file(location, "config.json") or "").parent
+    return snapshot.name if snapshot.parent.name == "snapshots" else None
 
 
 def read_model(location: Location, *, dtype: torch.dtype, trust_remote_code: bool, source: str) -> Any:

@@ -114,18 +114,29 @@ function seedsOf(stage: StagePlan): Record<string, number> {
   return Object.fromEntries(named);
 }
 
-/** @param data of the run's configuration: a file that `ammd import` wrote is named as such. */
+/**
+ * @param data of the run's configuration: a file that `ammd import` wrote is named as such.
+ * @param goesOn from a checkpoint: the commits of hub models stay those that the stage began with.
+ */
 export function withStage(
   manifest: RunManifest,
   stage: StagePlan,
   loaded: LoadedStage,
   data: RunConfig['data'],
+  goesOn = false,
 ): RunManifest {
+  const before = goesOn ? (manifest.stages[stage.name]?.models ?? {}) : {};
   const models = Object.entries({ student: loaded.student, teacher: loaded.teacher }).flatMap(
     ([role, model]) => {
       if (model === null) return [];
       const { eos_ids: _eos, notes: _notes, ...facts } = model;
-      return [[role, facts] as const];
+      const began = before[role]?.revision;
+      const { revision: now } = facts;
+      const commits =
+        began === undefined || now === undefined || began === now
+          ? {}
+          : { revision: began, resumed_revision: now };
+      return [[role, { ...facts, ...commits }] as const];
     },
   );
   const datasets = Object.entries(loaded.datasets).map(

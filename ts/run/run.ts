@@ -219,12 +219,13 @@ async function runOpenStages({ folder, resolved, plan, options }: Run, session: 
           signal: options.signal,
           told,
           onLoaded: (loaded) => {
-            if (listCheckpoints(folder.stage(stage.name).checkpoints).length > 0) {
+            const goesOn = listCheckpoints(folder.stage(stage.name).checkpoints).length > 0;
+            if (goesOn) {
               requireSameData(manifest, stage.name, loaded);
               for (const message of changedModels(manifest, stage.name, loaded))
                 options.emit({ kind: 'note', message: `stage ${stage.name}: ${message}` });
             }
-            manifest = withStage(manifest, stage, loaded, resolved.config.data);
+            manifest = withStage(manifest, stage, loaded, resolved.config.data, goesOn);
             writeManifest(folder.manifest, manifest);
           },
         },

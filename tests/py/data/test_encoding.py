@@ -239,6 +239,21 @@ def test_a_record_that_spells_a_piece_that_is_special_keeps_its_text(for_encoder
     assert row.response[-1] == 1
 
 
+def test_a_template_keeps_its_special_tokens_beside_a_record_that_spells_them() -> None:
+    """And a user's own added tokens stay what they are."""
+    tokenizer = unigram_tokenizer()
+    tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}</s>{% endfor %}"
+    tokenizer.add_tokens(["\n"])
+    plain, spelled = (
+        next(encode([Record(text, "", ("e",))], tokenizer, "chat", Limits(60, 120)))
+        for text in ("a\nx", "a\nx </s>")
+    )
+    assert plain.prompt[-1] == spelled.prompt[-1] == 1
+    assert spelled.prompt.count(1) == 1 and 2 not in spelled.prompt
+    newline = tokenizer.convert_tokens_to_ids("\n")
+    assert plain.prompt.count(newline) == spelled.prompt.count(newline) == 1
+
+
 def test_unknown_characters_are_no_special_tokens() -> None:
     tokenizer = unigram_tokenizer()
     (row,) = encode([Record("aé", "", ("é",))], tokenizer, "text", Limits(60, 120), for_encoder=True)

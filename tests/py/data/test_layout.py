@@ -138,3 +138,4 @@ def test_long_prompts_and_long_responses_do_not_share_a_micro_batch_for_an_encod
     assert lay_out(lengths, parts, MicroBatchLimits(tokens=4_096)) == [list(range(8))]
     apart = lay_out(lengths, parts, MicroBatchLimits(tokens=4_096), [prompt for prompt, _ in sides])
     assert [len(rows) for rows in apart] == [4, 4]
+    assert apart[0] == [0, 2, 4, 6], "long prompts first"

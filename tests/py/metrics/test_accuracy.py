@@ -175,3 +175,22 @@ def test_references_may_be_bare_labels_and_several() -> None:
     assert accuracy("Facts. The answer is (C).", ["B", "C"]) == 100.0
     assert accuracy("c", ["B", "C."]) == 100.0
     assert accuracy("D", ["B", "C"]) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("prediction", "right"),
+    [
+        ("The answer is: (B) Paris", True),
+        ("The answer is B) Paris.", True),
+        ("The answer is [B]", True),
+        ("The answer is B) or C)", False),
+        ("The answer is (C) Berlin", False),
+        ("The answer is B)x", False),
+    ],
+)
+def test_an_option_may_be_closed_by_its_bracket(prediction: str, right: bool) -> None:
+    assert accuracy(prediction, ["So the answer is (B)."]) == 100.0 * right
+
+
+def test_a_full_stop_of_chinese_and_japanese_ends_an_answer() -> None:
+    assert accuracy("the answer is yes。", ["yes"]) == 100.0

@@ -31,3 +31,12 @@ def test_settings_that_contradict_each_other_do_not_stop_an_export(tmp_path, set
     assert (found.eos_token_id, found.pad_token_id) == (EOS, PAD)
     for name, value in settings.items():
         assert getattr(found, name) == (value if name in kept else getattr(plain, name))
+
+
+def test_a_configuration_that_says_nothing_of_ties_is_saved(tmp_path, monkeypatch):
+    """As those of code that comes with a model may be."""
+    policy = tiny_policy(tie=False)
+    monkeypatch.delattr(policy.module.config, "tie_word_embeddings")
+    monkeypatch.delattr(type(policy.module.config), "tie_word_embeddings", raising=False)
+    save_policy(policy, tmp_path)
+    assert (tmp_path / "config.json").is_file()

@@ -106,6 +106,22 @@ test('a model of the hub that has another commit now is told', () => {
   ]);
 });
 
+test('the commit that a stage began with stays when it goes on with another one', () => {
+  const at = (revision: string) => ({ ...loaded, student: { ...loaded.student, revision } });
+  const begun = withStage(manifest(), stage, at('a1b2'), {});
+  const resumed = withStage(begun, stage, at('c3d4'), {}, true);
+  expect(resumed.stages.student?.models.student).toMatchObject({
+    revision: 'a1b2',
+    resumed_revision: 'c3d4',
+  });
+  expect(changedModels(resumed, 'student', at('e5f6'))).toEqual([
+    expect.stringContaining('was at a1b2 when the stage began'),
+  ]);
+  expect(withStage(resumed, stage, at('c3d4'), {}).stages.student?.models.student).toMatchObject({
+    revision: 'c3d4',
+  });
+});
+
 test('each resumption is noted, the rest is kept', async () => {
   const file = path.join(temporaryFolder(), 'manifest.json');
   const written = manifest();
