@@ -43,9 +43,10 @@ class TokenizedDataset:
     """Rows by number, from memory-mapped arrays.
 
     Attributes:
-        content_hash: of the records used, whatever the tokenizer.
+        content_hash: of the rows' records, whatever their tokens.
         bad_lines: lines of the source that were skipped.
         cut_prompts: rows whose prompt was cut to the limit.
+        dropped_prompts: rows left out in place of that.
         cut_responses: rows whose response was cut to the limit.
         unanswered: rows without a reference; nothing can be learned from them.
         prompt_tokens: sum over rows.
@@ -64,6 +65,7 @@ class TokenizedDataset:
         self.content_hash: str = cached.notes["content_hash"]
         self.bad_lines = bad_lines
         self.cut_prompts: int = cached.notes["cut_prompts"]
+        self.dropped_prompts: int = cached.notes.get("dropped_prompts", 0)
         self.cut_responses: int = cached.notes["cut_responses"]
         self.unanswered: int = cached.notes["unanswered"]
         self.prompt_tokens: int = cached.notes["prompt_tokens"]
@@ -145,24 +147,38 @@ def tokenize_dataset(
     whether an encoder reads the prompts.
 
     Raises:
-        DataError: an unknown template, a tokenizer that does not suit it, or a cache that cannot be written.
+        DataError: an unknown template, a tokenizer that does not suit it, a cache that cannot be written, or
+            no row is left.
     """
-    content_hash = hash_records(records.rows)
-    identity = [_LAYOUT, content_hash, hash_tokenizer(tokenizer), template]
+    identity = [_LAYOUT, hash_records(records.rows), hash_tokenizer(tokenizer), template]
     identity += ["for_encoder"] if for_encoder else []
+    identity += ["drop_long_prompts"] if limits.drop_long_prompts else []
     key = _hash([json.dumps([*identity, limits.max_prompt_tokens, limits.max_tokens]).encode()])
 
     def encoded() -> Iterator[EncodedRow]:
         return encode(records.rows, tokenizer, template, limits, for_encoder=for_encoder)
 
-    cached = open_or_build(cache_folder, key, lambda: _build(records.rows, content_hash, encoded()))
-    return TokenizedDataset(cached, records.bad_lines)
+    def built() -> Cached:
+        pairs = zip(records.rows, encoded(), strict=True)
+        return _build(pairs, drop_cut=limits.drop_long_prompts)
+
+    dataset = TokenizedDataset(open_or_build(cache_folder, key, built), records.bad_lines)
+    if dataset.dropped_prompts and not len(dataset):
+        raise DataError(
+            f"all {dataset.dropped_prompts} prompts are over {limits.max_prompt_tokens} tokens; raise "
+            "max_prompt_tokens, or cut them (long_prompts: cut)"
+        )
+    return dataset
 
 
 def hash_records(records: Iterable[Record]) -> str:
     """32 hexadecimal digits that depend on every field of every record, and on their order."""
-    rows = ([record.instruction, record.input, record.outputs, record.group] for record in records)
-    return _hash(json.dumps(row).encode() for row in rows)
+    return _hash(json.dumps(_fields(record)).encode() for record in records)
+
+
+def _fields(record: Record) -> list[object]:
+    fields: list[object] = [record.instruction, record.input, record.outputs, record.group]
+    return [*fields, [vars(message) for message in record.history]] if record.history else fields
 
 
 def hash_tokenizer(tokenizer: PreTrainedTokenizerFast) -> str:
@@ -184,10 +200,16 @@ def _bounds(ends: NDArray[np.int64], first: int, count: int) -> list[int]:
     return [start, *ends[first : first + count].tolist()]
 
 
-def _build(records: Sequence[Record], content_hash: str, encoded: Iterable[EncodedRow]) -> Cached:
+def _build(pairs: Iterable[tuple[Record, EncodedRow]], *, drop_cut: bool) -> Cached:
+    """Rows in their order; with `drop_cut` without those whose prompt was cut."""
     tokens, token_ends, has_eos = array("i"), array("q"), array("b")
     counts: Counter[str] = Counter()
-    for record, row in zip(records, encoded, strict=True):
+    records: list[Record] = []
+    for record, row in pairs:
+        if drop_cut and row.prompt_cut:
+            counts["dropped_prompts"] += 1
+            continue
+        records.append(record)
         for ids in (row.prompt, row.response):
             tokens.extend(ids)
             token_ends.append(len(tokens))
@@ -197,7 +219,10 @@ def _build(records: Sequence[Record], content_hash: str, encoded: Iterable[Encod
         counts["cut_prompts"] += row.prompt_cut
         counts["cut_responses"] += bool(record.outputs) and not row.has_eos
         counts["unanswered"] += not record.outputs
-    names = ("prompt_tokens", "response_tokens", "cut_prompts", "cut_responses", "unanswered")
+    names = (
+        *("prompt_tokens", "response_tokens", "cut_prompts", "cut_responses", "unanswered"),
+        "dropped_prompts",
+    )
     group_names = sorted({record.group for record in records})
     group_numbers = {name: number for number, name in enumerate(group_names)}
     notes = {name: counts[name] for name in names}
@@ -209,7 +234,7 @@ def _build(records: Sequence[Record], content_hash: str, encoded: Iterable[Encod
             "groups": np.array([group_numbers[record.group] for record in records], np.int32),
             **_reference_arrays(records),
         },
-        notes={**notes, "content_hash": content_hash, "groups": group_names},
+        notes={**notes, "content_hash": hash_records(records), "groups": group_names},
     )
 
 

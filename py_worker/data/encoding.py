@@ -16,7 +16,12 @@ _CHUNK = 2048
 
 @dataclass(frozen=True)
 class Limits:
-    """Cuts, in tokens: of the prompt, and of prompt and response together.
+    """Cuts, in tokens.
+
+    Attributes:
+        max_prompt_tokens: of the prompt.
+        max_tokens: of prompt and response together.
+        drop_long_prompts: rows whose prompt would be cut are left out of the dataset.
 
     Raises:
         DataError: no token is left for a response.
@@ -24,6 +29,7 @@ class Limits:
 
     max_prompt_tokens: int = 256
     max_tokens: int = 512
+    drop_long_prompts: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_prompt_tokens < self.max_tokens:
@@ -74,7 +80,8 @@ def encode(
             text (T5's EOS), after any cut; so encoders were trained.
 
     Raises:
-        DataError: an unknown template, a tokenizer without EOS, or one without a chat template for `chat`.
+        DataError: an unknown template, one that cannot show a conversation, or a tokenizer without EOS or,
+            for `chat`, without a chat template that takes the records.
     """
     if template not in TEMPLATES:
         raise DataError(f"no template '{template}'; there are {', '.join(TEMPLATES)}")
@@ -103,7 +110,7 @@ def _common(
     records: Sequence[Record], tokenizer: PreTrainedTokenizerFast, template: Template, *, joint: bool
 ) -> list[Pair]:
     """Of records that spell no special token."""
-    prompts = [template.render(tokenizer, record.instruction, record.input) for record in records]
+    prompts = [template.render(tokenizer, record) for record in records]
     return _pairs(
         records, prompts, lambda texts: tokenize(tokenizer, texts, template.special_tokens), joint=joint
     )

@@ -2,23 +2,32 @@
 
 from collections.abc import Mapping
 
-from py_worker.data.errors import DataError
+from py_worker.data.conversations import from_messages
+from py_worker.data.errors import DataError, kind_of
 from py_worker.data.records import Record
 
-NAMES = ("instruction", "input", "output", "group")
+NAMES = ("instruction", "input", "output", "messages", "group")
+# What a conversation says in one column.
+_PARTS = ("instruction", "input", "output")
 # Columns that name a row's group, where `fields` does not.
 _GROUP_COLUMNS = ("task", "category")
 
 
 def check_fields(fields: Mapping[str, str]) -> None:
-    """Raises DataError where `fields` maps a name that records do not have."""
+    """Raises DataError where `fields` maps a name that records do not have, or one thing twice."""
     unknown = [name for name in fields if name not in NAMES]
     if unknown:
         raise DataError(f"fields: unknown name '{unknown[0]}'; a record has {', '.join(NAMES)}")
+    beside = [name for name in _PARTS if name in fields]
+    if "messages" in fields and beside:
+        raise DataError(f"fields: messages stands for {beside[0]} too; give one of them")
 
 
 def to_record(value: object, place: str, fields: Mapping[str, str]) -> Record:
-    """Reads `instruction`, `input` (optional), `output` (a string or a list of references).
+    """Reads `instruction`, `input` (optional), `output` (a string or a list of references), or `messages`.
+
+    A column `messages` is read as a conversation where `fields` says so, or where nothing says what the
+    instruction is.
 
     Args:
         value: the decoded object.
@@ -29,7 +38,10 @@ def to_record(value: object, place: str, fields: Mapping[str, str]) -> Record:
         DataError: not an object, a missing column or a wrong type.
     """
     if not isinstance(value, Mapping):
-        raise DataError(f"{place}: expected an object with named fields, found {_kind(value)}")
+        raise DataError(f"{place}: expected an object with named fields, found {kind_of(value)}")
+    if "messages" in fields or ("messages" in value and "instruction" not in {*fields, *value}):
+        messages = _column(value, "messages", place, fields)
+        return from_messages(messages, place, _group(value, place, fields))
     instruction = _text(_column(value, "instruction", place, fields), "instruction", place)
     if not instruction.strip():
         raise DataError(f"{place}: the instruction is empty")
@@ -75,10 +87,5 @@ def _group(value: Mapping[str, object], place: str, fields: Mapping[str, str]) -
 
 def _text(value: object, name: str, place: str, expected: str = "a string") -> str:
     if not isinstance(value, str):
-        raise DataError(f"{place}: {name} is {_kind(value)}; expected {expected}")
+        raise DataError(f"{place}: {name} is {kind_of(value)}; expected {expected}")
     return value
-
-
-def _kind(value: object) -> str:
-    kinds = {type(None): "null", bool: "a boolean", int: "a number", float: "a number", str: "a string"}
-    return kinds.get(type(value), "a list" if isinstance(value, list) else "an object")

@@ -28,7 +28,8 @@ class DataSource:
         split: of the built-in tasks, one of `microtasks.SPLITS`; of a file, `train` or `validation`; of a hub
             dataset, the hub's name; where `validation_fraction` is above 0, `NAME/train` or `NAME/validation`
             of the hub's split NAME, which may be left out where it is `train`.
-        fields: our name (`instruction`, `input`, `output`, `group`) to the column's name where they differ.
+        fields: our name (`instruction`, `input`, `output`, or `messages`; `group`) to the column's name where
+            they differ.
         limit: rows used, from the first; None is all.
         validation_fraction: share of the questions that a split by seed sends to `validation`.
         seed: of that split, and of generated rows.

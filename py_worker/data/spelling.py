@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import replace
 from functools import cached_property, lru_cache
 
 from tokenizers import AddedToken, Tokenizer
@@ -99,15 +100,20 @@ class Speller:
 
     def prompt(self, record: Record) -> str:
         """The rendered prompt, in which marks stand for the template's own special tokens."""
-        instruction, text = (
-            self._pattern.sub(lambda match: self._marks[match[0]], text)
-            for text in (record.instruction, record.input)
+        marked = replace(
+            record,
+            instruction=self._mark(record.instruction),
+            input=self._mark(record.input),
+            history=tuple(replace(each, content=self._mark(each.content)) for each in record.history),
         )
-        stretches = self._pattern.split(self._template.render(self._tokenizer, instruction, text))
+        stretches = self._pattern.split(self._template.render(self._tokenizer, marked))
         return "".join(
             self._marks[stretch] if index % 2 else stretch.translate(self._spellings)
             for index, stretch in enumerate(stretches)
         )
+
+    def _mark(self, text: str) -> str:
+        return self._pattern.sub(lambda match: self._marks[match[0]], text)
 
     def tokenize(self, texts: list[str]) -> list[list[int]]:
         """Ids of texts in which marks are special tokens, and nothing else is."""
@@ -135,4 +141,5 @@ class Speller:
 
 
 def _texts(record: Record) -> tuple[str, ...]:
-    return (record.instruction, record.input, *record.outputs[:1])
+    earlier = (message.content for message in record.history)
+    return (*earlier, record.instruction, record.input, *record.outputs[:1])

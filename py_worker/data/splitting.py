@@ -35,8 +35,9 @@ def split_records(
 ) -> Iterator[Record]:
     """The rows of one split, in their order, each read when it is asked for.
 
-    Whether a row is for validation depends on its instruction, its input and the seed alone: the split is the
-    same whatever the order of the rows, adding rows moves none, and one question never stands on both sides.
+    Whether a row is for validation depends on its instruction (of a conversation what the user says first),
+    its input and the seed alone: the split is the same whatever the order of the rows, adding rows moves
+    none, and one question, or one conversation at several lengths, never stands on both sides.
 
     Args:
         split: `train` or `validation`.
@@ -58,5 +59,6 @@ def split_records(
 
 def _position(record: Record, seed: int) -> float:
     """A number in [0, 1) that the question and the seed fix."""
-    question = f"{seed}\0{record.instruction}\0{record.input}"
+    asked = (message.content for message in record.history if message.role == "user")
+    question = f"{seed}\0{next(asked, record.instruction)}\0{record.input}"
     return int.from_bytes(blake2b(question.encode(), digest_size=6).digest(), "big") / 2**48

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from py_worker.data.dataset import tokenize_dataset
 from py_worker.data.encoding import Limits
+from py_worker.data.errors import DataError
 from py_worker.data.sources import read_records
 from py_worker.ops.specs import data_source
 from py_worker.server.context import OperationContext
@@ -22,17 +23,18 @@ def run(session: Session, args: RegisterDataArgs, context: OperationContext) -> 
         raise ArgumentError(f"dataset: {args.dataset!r} is registered already; send reset first")
     settings, policy = session.configured(), session.any_role().policy
     source = args.source
-    limits = Limits(source.max_prompt_tokens, source.max_tokens)
+    limits = Limits(
+        source.max_prompt_tokens, source.max_tokens, drop_long_prompts=source.long_prompts == "drop"
+    )
     records = read_records(data_source(source))
     context.check()
-    dataset = tokenize_dataset(
-        records,
-        policy.tokenizer,
-        source.template,
-        limits,
-        Path(settings.cache_dir).expanduser(),
-        for_encoder=policy.has_encoder,
-    )
+    cache = Path(settings.cache_dir).expanduser()
+    try:
+        dataset = tokenize_dataset(
+            records, policy.tokenizer, source.template, limits, cache, for_encoder=policy.has_encoder
+        )
+    except DataError as error:
+        raise DataError(f"{source.source}: {error}") from error
     dataset.require_below(policy.vocab_size)
     result = RegisterDataResult(
         rows=len(dataset),
@@ -41,6 +43,7 @@ def run(session: Session, args: RegisterDataArgs, context: OperationContext) -> 
         response_tokens=dataset.response_tokens,
         bad_lines=dataset.bad_lines,
         cut_prompts=dataset.cut_prompts,
+        dropped_prompts=dataset.dropped_prompts,
         cut_responses=dataset.cut_responses,
         groups=dict(Counter(dataset.groups()).most_common(_MOST_GROUPS)),
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 PROTOCOL_VERSION: Final = 1
-PROTOCOL_HASH: Final = "e8d1f36d98a2060cbdd00649ef97b3aa54bd278d56ed718ead575a91bd72c4bc"
+PROTOCOL_HASH: Final = "8ccb257f6608ed1246bbd40694602e0d3bb8ae04fcf9b3ec33f8a2e7f991fde1"
 
 MAX_BODY_BYTES: Final = 8388608
 """Largest MessagePack body of one message, in bytes."""
@@ -155,9 +155,11 @@ class DataSource(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     template: Literal["alpaca", "chat", "plain", "text"]
     """Prompt template."""
     fields: Annotated[dict[str, Annotated[str, Meta(max_length=128)]], Meta(max_length=16)]
-    """Names of the source's columns: instruction, input, output."""
+    """Names of the source's columns: instruction, input, output, or messages."""
     max_prompt_tokens: Annotated[int, Meta(ge=1, le=1048576)]
     """Prompts are cut to this length."""
+    long_prompts: Literal["cut", "drop"] | UnsetType = UNSET
+    """drop: rows with longer prompts are left out instead; absent is cut."""
     max_tokens: Annotated[int, Meta(ge=2, le=1048576)]
     """Prompt and response are cut to this length."""
     limit: Annotated[int, Meta(ge=1, le=9007199254740991)] | UnsetType = UNSET
@@ -562,6 +564,8 @@ class RegisterDataResult(Struct, kw_only=True, frozen=True, forbid_unknown_field
     """Lines skipped."""
     cut_prompts: Annotated[int, Meta(ge=0)]
     """Prompts cut to the limit."""
+    dropped_prompts: Annotated[int, Meta(ge=0)]
+    """Rows left out, their prompts over the limit."""
     cut_responses: Annotated[int, Meta(ge=0)]
     """Responses cut to the limit; they have no EOS label."""
     groups: Annotated[dict[str, Annotated[int, Meta(ge=0)]], Meta(max_length=256)]

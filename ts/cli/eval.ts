@@ -4,6 +4,7 @@ import {
   type DatasetConfig,
   dataset as datasetSchema,
   type EvaluationConfig,
+  FIELDS,
   stage as stageSchema,
 } from '../config/schema.js';
 import type { WorkerClient } from '../dispatch/client.js';
@@ -57,9 +58,9 @@ export function evaluationOf(
 
 /** `output=answer` as its two sides. @throws CliError `usage` */
 function fieldOf(text: string): readonly [name: string, column: string] {
-  const [, name, column] = /^(instruction|input|output)=(.+)$/s.exec(text) ?? [];
-  if (name === undefined || column === undefined)
-    throw new CliError('usage', `--fields ${text}: expected instruction, input or output, = and a column`);
+  const [, name, column] = /^(\w+)=(.+)$/s.exec(text) ?? [];
+  if (name === undefined || column === undefined || !FIELDS.some((field) => field === name))
+    throw new CliError('usage', `--fields ${text}: expected ${FIELDS.join(', ')}, then = and a column`);
   return [name, column];
 }
 

@@ -1,6 +1,6 @@
 /** Shapes of the resolved configuration. Keys are the YAML keys; the reference is generated from these. */
 export { type Optimizer, optimizer, type Sampling, sampling } from './schema/common.js';
-export { type DatasetConfig, dataset } from './schema/data.js';
+export { type DatasetConfig, dataset, FIELDS } from './schema/data.js';
 export {
   type AdversaryConfig,
   type CriticConfig,

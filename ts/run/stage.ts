@@ -207,6 +207,9 @@ function notesOn({ student, teacher, datasets }: LoadedStage): readonly string[]
     ...(data.cut_prompts + data.cut_responses > 0
       ? [`dataset ${name}: ${data.cut_prompts} prompts and ${data.cut_responses} responses cut to the limit`]
       : []),
+    ...(data.dropped_prompts > 0
+      ? [`dataset ${name}: ${data.dropped_prompts} rows left out, their prompts over the limit`]
+      : []),
   ]);
   return [...student.notes, ...(teacher?.notes ?? []), ...ofData];
 }

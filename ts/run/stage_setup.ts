@@ -37,8 +37,16 @@ export function wireModel(model: ModelPlan, run: RunFolder): OperationArgs<'load
   };
 }
 
-export function wireDataset({ limit, ...dataset }: DatasetConfig): OperationArgs<'register_data'>['source'] {
-  return { ...dataset, ...(limit === null ? {} : { limit }) };
+export function wireDataset({
+  limit,
+  long_prompts,
+  ...dataset
+}: DatasetConfig): OperationArgs<'register_data'>['source'] {
+  return {
+    ...dataset,
+    ...(limit === null ? {} : { limit }),
+    ...(long_prompts === 'cut' ? {} : { long_prompts }),
+  };
 }
 
 /** Device, threads and budgets; the first call of a session. */

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 export const PROTOCOL_VERSION = 1;
-export const PROTOCOL_HASH = 'e8d1f36d98a2060cbdd00649ef97b3aa54bd278d56ed718ead575a91bd72c4bc';
+export const PROTOCOL_HASH = '8ccb257f6608ed1246bbd40694602e0d3bb8ae04fcf9b3ec33f8a2e7f991fde1';
 
 export const LIMITS = {
   /** Largest MessagePack body of one message, in bytes. */
@@ -164,10 +164,12 @@ export const dataSourceSchema = z.strictObject({
   split: z.string().max(128),
   /** Prompt template. */
   template: z.enum(["alpaca","chat","plain","text"]),
-  /** Names of the source's columns: instruction, input, output. */
+  /** Names of the source's columns: instruction, input, output, or messages. */
   fields: mapSchema(z.string().max(128), 16),
   /** Prompts are cut to this length. */
   max_prompt_tokens: z.int().min(1).max(1048576),
+  /** drop: rows with longer prompts are left out instead; absent is cut. */
+  long_prompts: z.enum(["cut","drop"]).exactOptional(),
   /** Prompt and response are cut to this length. */
   max_tokens: z.int().min(2).max(1048576),
   /** Rows used, from the first. */
@@ -614,6 +616,8 @@ export const OPERATIONS = {
   bad_lines: z.int().min(0),
   /** Prompts cut to the limit. */
   cut_prompts: z.int().min(0),
+  /** Rows left out, their prompts over the limit. */
+  dropped_prompts: z.int().min(0),
   /** Responses cut to the limit; they have no EOS label. */
   cut_responses: z.int().min(0),
   /** Rows per task or category, where the source has them; of more than 256 the largest. */

@@ -11,7 +11,7 @@ from py_worker.data.char_tokenizer import char_tokenizer
 from py_worker.data.dataset import TokenizedDataset, hash_records, hash_tokenizer, tokenize_dataset
 from py_worker.data.encoding import Limits, encode
 from py_worker.data.errors import DataError
-from py_worker.data.records import Record
+from py_worker.data.records import Message, Record
 from py_worker.data.sources import DataSource, Records, read_records
 from tests.py.data.tokenizers import bpe_tokenizer
 
@@ -52,6 +52,20 @@ def test_references_groups_and_counts(tmp_path: Path) -> None:
     assert dataset.response_tokens == sum(len(dataset.row(i).response) for i in range(5))
     rows = [dataset.row(i) for i in range(5)]
     assert dataset.lengths().tolist() == [[len(row.prompt), len(row.response)] for row in rows]
+
+
+def test_rows_with_long_prompts_are_left_out_where_that_is_wanted(tmp_path: Path) -> None:
+    limits = replace(LIMITS, drop_long_prompts=True)
+    dataset = build(tmp_path, limits=limits)
+    kept = (*ROWS[:3], ROWS[4])
+    assert (len(dataset), dataset.dropped_prompts, dataset.cut_prompts) == (4, 1, 0)
+    assert [dataset.references(i) for i in range(4)] == [row.outputs for row in kept]
+    assert [dataset.group(i) for i in range(4)] == [row.group for row in kept]
+    # They are the same data as rows that never had a longer one, and other data than all rows.
+    assert dataset.content_hash == build(tmp_path, kept).content_hash != build(tmp_path).content_hash
+    assert build(tmp_path).dropped_prompts == 0
+    with pytest.raises(DataError, match="all 1 prompts are over 16 tokens; raise max_prompt_tokens"):
+        build(tmp_path, ROWS[3:4], limits)
 
 
 def test_a_token_that_the_model_does_not_know_is_named_by_its_row(tmp_path: Path) -> None:
@@ -97,10 +111,11 @@ def test_tokenized_once_until_something_changes(tmp_path: Path, monkeypatch: pyt
     tokenize_dataset(Records(ROWS, 0), bpe_tokenizer(), "plain", LIMITS, tmp_path)
     for _ in range(2):
         tokenize_dataset(Records(ROWS, 0), CHAR, "plain", LIMITS, tmp_path, for_encoder=True)
-    assert len(calls) == 6
+    build(tmp_path, limits=replace(LIMITS, drop_long_prompts=True))
+    assert len(calls) == 7
     # What was skipped belongs to the reading, not to the cache.
     assert tokenize_dataset(Records(ROWS, 0), CHAR, "plain", LIMITS, tmp_path).bad_lines == 0
-    assert len(calls) == 6
+    assert len(calls) == 7
 
 
 def test_content_hash_depends_on_every_field_and_on_nothing_else(tmp_path: Path) -> None:
@@ -112,6 +127,9 @@ def test_content_hash_depends_on_every_field_and_on_nothing_else(tmp_path: Path)
         (replace(row, outputs=("cd",)),),
         (replace(row, outputs=("d", "c")),),
         (replace(row, group="f"),),
+        (replace(row, history=(Message("user", "f"),)),),
+        (replace(row, history=(Message("assistant", "f"),)),),
+        (replace(row, history=(Message("user", "f"), Message("user", "f"))),),
         (row, row),
         (),
     ]

@@ -1,3 +1,5 @@
+from itertools import chain
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 from py_worker.data.char_tokenizer import ALPHABET, char_tokenizer
 from py_worker.data.encoding import EncodedRow, Limits, encode
 from py_worker.data.errors import DataError
-from py_worker.data.records import Record
+from py_worker.data.records import Message, Record
 from tests.py.data.tokenizers import bpe_tokenizer, word_tokenizer
 
 CHAR = char_tokenizer()
@@ -111,6 +113,15 @@ def test_a_record_of_a_chat_holds_no_special_tokens() -> None:
     assert answered.prompt == plain.prompt == BPE.encode("<|user|>Hi<|end|><|assistant|>")
     assert unanswered.response == []
     assert [i for i in unanswered.prompt if i in specials] == [i for i in chat.prompt if i in specials]
+
+
+def test_a_conversations_earlier_messages_hold_no_special_tokens_either() -> None:
+    history = (Message("user", "Say <|end|>"), Message("assistant", "<|user|>"))
+    (chat,) = encode([Record("Hi", "", ("Red",), "", history)], BPE, "chat", Limits(200, 300))
+    text = ["<|user|>", "Say <|end|>", "<|end|>", "<|assistant|>", "<|user|>", "<|end|>", "<|user|>", "Hi"]
+    spelled = [BPE.encode(part, split_special_tokens=index in (1, 4)) for index, part in enumerate(text)]
+    assert chat.prompt == [*chain.from_iterable(spelled), *BPE.encode("<|end|><|assistant|>")]
+    assert BPE.decode(chat.response) == "Red<|end|>"
 
 
 @given(st.lists(st.sampled_from(["<|end|>", "<|user|>", "a", " ", "\U000f0000", "Red", "\n"]), max_size=8))

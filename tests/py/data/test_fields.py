@@ -26,6 +26,22 @@ def test_fields_rename_and_descend() -> None:
     assert to_record({**value, "answer.short": "Dot."}, "x", fields).outputs == ("Dot.",)
 
 
+def test_messages_are_a_conversation_unless_an_instruction_is_named() -> None:
+    talk = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    assert to_record({"messages": talk, "task": "chat"}, "x", {}) == Record("Hi", "", ("Hello",), "chat")
+    assert to_record({"prompt": "p", "talk": {"turns": talk}}, "x", {"messages": "talk.turns"}).outputs == (
+        "Hello",
+    )
+    # A row may have both, as UltraChat's have: what `fields` names is meant.
+    assert to_record({**GOOD, "messages": talk}, "x", {}).instruction == "Add."
+    assert to_record({**GOOD, "messages": talk}, "x", {"messages": "messages"}).instruction == "Hi"
+    assert to_record({"q": "Why?", "messages": talk, "output": "So."}, "x", {"instruction": "q"}).outputs == (
+        "So.",
+    )
+    with pytest.raises(DataError, match="x: there is no 'talk' \\(for messages\\); there is messages"):
+        to_record({"messages": talk}, "x", {"messages": "talk"})
+
+
 @pytest.mark.parametrize("column", ["task", "category"])
 def test_group_is_found_by_itself(column: str) -> None:
     assert to_record({**GOOD, column: "maths"}, "x", {}).group == "maths"
@@ -70,3 +86,6 @@ def test_unknown_names_in_fields_are_refused() -> None:
     check_fields({"instruction": "question"})
     with pytest.raises(DataError, match="unknown name 'prompt'; a record has instruction"):
         check_fields({"prompt": "question"})
+    check_fields({"messages": "conversations", "group": "kind"})
+    with pytest.raises(DataError, match="messages stands for output too; give one of them"):
+        check_fields({"output": "answer", "messages": "conversations"})

@@ -1,9 +1,10 @@
+from dataclasses import replace
 from random import Random
 
 import pytest
 
 from py_worker.data.errors import DataError
-from py_worker.data.records import Record
+from py_worker.data.records import Message, Record
 from py_worker.data.splitting import split_records
 
 ROWS = [Record(f"question {i}", f"{i % 7}", (f"answer {i}",)) for i in range(2000)]
@@ -32,6 +33,22 @@ def test_one_question_with_two_answers_stays_on_one_side() -> None:
     twins = [Record(row.instruction, row.input, ("another",)) for row in ROWS]
     asked = {row.instruction for row in split([*ROWS, *twins], "train")}
     assert not asked & {row.instruction for row in split([*ROWS, *twins], "validation")}
+
+
+def test_a_conversation_stays_on_the_side_of_its_first_question() -> None:
+    """At whatever length, with a system's message or without, and beside a plain row that asks the same."""
+    system, answer = Message("system", "Be brief."), Message("assistant", "so")
+    first = [replace(row, input="") for row in ROWS]
+    longer = [
+        Record("and then?", "", ("thus",), "", (system, Message("user", row.instruction), answer))
+        for row in first
+    ]
+    sides = [{row.instruction for row in split(first, side)} for side in ("train", "validation")]
+    for side, asked in zip(("train", "validation"), sides, strict=True):
+        assert {row.history[1].content for row in split(longer, side)} == asked
+        assert {
+            row.instruction for row in split([replace(row, history=(system,)) for row in first], side)
+        } == asked
 
 
 def test_the_seed_decides_and_a_larger_fraction_only_adds() -> None:

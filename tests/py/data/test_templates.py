@@ -1,13 +1,17 @@
+from copy import deepcopy
+from dataclasses import replace
+
 import pytest
 
 from py_worker.data.char_tokenizer import char_tokenizer
 from py_worker.data.errors import DataError
+from py_worker.data.records import Message, Record
 from py_worker.data.templates import TEMPLATES
 from tests.py.data.tokenizers import bpe_tokenizer
 
 
 def render(template: str, instruction: str, text: str) -> str:
-    return TEMPLATES[template].render(bpe_tokenizer(), instruction, text)
+    return TEMPLATES[template].render(bpe_tokenizer(), Record(instruction, text, ()))
 
 
 def test_alpaca_word_for_word() -> None:
@@ -47,8 +51,37 @@ def test_chat() -> None:
     assert render("chat", "Add.", "1 2") == "<|user|>Add.\n\n1 2<|end|><|assistant|>"
     assert render("chat", "Hello.", "") == "<|user|>Hello.<|end|><|assistant|>"
     with pytest.raises(DataError, match="no chat template; take another: alpaca, plain or text"):
-        TEMPLATES["chat"].render(char_tokenizer(), "Hello.", "")
+        TEMPLATES["chat"].render(char_tokenizer(), Record("Hello.", "", ()))
 
 
-def test_braces_in_the_text_stay_as_they_are() -> None:
-    assert "{instruction} %s {}" in render("alpaca", "{instruction} %s {}", "{input}")
+TALK = Record(
+    "And 2?",
+    "",
+    ("4",),
+    "",
+    (Message("system", "Be brief."), Message("user", "1?"), Message("assistant", "2")),
+)
+
+
+def test_a_chat_shows_the_whole_conversation() -> None:
+    shown = TEMPLATES["chat"].render(bpe_tokenizer(), TALK)
+    before = "<|system|>Be brief.<|end|><|user|>1?<|end|><|assistant|>2<|end|>"
+    assert shown == f"{before}<|user|>And 2?<|end|><|assistant|>"
+
+
+@pytest.mark.parametrize("template", ["alpaca", "plain", "text"])
+def test_other_templates_refuse_what_they_would_leave_out(template: str) -> None:
+    message = r"before the user's last \(system, user, assistant\), which only the template chat .*'And 2\?'"
+    with pytest.raises(DataError, match=message):
+        TEMPLATES[template].render(bpe_tokenizer(), TALK)
+    assert (
+        TEMPLATES[template].render(bpe_tokenizer(), replace(TALK, history=())).startswith(("Below", "And 2?"))
+    )
+
+
+def test_what_the_models_template_refuses_is_named() -> None:
+    tokenizer = deepcopy(bpe_tokenizer())
+    tokenizer.chat_template = "{{ raise_exception('System role not supported') }}"
+    message = "refuses a conversation of system, user, assistant, user: System role not supported; its last"
+    with pytest.raises(DataError, match=message):
+        TEMPLATES["chat"].render(tokenizer, TALK)

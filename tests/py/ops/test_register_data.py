@@ -35,3 +35,30 @@ def test_the_largest_groups_are_named_where_there_are_many(empty: LocalWorker, t
     assert {name: rows for name, rows in result["groups"].items() if rows > 1} == dict.fromkeys(
         groups[100:], 2
     )
+
+
+def test_rows_left_out_are_counted(empty: LocalWorker, tmp_path: Path) -> None:
+    empty.call("configure", **empty.settings)
+    load_student(empty)
+    path = tmp_path / "data.jsonl"
+    path.write_text('{"instruction": "abcdefgh", "output": "b"}\n{"instruction": "a", "output": "b"}\n')
+    source = data_source(source=str(path), max_prompt_tokens=5)
+    cut = empty.call("register_data", dataset="cut", source=source)
+    assert (cut["rows"], cut["cut_prompts"], cut["dropped_prompts"]) == (2, 1, 0)
+    dropped = empty.call("register_data", dataset="dropped", source={**source, "long_prompts": "drop"})
+    assert (dropped["rows"], dropped["cut_prompts"], dropped["dropped_prompts"]) == (1, 0, 1)
+    assert dropped["content_hash"] != cut["content_hash"]
+
+
+def test_a_template_that_does_not_suit_is_told_with_the_source(empty: LocalWorker, tmp_path: Path) -> None:
+    empty.call("configure", **empty.settings)
+    load_student(empty)
+    path = tmp_path / "chats.jsonl"
+    talk = [{"role": role, "content": "ab"} for role in ("system", "user", "assistant")]
+    path.write_text(json.dumps({"messages": talk}))
+    source = data_source(source=str(path))
+    error = empty.error("register_data", dataset="d", source=source)
+    assert error["message"].startswith(f"{path}: a conversation has messages before the user's last (system)")
+    error = empty.error("register_data", dataset="d", source={**source, "template": "chat"})
+    assert error["message"].startswith(f"{path}: the tokenizer has no chat template; take another")
+    assert empty.session.datasets == {}

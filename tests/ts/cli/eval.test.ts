@@ -74,6 +74,14 @@ describe('a source', () => {
     });
   });
 
+  test('may be of conversations', () => {
+    const given = { ...options, fields: ['messages=conversations'] };
+    expect(findDataset(mapped(), 'new.jsonl', given).fields).toEqual({ messages: 'conversations' });
+    expect(() =>
+      findDataset(mapped(), 'new.jsonl', { ...given, fields: ['messages=a', 'output=b'] }),
+    ).toThrow('messages stands for instruction, input and output; give it alone');
+  });
+
   test('that is built in has its own columns', () => {
     expect(findDataset(mapped(), 'builtin:microtasks', options)).toMatchObject({
       template: 'text',

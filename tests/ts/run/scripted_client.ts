@@ -65,6 +65,8 @@ export class ScriptedClient implements WorkerClient {
     peak_bytes: 1000,
     available_bytes: 4000,
   };
+  /** What `register_data` says was lost of each dataset. */
+  lost: Partial<OperationResult<'register_data'>> = {};
   /** Batches of several micro-batches. */
   readonly #cut = new Set<string>();
   readonly #hooks = new Map<string, () => void | Promise<void>>();
@@ -187,7 +189,9 @@ export class ScriptedClient implements WorkerClient {
       response_tokens: 30,
       bad_lines: 0,
       cut_prompts: 0,
+      dropped_prompts: 0,
       cut_responses: 0,
+      ...this.lost,
       groups: {},
     }),
     generate: ({ rows, out }) => {

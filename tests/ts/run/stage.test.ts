@@ -78,6 +78,18 @@ describe('a stage from loading to its exported student', () => {
     expect(await notes()).toEqual(['stage student: a fallback']);
     expect(await notes()).toEqual([]);
   });
+
+  test('rows that the data lost on their way are counted', async () => {
+    const scene = new StageScene('training.steps=1');
+    const client = scene.client();
+    client.lost = { bad_lines: 3, cut_prompts: 2, cut_responses: 1, dropped_prompts: 4 };
+    await scene.go(client);
+    expect(scene.notes.filter((note) => note.includes('dataset train'))).toEqual([
+      'stage student: dataset train: 3 bad lines skipped',
+      'stage student: dataset train: 2 prompts and 1 responses cut to the limit',
+      'stage student: dataset train: 4 rows left out, their prompts over the limit',
+    ]);
+  });
 });
 
 describe('memory that ran out', () => {

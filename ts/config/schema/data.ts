@@ -1,6 +1,9 @@
 import { z } from 'zod';
 import { type DeepReadonly, positiveCount, seed } from './common.js';
 
+/** What a row's columns are: a question in two parts and its answer, or a conversation. */
+export const FIELDS = ['instruction', 'input', 'output', 'messages'] as const;
+
 export const dataset = z.strictObject({
   source: z
     .string()
@@ -24,6 +27,12 @@ export const dataset = z.strictObject({
     .max(1_048_576)
     .default(256)
     .describe('Prompts are cut to this length; tokens; R'),
+  long_prompts: z
+    .enum(['cut', 'drop'])
+    .default('cut')
+    .describe(
+      'Longer prompts lose their end (cut; R: DistiLLM), or their rows are left out (drop; R: MiniLLM’s training rows)',
+    ),
   max_tokens: z
     .int()
     .min(2)
@@ -31,9 +40,12 @@ export const dataset = z.strictObject({
     .default(512)
     .describe('Prompt and response together are cut to this length; tokens; R'),
   fields: z
-    .partialRecord(z.enum(['instruction', 'input', 'output']), z.string().min(1).max(128))
+    .partialRecord(z.enum(FIELDS), z.string().min(1).max(128))
+    .refine((fields) => fields.messages === undefined || Object.keys(fields).length === 1, {
+      error: 'messages stands for instruction, input and output; give it alone',
+    })
     .default({})
-    .describe('Names of the columns where they differ from instruction, input, output; C'),
+    .describe('Names of the columns where they differ from instruction, input, output, or from messages; C'),
   validation_fraction: z
     .number()
     .min(0)
