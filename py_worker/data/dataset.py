@@ -4,7 +4,7 @@ import json
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +21,7 @@ from py_worker.data.records import Record
 from py_worker.data.sources import Records
 
 # Raised when the meaning of a cached array, or how texts become ids, changes.
-_LAYOUT = 5
+_LAYOUT = 6
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class TokenizedDataset:
         self.content_hash: str = cached.notes["content_hash"]
         self.bad_lines = bad_lines
         self.cut_prompts: int = cached.notes["cut_prompts"]
-        self.dropped_prompts: int = cached.notes.get("dropped_prompts", 0)
+        self.dropped_prompts: int = cached.notes["dropped_prompts"]
         self.cut_responses: int = cached.notes["cut_responses"]
         self.unanswered: int = cached.notes["unanswered"]
         self.prompt_tokens: int = cached.notes["prompt_tokens"]
@@ -143,17 +143,14 @@ def tokenize_dataset(
 ) -> TokenizedDataset:
     """Tokenizes records as `encode` does, or takes the result of an earlier call from the cache.
 
-    The cache is keyed by the records, the tokenizer with its chat template, the template, the limits and
-    whether an encoder reads the prompts.
+    The cache is keyed by all that decides the result.
 
     Raises:
         DataError: an unknown template, a tokenizer that does not suit it, a cache that cannot be written, or
             no row is left.
     """
-    identity = [_LAYOUT, hash_records(records.rows), hash_tokenizer(tokenizer), template]
-    identity += ["for_encoder"] if for_encoder else []
-    identity += ["drop_long_prompts"] if limits.drop_long_prompts else []
-    key = _hash([json.dumps([*identity, limits.max_prompt_tokens, limits.max_tokens]).encode()])
+    identity = [_LAYOUT, hash_records(records.rows), hash_tokenizer(tokenizer), template, for_encoder]
+    key = _hash([json.dumps([*identity, *astuple(limits)]).encode()])
 
     def encoded() -> Iterator[EncodedRow]:
         return encode(records.rows, tokenizer, template, limits, for_encoder=for_encoder)

@@ -64,7 +64,8 @@ def encode(
     *,
     for_encoder: bool = False,
 ) -> Iterator[EncodedRow]:
-    """Renders and tokenizes records, without adding special tokens; EOS closes each response.
+    """Renders and tokenizes records, without adding special tokens; the template's closing token ends each
+    response, which is EOS but for some chats.
 
     A prompt that is too long loses its end, as in MiniLLM's reference code (our choice to follow it). Prompt
     and response are tokenized as one text where that leaves the prompt's ids as they are alone, which is how
@@ -85,9 +86,10 @@ def encode(
     """
     if template not in TEMPLATES:
         raise DataError(f"no template '{template}'; there are {', '.join(TEMPLATES)}")
-    if tokenizer.eos_token_id is None:
-        raise DataError("the tokenizer has no EOS token, so no response could end; set its eos_token")
     chosen = TEMPLATES[template]
+    closing = chosen.closing_id(tokenizer)
+    if closing is None:
+        raise DataError("the tokenizer has no EOS token, so no response could end; set its eos_token")
     speller = Speller(tokenizer, chosen, records) if chosen.special_tokens else None
     ending = _ending(tokenizer) if for_encoder else None
     for start in range(0, len(records), _CHUNK):
@@ -99,7 +101,7 @@ def encode(
                     prompts = [speller.prompt(record)]
                     (pairs[index],) = _pairs([record], prompts, speller.tokenize, joint=ending is None)
         for prompt, response in pairs:
-            yield _cut(prompt, response, tokenizer.eos_token_id, limits, ending or [])
+            yield _cut(prompt, response, closing, limits, ending or [])
 
 
 Pair = tuple[list[int], list[int] | None]
@@ -157,7 +159,7 @@ def _ending(tokenizer: PreTrainedTokenizerFast) -> list[int]:
 
 
 def _cut(
-    prompt: list[int], response: list[int] | None, eos_id: int, limits: Limits, ending: list[int]
+    prompt: list[int], response: list[int] | None, closing: int, limits: Limits, ending: list[int]
 ) -> EncodedRow:
     """`ending` closes the prompt, within its limit."""
     own = prompt[: max(0, limits.max_prompt_tokens - len(ending))]
@@ -166,4 +168,4 @@ def _cut(
         return EncodedRow(kept, [], has_eos=False, prompt_cut=prompt_cut)
     room = limits.max_tokens - len(kept)
     has_eos = len(response) < room
-    return EncodedRow(kept, [*response, eos_id] if has_eos else response[:room], has_eos, prompt_cut)
+    return EncodedRow(kept, [*response, closing] if has_eos else response[:room], has_eos, prompt_cut)

@@ -26,6 +26,11 @@ class Template:
     render: Callable[[PreTrainedTokenizerFast, Record], str]
     special_tokens: bool = False
 
+    def closing_id(self, tokenizer: PreTrainedTokenizerFast) -> int | None:
+        """Id of the token that closes a response: EOS, in a chat its own token where it has one."""
+        own = turn_end(tokenizer) if self.special_tokens else None
+        return tokenizer.eos_token_id if own is None else own
+
 
 def _alpaca(instruction: str, text: str) -> str:
     """The wrapper that the instruction-following tables of the literature use, word for word."""
@@ -83,6 +88,26 @@ def _chat(tokenizer: PreTrainedTokenizerFast, record: Record) -> str:
             f"the tokenizer's chat template refuses a conversation of {roles}: {error}; its last message is "
             f"{content[:60]!r}"
         ) from error
+
+
+def turn_end(tokenizer: PreTrainedTokenizerFast) -> int | None:
+    """Id of the special token that the chat template puts right behind an answer; None where it puts none.
+
+    It is not EOS everywhere: Gemma's is `<end_of_turn>`, Phi-3's `<|end|>`, that of Qwen's base models
+    `<|im_end|>`.
+    """
+    if not tokenizer.chat_template:
+        return None
+    answer = "answer"
+    messages = [{"role": "user", "content": "question"}, {"role": "assistant", "content": answer}]
+    try:
+        shown = str(tokenizer.apply_chat_template(messages, tokenize=False))
+    except (TemplateError, TypeError):
+        return None
+    _, found, behind = shown.rpartition(answer)
+    first, *_ = tokenizer(behind, add_special_tokens=False)["input_ids"] or [None]
+    token = tokenizer.added_tokens_decoder.get(first)
+    return first if found and token is not None and token.special else None
 
 
 TEMPLATES: Mapping[str, Template] = {

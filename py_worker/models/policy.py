@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from py_worker.data.batch import TokenBatch
+from py_worker.data.templates import turn_end
 from py_worker.models.errors import ModelError, UnsupportedModelError
 from py_worker.models.head import OutputHead
 from py_worker.models.lora import adapter_parameters
@@ -34,7 +35,8 @@ class Policy(ABC):
         tokenizer: its tokenizer.
         head: the output head over the shared vocabulary.
         base: source that holds exactly the module's weights, adapters aside; None where none does.
-        eos_ids: tokens that end a response; the first is the one that data ends with.
+        eos_ids: tokens that end a response; the first is the one that data ends with, but for chats whose
+            template has another.
         pad_id: fills batches; may be an EOS id.
         has_encoder: prompts are read by an encoder, apart from responses.
     """
@@ -194,10 +196,10 @@ class Policy(ABC):
 
 
 def _eos_ids(module: Any, tokenizer: Any, name: str) -> tuple[int, ...]:
-    """The tokenizer's EOS first (data ends with it), then those that the model's generation settings add."""
+    """The tokenizer's EOS first, then those of the model's generation settings and of its chat template."""
     configured = getattr(module.generation_config, "eos_token_id", None)
     extra = configured if isinstance(configured, list | tuple) else [configured]
-    ids = [i for i in (tokenizer.eos_token_id, *extra) if i is not None]
+    ids = [i for i in (tokenizer.eos_token_id, *extra, turn_end(tokenizer)) if i is not None]
     if not ids:
         raise ModelError(
             f"{name}: neither tokenizer nor model names an EOS token; set eos_token in the tokenizer"

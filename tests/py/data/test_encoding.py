@@ -1,3 +1,4 @@
+from copy import deepcopy
 from itertools import chain
 
 import pytest
@@ -89,6 +90,16 @@ def test_special_tokens_are_read_in_chats_only() -> None:
     (chat,) = encode([Record("Hi", "", ("Red",))], BPE, "chat", Limits(60, 90))
     assert BPE.convert_ids_to_tokens(chat.prompt)[0] == "<|user|>"
     assert BPE.decode(chat.response) == "Red<|end|>"
+
+
+def test_a_chat_ends_as_its_template_ends_answers() -> None:
+    tokenizer = deepcopy(BPE)
+    tokenizer.chat_template = tokenizer.chat_template.replace("<|end|>", "<|user|>")
+    (user,) = BPE.encode("<|user|>")
+    (chat,) = encode([Record("Hi", "", ("Red",))], tokenizer, "chat", Limits(60, 90))
+    assert chat.response == [*BPE.encode("Red"), user] and chat.has_eos
+    (plain,) = encode([Record("Hi", "", ("Red",))], tokenizer, "plain", Limits(60, 90))
+    assert plain.response == [*BPE.encode("Red"), BPE.eos_token_id]
 
 
 def test_a_record_of_a_chat_holds_no_special_tokens() -> None:

@@ -2,11 +2,12 @@ from copy import deepcopy
 from dataclasses import replace
 
 import pytest
+from transformers import PreTrainedTokenizerFast
 
 from py_worker.data.char_tokenizer import char_tokenizer
 from py_worker.data.errors import DataError
 from py_worker.data.records import Message, Record
-from py_worker.data.templates import TEMPLATES
+from py_worker.data.templates import TEMPLATES, turn_end
 from tests.py.data.tokenizers import bpe_tokenizer
 
 
@@ -77,6 +78,32 @@ def test_other_templates_refuse_what_they_would_leave_out(template: str) -> None
     assert (
         TEMPLATES[template].render(bpe_tokenizer(), replace(TALK, history=())).startswith(("Below", "And 2?"))
     )
+
+
+def ending_with(end: str) -> PreTrainedTokenizerFast:
+    """The tokenizer with another token behind the assistant's answers."""
+    tokenizer = deepcopy(bpe_tokenizer())
+    tokenizer.chat_template = tokenizer.chat_template.replace("<|end|>", end)
+    return tokenizer
+
+
+def test_a_chats_answer_is_closed_by_the_templates_own_token() -> None:
+    tokenizer = ending_with("<|user|>\n")
+    (user,) = tokenizer.encode("<|user|>")
+    assert turn_end(tokenizer) == TEMPLATES["chat"].closing_id(tokenizer) == user
+    assert TEMPLATES["alpaca"].closing_id(tokenizer) == tokenizer.eos_token_id
+    tokenizer.eos_token = None
+    assert (TEMPLATES["chat"].closing_id(tokenizer), TEMPLATES["plain"].closing_id(tokenizer)) == (user, None)
+
+
+@pytest.mark.parametrize("template", [None, "{{ messages[0]['content'] }}", "{{ raise_exception('no') }}"])
+def test_without_such_a_token_eos_closes_it(template: str | None) -> None:
+    tokenizer = ending_with(" and so on")
+    assert turn_end(tokenizer) is None
+    tokenizer.chat_template = template
+    assert turn_end(tokenizer) is None
+    assert TEMPLATES["chat"].closing_id(tokenizer) == tokenizer.eos_token_id
+    assert turn_end(bpe_tokenizer()) == bpe_tokenizer().eos_token_id
 
 
 def test_what_the_models_template_refuses_is_named() -> None:

@@ -182,6 +182,9 @@ def test_eos_and_pad_ids():
     module, tokenizer = tiny_policy().module, tiny_tokenizer()
     module.generation_config.eos_token_id = [7, EOS]
     assert DecoderPolicy(module, tokenizer, name="t").eos_ids == (EOS, 7)
+    tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}<unk>{% endfor %}"
+    assert DecoderPolicy(module, tokenizer, name="t").eos_ids == (EOS, 7, 0)
+    tokenizer.chat_template = None
     tokenizer.pad_token = None
     assert DecoderPolicy(module, tokenizer, name="t").pad_id == EOS
     module.generation_config.eos_token_id = None
