@@ -34,7 +34,7 @@ def run(session: Session, args: RegisterDataArgs, context: OperationContext) -> 
             records, policy.tokenizer, source.template, limits, cache, for_encoder=policy.has_encoder
         )
     except DataError as error:
-        raise DataError(f"{source.source}: {error}") from error
+        raise DataError(f"dataset {args.dataset}: {error}") from error
     dataset.require_below(policy.vocab_size)
     result = RegisterDataResult(
         rows=len(dataset),

@@ -13,12 +13,13 @@ import { findModel, type ModelTarget, trainingData } from '../run/model_target.j
 import { wireDataset } from '../run/stage_setup.js';
 import { CliError } from './errors.js';
 import { type ModelArguments, modelOptions, withModel } from './model_options.js';
-import { NUMBER, parseOptions, TEMPLATE } from './options.js';
+import { NUMBER, parseOptions, TEMPLATE, TEXT } from './options.js';
 
 const seedSchema = runSchema.pick({ seed: true });
 
 interface GenerateArguments extends ModelArguments {
   readonly prompt: readonly string[] | undefined;
+  readonly system: string | undefined;
   readonly template: DatasetConfig['template'] | undefined;
   readonly 'max-new-tokens': number | undefined;
   readonly temperature: number;
@@ -43,15 +44,25 @@ function defaultsOf(target: ModelTarget) {
   };
 }
 
-/** Prompts become rows of a dataset without references, never cut. */
+/** A row of a dataset without references; what the system says makes it a conversation. */
+export const promptRow = (prompt: string, system: string | undefined) =>
+  system === undefined
+    ? { instruction: prompt, output: [] }
+    : {
+        messages: [
+          { role: 'system', content: system },
+          { role: 'user', content: prompt },
+        ],
+      };
+
+/** Prompts become rows of a dataset, never cut. */
 function promptSource(
-  prompts: readonly string[],
+  rows: readonly ReturnType<typeof promptRow>[],
   template: DatasetConfig['template'],
   scratch: string,
 ): DatasetConfig {
   const file = path.join(scratch, 'prompts.jsonl');
-  const lines = prompts.map((prompt) => `${JSON.stringify({ instruction: prompt, output: [] })}\n`);
-  writeFileSync(file, lines.join(''));
+  writeFileSync(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
   return datasetSchema.parse({
     source: file,
     template,
@@ -71,7 +82,8 @@ async function generate(args: GenerateArguments): Promise<void> {
     max_new_tokens: args['max-new-tokens'] ?? defaults.maxNewTokens,
   });
   await withModel(args, target, async (client, scratch) => {
-    const source = promptSource(prompts, args.template ?? defaults.template, scratch);
+    const rows = prompts.map((prompt) => promptRow(prompt, args.system));
+    const source = promptSource(rows, args.template ?? defaults.template, scratch);
     await client.call('register_data', { dataset: 'prompts', source: wireDataset(source) });
     const { texts } = await evaluateRows(client, {
       role: 'student',
@@ -93,6 +105,7 @@ export const generateCommand: CommandModule<object, GenerateArguments> = {
   builder: (yargs) =>
     modelOptions(yargs)
       .option('prompt', { type: 'string', array: true, nargs: 1, describe: 'Prompt; may be repeated' })
+      .option('system', { ...TEXT, describe: 'What the system says before each prompt; of chats alone' })
       .option('template', {
         ...TEMPLATE,
         describe: 'Prompt template; default that of the run’s training set, or chat',

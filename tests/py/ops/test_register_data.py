@@ -50,7 +50,7 @@ def test_rows_left_out_are_counted(empty: LocalWorker, tmp_path: Path) -> None:
     assert dropped["content_hash"] != cut["content_hash"]
 
 
-def test_a_template_that_does_not_suit_is_told_with_the_source(empty: LocalWorker, tmp_path: Path) -> None:
+def test_a_template_that_does_not_suit_is_told_with_the_dataset(empty: LocalWorker, tmp_path: Path) -> None:
     empty.call("configure", **empty.settings)
     load_student(empty)
     path = tmp_path / "chats.jsonl"
@@ -58,7 +58,9 @@ def test_a_template_that_does_not_suit_is_told_with_the_source(empty: LocalWorke
     path.write_text(json.dumps({"messages": talk}))
     source = data_source(source=str(path))
     error = empty.error("register_data", dataset="d", source=source)
-    assert error["message"].startswith(f"{path}: a conversation has messages before the user's last (system)")
+    assert error["message"].startswith(
+        "dataset d: a conversation has messages before the user's last (system)"
+    )
     error = empty.error("register_data", dataset="d", source={**source, "template": "chat"})
-    assert error["message"].startswith(f"{path}: the tokenizer has no chat template; take another")
+    assert error["message"].startswith("dataset d: the tokenizer has no chat template; take another")
     assert empty.session.datasets == {}
