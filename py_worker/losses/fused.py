@@ -32,7 +32,7 @@ from py_worker.losses.analytic import DivergenceLoss, TileLoss, moment_loss
 from py_worker.losses.divergence import DivergenceKind
 from py_worker.losses.fused_graph import Call, Places
 from py_worker.losses.fused_sweep import Constants
-from py_worker.losses.tile_form import TileForm, by_kernel, check_form
+from py_worker.losses.tile_form import TileForm, check_form, in_form
 from py_worker.models.critic import Critic
 from py_worker.models.head import OutputHead
 
@@ -215,11 +215,10 @@ def _constants(
     hidden = places.take(teacher_hidden.detach(), "teacher_hidden")
     _check_width(hidden, head, "teacher")
     return Constants(
-        by_kernel(loss, form),
+        in_form(loss, form),
         head,
         hidden.to(head.weight.dtype),
         chunk_size=chunk_size,
-        form=form,
     )
 
 

@@ -6,7 +6,7 @@ chunks. The head's gradient is summed in float32 over the whole step, whatever t
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from py_worker.losses.returns import surrogate_slopes
 from py_worker.losses.scored import Piece, ScoredBatch
 from py_worker.losses.student_step import StudentStep
 from py_worker.losses.terms import BoundTerm
-from py_worker.losses.tile_form import TileForm, by_kernel
+from py_worker.losses.tile_form import TileForm, in_form
 from py_worker.models.critic import Critic
 
 
@@ -135,7 +135,7 @@ class FusedForm:
             of_loss, of_log_prob = (s * slope for s in surrogate_slopes(advantages, bound.term.returns))
         losses = torch.empty_like(slope)
         values = None if bound.critic is None else _raw_values(bound.critic, micro, where, hidden)
-        loss, token_loss = (_in_form(one, self._form) for one in (bound.analytic, cross_entropy_loss))
+        loss, token_loss = (in_form(one, self._form) for one in (bound.analytic, cross_entropy_loss))
         return _TermChunk(bound, loss, token_loss, losses, of_loss, of_log_prob, values)
 
     def _tile(
@@ -186,17 +186,6 @@ class _Total:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
         parameter.grad[: len(total)] += total.to(parameter.dtype)
-
-
-def _in_form(loss: TileLoss, form: TileForm) -> TileLoss:
-    return _compiled(loss) if form == "compiled" else by_kernel(loss, form)
-
-
-@cache
-def _compiled(loss: TileLoss) -> TileLoss:
-    """For any number of positions: chunks have many."""
-    compiled: TileLoss = torch.compile(loss, fullgraph=True, dynamic=True)
-    return compiled
 
 
 @torch.no_grad()

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -10,7 +9,6 @@ from torch import Tensor
 
 from py_worker.losses.analytic import TileInputs, TileLoss, TileResult
 from py_worker.losses.chunked import HeadSweep, ranges
-from py_worker.losses.tile_form import TileForm
 from py_worker.models.head import OutputHead
 
 
@@ -41,7 +39,6 @@ class Constants:
         finish: what is still to be done to values with the teacher's logits, a tile at a time, or None.
         tokens: [N] int64, or None.
         chunk_size: positions whose logits are held at once.
-        form: how a tile's arithmetic is done; in the form triton `loss` is by the kernel already.
     """
 
     loss: TileLoss
@@ -51,7 +48,6 @@ class Constants:
     finish: Callable[[Tensor, Tensor], Tensor] | None = None
     tokens: Tensor | None = None
     chunk_size: int = 256
-    form: TileForm = "fused"
 
     def dtype(self, student_weight: Tensor) -> torch.dtype:
         """Of the losses: at least float32."""
@@ -122,7 +118,6 @@ class Sweep:
         """Of one chunk; fills in its losses."""
         constants, upstream = self.constants, self.upstream
         values = None if constants.values is None else constants.values(chunk)
-        function = _compiled_tile() if constants.form == "compiled" else tile_result
 
         def tile(within: slice, student: Tensor, teacher: Tensor | None) -> Tensor | None:
             assert teacher is not None
@@ -133,7 +128,7 @@ class Sweep:
                 None if constants.tokens is None else constants.tokens[at],
                 None if upstream.log_prob is None else upstream.log_prob[at],
             )
-            found = function(constants, self.student, student, teacher, inputs)
+            found = _tile_result(constants, self.student, student, teacher, inputs)
             self.loss[at] = found.loss
             if self.log_prob is not None and found.log_prob is not None:
                 self.log_prob[at] = found.log_prob
@@ -142,7 +137,7 @@ class Sweep:
         return tile
 
 
-def tile_result(
+def _tile_result(
     constants: Constants,
     student: OutputHead,
     student_projected: Tensor,
@@ -161,9 +156,3 @@ def tile_result(
     found = constants.loss(student_logits.to(dtype), teacher_logits.to(dtype), inputs)
     student.uncap_(found.gradient, student_logits)
     return found
-
-
-@cache
-def _compiled_tile() -> Callable[..., TileResult]:
-    compiled: Callable[..., TileResult] = torch.compile(tile_result, fullgraph=True)
-    return compiled

@@ -1,6 +1,7 @@
 """How losses are computed: their forms, which agree up to rounding."""
 
 import os
+from functools import cache
 from importlib.util import find_spec
 from typing import Literal, get_args
 
@@ -18,13 +19,22 @@ LossForm = TileForm | Literal["auto", "plain"]
 the driver's table says for the device."""
 
 
-def by_kernel(loss: TileLoss, form: TileForm) -> TileLoss:
-    """The loss itself, or in the form triton that by the kernel, where it has one."""
-    if form != "triton":
-        return loss
-    from py_worker.losses.triton_rows import row_loss  # not there in a build of torch for CPUs
+def in_form(loss: TileLoss, form: TileForm) -> TileLoss:
+    """The same loss; in the form triton the loss itself where the kernel has it not."""
+    if form == "compiled":
+        return compiled(loss)
+    if form == "triton":
+        from py_worker.losses.triton_rows import row_loss  # not there in a build of torch for CPUs
 
-    return row_loss(loss)
+        return row_loss(loss)
+    return loss
+
+
+@cache
+def compiled(loss: TileLoss) -> TileLoss:
+    """For any number of positions: the last tile of a chunk has fewer."""
+    found: TileLoss = torch.compile(loss, fullgraph=True, dynamic=True)
+    return found
 
 
 def check_form(form: str, device: torch.device) -> None:

@@ -3,13 +3,12 @@
 import os
 import shutil
 from functools import partial
-from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor
 
-from py_worker.losses import chunked, fused_sweep
+from py_worker.losses import chunked, tile_form
 from py_worker.losses.analytic import TileInputs, moment_loss
 from py_worker.losses.fused import fused_divergence, fused_moment_gap
 from py_worker.losses.tile_form import TileForm
@@ -74,11 +73,11 @@ def test_memory_grows_with_the_chunk_not_with_the_positions(loss, recompute):
 
 
 @pytest.mark.parametrize("kind", LOSSES)
-def test_a_tile_compiles_whole_and_once(kind, monkeypatch):
+def test_a_loss_compiles_whole_and_once(kind, monkeypatch):
     torch.compiler.reset()
     made = case(22, width=15, vocab=13, keep=1.0, dtype=torch.float32)
-    compiled_tile = partial(torch.compile, fused_sweep.tile_result, backend="aot_eager", fullgraph=True)
-    monkeypatch.setattr(fused_sweep, "_compiled_tile", compiled_tile)
+    tile_form.compiled.cache_clear()
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
     critic = build_critic(CriticSpec(hidden_size=8, seed=3), tiny_policy(2))
     inputs = (made.hidden, OutputHead(made.head, None, 13, 0.5, 5.0), made.teacher_hidden, made.teacher_head)
 
@@ -101,17 +100,10 @@ def test_compiled_to_machine_code(kind, tmp_path, monkeypatch):
     """As above with what `torch.compile` takes by itself, Inductor."""
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     torch.compiler.reset()
-    fused_sweep._compiled_tile.cache_clear()
+    tile_form.compiled.cache_clear()
     made = case(22, width=15, vocab=13, keep=1.0, dtype=torch.float32)
     found, expected = (fused(kind, made, chunk_size=5, form=form) for form in ("compiled", "fused"))
     assert_same((found, *gradients(found, made)), (expected, *gradients(expected, made)), 1e-5)
-
-
-def test_compiled_is_torch_compile(monkeypatch):
-    record = lambda function, fullgraph: SimpleNamespace(of=function, whole=fullgraph)  # noqa: E731
-    monkeypatch.setattr(torch, "compile", record)
-    found = fused_sweep._compiled_tile.__wrapped__()
-    assert found.of is fused_sweep.tile_result and found.whole
 
 
 def test_tiles_grow_with_the_threads_of_a_cpu(monkeypatch):
