@@ -3,19 +3,25 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Definition } from './definition.js';
 import { emitMarkdown } from './emit_markdown.js';
+import { emitObjectives } from './emit_objectives.js';
 import { emitPython } from './emit_python.js';
 import { emitTypeScript } from './emit_typescript.js';
 
 // Runs as dist/protocol/generate.js; the repository root is two folders up.
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..');
 
+const PROTOCOL = 'protocol/protocol.json';
+const OBJECTIVES = 'protocol/fixtures/objectives.json';
+
+const read = (file: string): unknown => JSON.parse(readFileSync(path.join(root, file), 'utf8'));
+
 function main(check: boolean): number {
-  const source = readFileSync(path.join(root, 'protocol/protocol.json'), 'utf8');
-  const definition = JSON.parse(source) as Definition;
+  const definition = read(PROTOCOL) as Definition;
   const outputs = [
-    { file: 'ts/wire/protocol.gen.ts', text: emitTypeScript(definition) },
-    { file: 'py_worker/server/protocol_gen.py', text: emitPython(definition) },
-    { file: 'protocol/REFERENCE.md', text: emitMarkdown(definition) },
+    { file: 'ts/wire/protocol.gen.ts', from: PROTOCOL, text: emitTypeScript(definition) },
+    { file: 'py_worker/server/protocol_gen.py', from: PROTOCOL, text: emitPython(definition) },
+    { file: 'protocol/REFERENCE.md', from: PROTOCOL, text: emitMarkdown(definition) },
+    { file: 'ts/config/objectives.gen.ts', from: OBJECTIVES, text: emitObjectives(read(OBJECTIVES)) },
   ];
   const drifted = outputs.filter(({ file, text }) => {
     if (!check) writeFileSync(path.join(root, file), text);
@@ -23,8 +29,7 @@ function main(check: boolean): number {
       check && (!existsSync(path.join(root, file)) || readFileSync(path.join(root, file), 'utf8') !== text)
     );
   });
-  for (const { file } of drifted)
-    console.error(`${file} differs from protocol/protocol.json; run 'npm run generate'`);
+  for (const { file, from } of drifted) console.error(`${file} differs from ${from}; run 'npm run generate'`);
   return drifted.length === 0 ? 0 : 1;
 }
 

@@ -1,0 +1,165 @@
+// Generated from protocol/fixtures/objectives.json by protocol/generate.ts; do not edit.
+
+export const OBJECTIVE_FACTS = {
+  "cross_entropy": {
+    "teacher": false,
+    "critic": false,
+    "target": true,
+    "sampled": false,
+    "params": {},
+    "ranges": {}
+  },
+  "forward_kl": {
+    "teacher": true,
+    "critic": false,
+    "target": false,
+    "sampled": false,
+    "params": {
+      "temperature": 1
+    },
+    "ranges": {
+      "temperature": [
+        0.01,
+        100
+      ]
+    }
+  },
+  "reverse_kl": {
+    "teacher": true,
+    "critic": false,
+    "target": false,
+    "sampled": true,
+    "params": {
+      "temperature": 1
+    },
+    "ranges": {
+      "temperature": [
+        0.01,
+        100
+      ]
+    }
+  },
+  "jsd": {
+    "teacher": true,
+    "critic": false,
+    "target": false,
+    "sampled": false,
+    "params": {
+      "temperature": 1,
+      "beta": 0.5
+    },
+    "ranges": {
+      "temperature": [
+        0.01,
+        100
+      ],
+      "beta": [
+        0,
+        1
+      ]
+    }
+  },
+  "tvd": {
+    "teacher": true,
+    "critic": false,
+    "target": false,
+    "sampled": false,
+    "params": {
+      "temperature": 1
+    },
+    "ranges": {
+      "temperature": [
+        0.01,
+        100
+      ]
+    }
+  },
+  "skew_forward_kl": {
+    "teacher": true,
+    "critic": false,
+    "target": false,
+    "sampled": false,
+    "params": {
+      "temperature": 1,
+      "alpha": 0.1
+    },
+    "ranges": {
+      "temperature": [
+        0.01,
+        100
+      ],
+      "alpha": [
+        0,
+        1
+      ]
+    }
+  },
+  "skew_reverse_kl": {
+    "teacher": true,
+    "critic": false,
+    "target": false,
+    "sampled": false,
+    "params": {
+      "temperature": 1,
+      "alpha": 0.1
+    },
+    "ranges": {
+      "temperature": [
+        0.01,
+        100
+      ],
+      "alpha": [
+        0,
+        1
+      ]
+    }
+  },
+  "alpha_beta": {
+    "teacher": true,
+    "critic": false,
+    "target": false,
+    "sampled": false,
+    "params": {
+      "alpha": 0.5,
+      "beta": 0.5,
+      "temperature": 1
+    },
+    "ranges": {
+      "temperature": [
+        0.01,
+        100
+      ]
+    }
+  },
+  "moment": {
+    "teacher": true,
+    "critic": true,
+    "target": false,
+    "sampled": true,
+    "params": {},
+    "ranges": {}
+  },
+  "exact_moment_tanh": {
+    "teacher": true,
+    "critic": false,
+    "target": false,
+    "sampled": true,
+    "params": {
+      "bound_value": 1
+    },
+    "ranges": {
+      "bound_value": [
+        0.001,
+        1000
+      ]
+    }
+  },
+  "exact_moment_mixture": {
+    "teacher": true,
+    "critic": false,
+    "target": false,
+    "sampled": true,
+    "params": {},
+    "ranges": {}
+  }
+} as const;
