@@ -6,22 +6,14 @@ its own: `f(s, y) = B · tanh(q(h_s) · e_y / √d + r(h_s) · c_y + b_y)`, with
 each token.
 """
 
-from collections.abc import Callable
-from typing import cast
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
 
+from py_worker.models.critic_heads import CRITIC_HEADS, PolicyHead
 from py_worker.models.policy import Policy
 from py_worker.models.spec import CriticSpec
 from py_worker.models.spectral_norm import advance_spectra, normalize_spectra
-from py_worker.models.table_product import table_product
-
-INITIAL_SCALE = 0.1
-"""Standard deviation of what the head gives at the start: near 0, so that the first steps with a free critic
-are small, and not 0, so that every layer has a gradient."""
 
 
 class Critic(nn.Module):
@@ -49,9 +41,13 @@ class Critic(nn.Module):
         self.head = head
 
     def inputs(self, features: Tensor) -> Tensor:
-        """What the head sees of features `[N, H]`: mean 0, variance 1, no gradient back to the features."""
+        """What the head sees of features `[N, H]`: mean 0, variance 1, no gradient back to the features.
+
+        A policy's own head sees them as they are.
+        """
         own = next(self.parameters()).dtype
-        return F.layer_norm(features.detach().to(own), features.shape[-1:])
+        seen = features.detach().to(own)
+        return seen if isinstance(self.head, PolicyHead) else F.layer_norm(seen, features.shape[-1:])
 
     def raw(self, features: Tensor) -> Tensor:
         """What the head gives: features `[N, H]` (their gradient is stopped) to float32 `[N, V]`."""
@@ -115,98 +111,6 @@ class Critic(nn.Module):
         self.follow_update(applied)
 
 
-class BilinearHead(nn.Module):
-    """`q(h) · ê_y / √d + r(h) · c_y + b_y`: `q` a two-layer perceptron, `r` a linear map of its middle.
-
-    `ê_y` is the frozen output embedding, centred and divided by one root mean square over the whole table, so
-    that its scale in the model does not matter while the relative lengths of its rows stay. Centring takes
-    the same value from every token of a state, which no moment gap can see. The table is neither copied nor
-    changed: mean and scale are applied on the side of `q`.
-
-    The codes `c_y` `[V, k]` are trained. The table alone barely separates some of the tokens that the student
-    confuses: on the built-in tasks the critic then reached 0.33 and 0.46 of its objective, 0.61 and 0.71 with
-    k = 16, and 0.63 and 0.72 with a matrix of its own for every token (our choice).
-
-    Under spectral norm both layers of `q` have largest singular value 1 and the table, frozen, stays as it
-    is. With gelu's slope of at most 1.13, `f(·, y)` before the bound is then Lipschitz in the normalised
-    features with `1.13 · ‖ê_y‖/√d`: 1.13 in the root mean square over tokens, more for tokens with a long
-    embedding, and the codes, normalised as one matrix, add at most 1.13 (derived). Its size is not bounded by
-    that: `b_y` and the layers' biases are free.
-    """
-
-    embedding: Tensor
-    center: Tensor
-    scale: Tensor
-
-    def __init__(self, embedding: Tensor, hidden: int, rank: int, generator: torch.Generator, *, owned: bool):
-        """`embedding [V, H]`; `owned` saves it with the critic, for a table that changes in its model."""
-        super().__init__()
-        tokens, size = embedding.shape
-        self.inner = _linear(size, hidden, 1.0, generator)
-        self.outer = _linear(hidden, size, INITIAL_SCALE, generator)
-        self.coded: nn.Sequential | None = None
-        if rank > 0:
-            read = _linear(hidden, rank, 1.0, generator)
-            self.coded = nn.Sequential(read, _linear(rank, tokens, INITIAL_SCALE, generator, bias=False))
-        self.bias = nn.Parameter(torch.zeros(tokens))
-        wide = torch.promote_types(embedding.dtype, torch.float32)
-        center = embedding.mean(0, dtype=wide)
-        square = torch.linalg.vector_norm(embedding, dtype=wide).square() / embedding.numel()
-        self.register_buffer("embedding", embedding, persistent=owned)
-        self.register_buffer("center", center, persistent=owned)
-        variance = square - center.square().mean()
-        self.register_buffer("scale", variance.clamp(min=1e-12).rsqrt(), persistent=owned)
-
-    def forward(self, features: Tensor) -> Tensor:
-        middle = F.gelu(self.inner(features))
-        query = self.outer(middle)
-        scaled = query * (self.scale / features.shape[-1] ** 0.5)
-        values = table_product(scaled, self.embedding)
-        # In place: each further tensor [N, V] costs about as much as the arithmetic on it.
-        values = values.add_(self.bias).sub_((scaled @ self.center)[:, None])
-        if self.coded is None:
-            return values
-        read, codes = cast(tuple[nn.Linear, nn.Linear], tuple(self.coded))
-        return values.addmm_(read(middle), codes.weight.t())
-
-
-def _linear(
-    inputs: int, outputs: int, scale: float, generator: torch.Generator, *, bias: bool = True
-) -> nn.Linear:
-    """A linear map whose outputs have standard deviation `scale` for inputs of unit variance."""
-    # Not initialised by the constructor, which draws from the global random state.
-    layer: nn.Linear = skip_init(nn.Linear, inputs, outputs, bias=bias)  # type: ignore[no-untyped-call]
-    with torch.no_grad():
-        layer.weight.normal_(0.0, scale / inputs**0.5, generator=generator)
-        if bias:
-            layer.bias.zero_()
-    return layer
-
-
-def _bilinear(policy: Policy, spec: CriticSpec, generator: torch.Generator) -> nn.Module:
-    table = policy.head.weight.detach()[: policy.vocab_size]
-    owned = spec.features == "student"
-    # A student's table moves: the critic keeps the one it started with.
-    table = table.clone() if owned else table
-    return BilinearHead(table, spec.hidden_size, spec.rank, generator, owned=owned)
-
-
-def _linear_head(policy: Policy, _spec: CriticSpec, generator: torch.Generator) -> nn.Module:
-    return _linear(policy.hidden_size, policy.vocab_size, INITIAL_SCALE, generator)
-
-
-def _mlp_head(policy: Policy, spec: CriticSpec, generator: torch.Generator) -> nn.Module:
-    inner = _linear(policy.hidden_size, spec.hidden_size, 1.0, generator)
-    return nn.Sequential(
-        inner, nn.GELU(), _linear(spec.hidden_size, policy.vocab_size, INITIAL_SCALE, generator)
-    )
-
-
-HeadBuilder = Callable[[Policy, CriticSpec, torch.Generator], nn.Module]
-
-CRITIC_HEADS: dict[str, HeadBuilder] = {"bilinear": _bilinear, "linear": _linear_head, "mlp": _mlp_head}
-
-
 def build_critic(spec: CriticSpec, policy: Policy) -> Critic:
     """A critic on the last hidden states of `policy` (the one that `spec.features` names), on its device.
 
@@ -222,11 +126,21 @@ def build_critic(spec: CriticSpec, policy: Policy) -> Critic:
         raise ValueError(
             f"a critic in the form ratio is made for the bound mixture, not {spec.bound}: use that, or free"
         )
+    if spec.head == "policy":
+        _check_policy_head(spec)
     generator = torch.Generator().manual_seed(spec.seed)
     head = CRITIC_HEADS[spec.head](policy, spec, generator)
     if spec.spectral_norm:
         normalize_spectra(head, generator)
     return Critic(head, spec).to(policy.device)
+
+
+def _check_policy_head(spec: CriticSpec) -> None:
+    """It gives logits of a guess, from states as they are, and begins with weights of 0."""
+    if spec.form != "ratio":
+        raise ValueError("the critic head policy gives a guess at the student: take the form ratio")
+    if spec.spectral_norm or spec.gradient_penalty > 0.0:
+        raise ValueError("the critic head policy takes no spectral_norm and no gradient_penalty")
 
 
 def _check_numbers(spec: CriticSpec) -> None:

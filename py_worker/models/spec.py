@@ -82,7 +82,8 @@ class CriticSpec:
             at the student, and the values follow from the teacher's ratio to it, see `Critic`; for `mixture`.
         features: whose last hidden state the critic sees.
         hidden_size: width of its MLP.
-        rank: trained numbers per token that the bilinear head has beside the frozen embedding; 0 is none.
+        rank: trained numbers per token that the bilinear and the policy's head have beside the frozen
+            embedding; 0 is none.
         bound: `tanh` holds f in (−B, B); `mixture` and `student` clip f to [−B, B] where it is used and put
             the penalty `½ E_μ f²` into the critic's objective, with μ the mean of both policies or the
             student.

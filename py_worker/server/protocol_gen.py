@@ -129,7 +129,7 @@ class CriticSpec(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     hidden_size: Annotated[int, Meta(ge=1, le=65536)]
     """Width of the critic's MLP."""
     rank: Annotated[int, Meta(ge=0, le=65536)] | UnsetType = UNSET
-    """Trained numbers per token that a bilinear head has beside the frozen embedding; absent is 0."""
+    """Trained numbers per token that a bilinear or policy head has beside the frozen embedding; absent is 0."""
     bound: Literal["tanh", "mixture", "student"]
     """tanh: f in [-B, B]; otherwise a penalty 1/2 E_mu f^2 in the critic's objective, with mu the mixture of both policies or the student."""
     bound_value: Annotated[float, Meta(ge=0, le=1000)]

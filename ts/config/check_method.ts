@@ -92,19 +92,8 @@ function checkCritic(
   if (!Object.values(method.terms).some((term) => term.critic === name)) {
     findings.warn(path, 'no term uses this critic; it is trained for nothing');
   }
-  if (critic.form === 'ratio' && (critic.bound !== 'mixture' || critic.bound_value !== 2)) {
-    findings.error(
-      [...path, 'form'],
-      `a ratio is the best critic under the bound mixture, within ±2; set \`bound: mixture, bound_value: 2\` ` +
-        `(now ${critic.bound}, ${critic.bound_value}), or \`form: free\``,
-    );
-  }
-  if (critic.form === 'ratio' && critic.trained && method.adversary.warmup_steps === 0) {
-    findings.warn(
-      [...path, 'form'],
-      'a ratio begins with values that are far from 0 and wrong; give it turns of its own first, as `adversary.warmup_steps: 20`',
-    );
-  }
+  if (critic.form === 'ratio') checkRatio(critic, method, path, findings);
+  if (critic.head === 'policy') checkPolicyHead(critic, path, findings);
   const { trained, gradient_penalty, gradient_penalty_target, target_decay } = critic;
   const unlearned = 'no effect: the critic never learns (trained: false)';
   if (!trained && gradient_penalty > 0) findings.warn([...path, 'gradient_penalty'], unlearned);
@@ -112,6 +101,36 @@ function checkCritic(
   if (gradient_penalty === 0 && gradient_penalty_target !== DEFAULT_PENALTY_TARGET) {
     findings.warn([...path, 'gradient_penalty_target'], 'no effect: `gradient_penalty` is 0');
   }
+}
+
+function checkRatio(critic: CriticConfig, method: MethodConfig, path: Path, findings: Findings): void {
+  if (critic.bound !== 'mixture' || critic.bound_value !== 2) {
+    findings.error(
+      [...path, 'form'],
+      `a ratio is the best critic under the bound mixture, within ±2; set \`bound: mixture, bound_value: 2\` ` +
+        `(now ${critic.bound}, ${critic.bound_value}), or \`form: free\``,
+    );
+  }
+  if (critic.head !== 'policy' && critic.trained && method.adversary.warmup_steps === 0) {
+    findings.warn(
+      [...path, 'form'],
+      'a ratio begins with values that are far from 0 and wrong; take `head: policy`, which does not, or give it turns of its own first, as `adversary.warmup_steps: 20`',
+    );
+  }
+}
+
+/** It gives logits of a guess, from states as they are, and begins with weights of 0. */
+function checkPolicyHead(critic: CriticConfig, path: Path, findings: Findings): void {
+  if (critic.form !== 'ratio') {
+    findings.error(
+      [...path, 'head'],
+      'policy gives a guess at the student; set `form: ratio`, or another head',
+    );
+  }
+  if (critic.spectral_norm)
+    findings.error([...path, 'spectral_norm'], 'the head policy takes none; leave it out');
+  if (critic.gradient_penalty > 0)
+    findings.error([...path, 'gradient_penalty'], 'the head policy takes none; leave it out');
 }
 
 function checkAdversary({ adversary, critics }: MethodConfig, path: Path, findings: Findings): void {

@@ -132,7 +132,7 @@ function wireCritic(critic: CriticPlan): OperationArgs<'load_critic'>['spec'] {
   return {
     ...{ head, features, hidden_size, bound, bound_value, seed },
     ...(form === undefined ? {} : { form }),
-    ...(head === 'bilinear' && rank > 0 ? { rank } : {}),
+    ...((head === 'bilinear' || head === 'policy') && rank > 0 ? { rank } : {}),
     ...(spectral_norm ? { spectral_norm } : {}),
     ...(gradient_penalty > 0 ? { gradient_penalty, gradient_penalty_target } : {}),
     ...(target_decay === null ? {} : { target_decay }),

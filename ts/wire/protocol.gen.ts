@@ -137,7 +137,7 @@ export const criticSpecSchema = z.strictObject({
   features: z.enum(["teacher","student"]),
   /** Width of the critic's MLP. */
   hidden_size: z.int().min(1).max(65536),
-  /** Trained numbers per token that a bilinear head has beside the frozen embedding; absent is 0. */
+  /** Trained numbers per token that a bilinear or policy head has beside the frozen embedding; absent is 0. */
   rank: z.int().min(0).max(65536).exactOptional(),
   /** tanh: f in [-B, B]; otherwise a penalty 1/2 E_mu f^2 in the critic's objective, with mu the mixture of both policies or the student. */
   bound: z.enum(["tanh","mixture","student"]),

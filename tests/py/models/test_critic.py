@@ -8,6 +8,9 @@ from py_worker.models.critic import CRITIC_HEADS, build_critic
 from py_worker.models.spec import CriticSpec
 from tests.py.tiny_models import tiny_policy
 
+FREE = sorted(CRITIC_HEADS.keys() - {"policy"})
+"""Heads of any form; `policy` is for the form ratio (test_policy_head.py)."""
+
 torch.set_num_threads(1)
 
 
@@ -15,7 +18,7 @@ def features(size: int = 16, count: int = 40, scale: float = 1.0) -> torch.Tenso
     return scale * torch.randn(count, size, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("head", sorted(CRITIC_HEADS))
+@pytest.mark.parametrize("head", FREE)
 @pytest.mark.parametrize("bound", ["tanh", "mixture", "student"])
 def test_values_are_bounded_and_start_small_but_not_zero(head, bound):
     policy = tiny_policy()
@@ -103,7 +106,7 @@ def test_the_teachers_table_is_shared_and_not_saved_the_students_is_kept_as_it_w
 
 def test_features_get_no_gradient_and_every_parameter_does():
     h = features().requires_grad_()
-    for head in CRITIC_HEADS:
+    for head in FREE:
         critic = build_critic(CriticSpec(head=head), tiny_policy())
         critic.values(h).square().sum().backward()
         assert h.grad is None
@@ -119,7 +122,7 @@ def test_values_cover_the_shared_vocabulary_only():
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        (CriticSpec(head="tree"), "bilinear, linear, mlp"),
+        (CriticSpec(head="tree"), "bilinear, linear, mlp, policy"),
         (CriticSpec(bound_value=0.0), "positive"),
         (CriticSpec(gradient_penalty=-1.0), "gradient_penalty must not be negative: -1"),
         (CriticSpec(gradient_penalty_target=-1.0), "gradient_penalty_target"),

@@ -37,6 +37,15 @@ describe('names that refer to something', () => {
       `${METHOD}.critics.on={form: ratio, bound_value: 0.5}`,
       `${METHOD}.critics.on.form: a ratio is the best critic under the bound mixture, within ±2`,
     ],
+    [`${METHOD}.critics.on.head=policy`, `${METHOD}.critics.on.head: policy gives a guess at the student`],
+    [
+      `${METHOD}.critics.on={head: policy, form: ratio, spectral_norm: true}`,
+      `${METHOD}.critics.on.spectral_norm: the head policy takes none`,
+    ],
+    [
+      `${METHOD}.critics.on={head: policy, form: ratio, gradient_penalty: 10}`,
+      `${METHOD}.critics.on.gradient_penalty: the head policy takes none`,
+    ],
     [
       `${METHOD}.terms.anchor.part=offf`,
       `${METHOD}.terms.anchor.part: unknown part "offf"; did you mean "off"?`,
@@ -238,6 +247,12 @@ describe('the order of rows', () => {
 });
 
 describe('warnings', () => {
+  test('of a first guess are not for a critic that begins as the policy', () => {
+    const critic = (settings: string) => resolveRun(`${METHOD}.critics.on=${settings}`).warnings;
+    expect(critic('{head: policy, form: ratio, features: student}')).toEqual([]);
+    expect(critic('{form: ratio, features: student}')).toHaveLength(1);
+  });
+
   test.each([
     [`${METHOD}.terms.on=null`, `run.yaml:15:5: ${METHOD}.critics.on: no term uses this critic`],
     [`${METHOD}.terms.on.part=all`, 'critic "on" learns on part "on", the term is on "all"'],

@@ -21,9 +21,11 @@ const atMost = <Value extends z.ZodType>(value: Value, most: number) =>
 const critic = z.strictObject({
   part: name.describe('Part of the batch on which the critic ascends, or all; P: one critic per policy'),
   head: z
-    .enum(['bilinear', 'linear', 'mlp'])
+    .enum(['bilinear', 'linear', 'mlp', 'policy'])
     .default('bilinear')
-    .describe('How values come from features; bilinear uses the frozen output embedding; C'),
+    .describe(
+      'How values come from features; bilinear uses the frozen output embedding; policy, for the form ratio, the whole frozen output head at corrected features, so that the guess begins as the policy itself; C',
+    ),
   form: z
     .enum(['free', 'ratio'])
     .exactOptional()
@@ -40,7 +42,9 @@ const critic = z.strictObject({
     .min(0)
     .max(65_536)
     .default(16)
-    .describe('Trained numbers per token that a bilinear head has beside the frozen embedding; 0 is none; C'),
+    .describe(
+      'Trained numbers per token that a bilinear or policy head has beside the frozen embedding; 0 is none; C',
+    ),
   bound: z
     .enum(['tanh', 'mixture', 'student'])
     .default('mixture')
