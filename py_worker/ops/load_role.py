@@ -45,8 +45,7 @@ def run(session: Session, args: LoadRoleArgs, context: OperationContext) -> Load
             teacher.policy.head.vocab_size = limit  # Loading a student cuts it to the shared vocabulary.
         raise
     session.roles[args.role] = role
-    notes = [selection.note, offload_note, None if teacher is None else _end_note(policy, teacher.policy)]
-    return _describe(role, [note for note in notes if note is not None])
+    return _describe(role, [note for note in (selection.note, offload_note) if note is not None])
 
 
 def _check_order(session: Session, args: LoadRoleArgs) -> None:
@@ -107,20 +106,6 @@ def _loss_scale(policy: Policy) -> LossScale | None:
     """Small gradients are 0 in float16 without one; bfloat16 has the range of float32."""
     half = torch.float16 in (policy.dtype, policy.compute_dtype)
     return LossScale(policy.device) if half else None
-
-
-def _end_note(student: Policy, teacher: Policy) -> str | None:
-    """Responses end with the student tokenizer's EOS; to a teacher that ends otherwise it is any token."""
-    end = student.eos_ids[0]
-    if end in teacher.eos_ids:
-        return None
-    own = student.tokenizer.convert_ids_to_tokens(end)
-    others = ", ".join(repr(teacher.tokenizer.convert_ids_to_tokens(index)) for index in teacher.eos_ids[:8])
-    return (
-        f"Responses in the data end with {own!r} (id {end}), the teacher's with {others}: it teaches the "
-        "student not to end there. Set the same eos_token in both tokenizers, or name it in the teacher's "
-        "generation_config.json."
-    )
 
 
 def _describe(role: Role, notes: list[str]) -> LoadRoleResult:

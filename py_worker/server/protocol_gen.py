@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 PROTOCOL_VERSION: Final = 1
-PROTOCOL_HASH: Final = "8ccb257f6608ed1246bbd40694602e0d3bb8ae04fcf9b3ec33f8a2e7f991fde1"
+PROTOCOL_HASH: Final = "e01415f041eff4f089b9f617588fea2a8fb9c18cb2e0b508737d99d9f36b83f1"
 
 MAX_BODY_BYTES: Final = 8388608
 """Largest MessagePack body of one message, in bytes."""
@@ -570,6 +570,8 @@ class RegisterDataResult(Struct, kw_only=True, frozen=True, forbid_unknown_field
     """Responses cut to the limit; they have no EOS label."""
     groups: Annotated[dict[str, Annotated[int, Meta(ge=0)]], Meta(max_length=256)]
     """Rows per task or category, where the source has them; of more than 256 the largest."""
+    notes: Annotated[list[Annotated[str, Meta(max_length=1024)]], Meta(max_length=32)] | UnsetType = UNSET
+    """What a user should know, for example that the teacher ends its responses otherwise; absent is nothing."""
 
 class GenerateArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Draws one response per row from a role's policy and keeps it under a handle."""
