@@ -84,11 +84,12 @@ def test_a_role_describes_itself(empty: LocalWorker) -> None:
     assert empty.session.role("teacher").optimizer is None
 
 
-def test_a_student_may_start_from_the_teacher_s_layers(empty: LocalWorker) -> None:
+def test_a_student_may_start_from_layers_of_its_teacher(empty: LocalWorker, tmp_path: Path) -> None:
     configured(empty)
     load_teacher(empty)
-    source = {"source": "teacher", "init": "layers", "layers": [1], "seed": 0, "dtype": "float32"}
-    spec = {**source, "trust_remote_code": False}
+    empty.call("export", role="teacher", dir=str(tmp_path / "model"))
+    source = {"source": str(tmp_path / "model"), "init": "layers", "layers": [1], "seed": 0}
+    spec = {**source, "dtype": "float32", "trust_remote_code": False}
     result = empty.call("load_role", **load_role(model=spec, optimizer=ADAMW))
     assert (result["layers"], result["hidden_size"]) == (1, 24)
 
