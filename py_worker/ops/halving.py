@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 import torch
 
 from py_worker.data.batch import TokenBatch
-from py_worker.losses.driver import default_chunk_size
+from py_worker.losses.chunked import positions_at_once
 from py_worker.losses.scored import ScoredBatch
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import code_of
@@ -139,7 +139,7 @@ def chunk_size(session: Session, halvings: Halvings | None = None) -> int | None
     configured, halvings = session.configured().position_chunk, halvings or session.halvings
     if halvings.position_chunk == 0:
         return configured
-    return max(1, (configured or _default_chunk(session)) >> halvings.position_chunk)
+    return max(1, positions_at_once(session.any_role().policy, configured) >> halvings.position_chunk)
 
 
 def record_layout(session: Session, context: OperationContext, batch: TokenBatch) -> None:
@@ -158,11 +158,6 @@ def record_layout(session: Session, context: OperationContext, batch: TokenBatch
     if drawn := session.drawn_rows.halved:
         metrics["rollout_rows"] = min(drawn.values())
     session.metrics.record_all(context.step, metrics)
-
-
-def _default_chunk(session: Session) -> int:
-    policy = session.any_role().policy
-    return default_chunk_size(policy.vocab_size, policy.device)
 
 
 def _halved(
@@ -191,7 +186,8 @@ def shorter_chunks(session: Session, halvings: Halvings, longest: int) -> Halvin
         halvings: that did not fit.
         longest: positions that could be in one chunk.
     """
-    size, times = chunk_size(session, halvings) or _default_chunk(session), halvings.position_chunk + 1
+    size = positions_at_once(session.any_role().policy, chunk_size(session, halvings))
+    times = halvings.position_chunk + 1
     if min(size, longest) <= 1:
         return None
     while size // 2 >= longest:  # A chunk longer than any row has to shrink below that to change anything.

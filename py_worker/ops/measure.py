@@ -10,7 +10,7 @@ from torch import Tensor
 from py_worker.data.batch import TokenBatch, collate
 from py_worker.data.dataset import TokenizedRow
 from py_worker.data.layout import lay_out
-from py_worker.losses.driver import default_chunk_size
+from py_worker.losses.chunked import positions_at_once
 from py_worker.losses.objectives import Chunk, Objective, find_objective
 from py_worker.losses.scored import ScoredBatch, score_batch
 from py_worker.models.errors import ModelError
@@ -40,7 +40,7 @@ def run(session: Session, args: MeasureArgs, context: OperationContext) -> Measu
     rows = [dataset.row(row) for row in args.rows]
 
     def measured_by(halvings: Halvings) -> MeasureResult:
-        positions = chunk_size(session, halvings) or default_chunk_size(policy.vocab_size, policy.device)
+        positions = positions_at_once(policy, chunk_size(session, halvings))
         values: dict[str, dict[int, float]] = {objective.name: {} for objective in objectives}
         counts: dict[int, int] = {}
         for batch in _batches(session, args, rows, halvings):

@@ -173,9 +173,9 @@ def test_measure_takes_chunks_of_the_device_s_size(
         asked.append(args)
         return 5
 
-    monkeypatch.setattr("py_worker.ops.measure.default_chunk_size", chunk_size)
+    monkeypatch.setattr("py_worker.ops.measure.positions_at_once", chunk_size)
     worker.call("measure", **measure_args())
-    assert asked == [(99, worker.session.device)]
+    assert asked == [(worker.session.role("student").policy, None)]
 
 
 @pytest.mark.parametrize(
