@@ -9,7 +9,7 @@ import numpy.typing as npt
 from py_worker.data.batch import collate
 from py_worker.data.layout import lay_out
 from py_worker.losses.scored import ScoredBatch
-from py_worker.ops.halving import record_layout
+from py_worker.ops.layout_metrics import record_layout
 from py_worker.ops.specs import given, limits_of
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError

@@ -15,7 +15,8 @@ from py_worker.losses.objectives import Chunk, Objective, find_objective
 from py_worker.losses.scored import ScoredBatch, score_batch
 from py_worker.models.errors import ModelError
 from py_worker.models.policy import Policy
-from py_worker.ops.halving import chunk_size, repeat_smaller, shorter_chunks
+from py_worker.ops.chunk_size import chunk_size, shorter_chunks
+from py_worker.ops.halving import repeat_smaller
 from py_worker.ops.specs import argument_errors, given, limits_of
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError
