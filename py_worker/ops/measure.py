@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from py_worker.data.batch import TokenBatch, collate
+from py_worker.data.batch import TokenBatch
 from py_worker.data.dataset import TokenizedRow
 from py_worker.data.layout import lay_out
 from py_worker.losses.chunked import positions_at_once
@@ -85,10 +85,9 @@ def _layout(
     session: Session, args: MeasureArgs, rows: Sequence[TokenizedRow], halvings: Halvings
 ) -> list[list[int]]:
     """Places in `rows`, by micro-batch."""
-    lengths = [len(row.prompt) + len(row.response) for row in rows]
-    has_encoder = session.role(args.role).policy.has_encoder
-    prompts = [len(row.prompt) for row in rows] if has_encoder else None
-    return lay_out(lengths, ["all"] * len(rows), limits_of(args, halvings.micro_batch), prompts)
+    lengths = [(len(row.prompt), len(row.response)) for row in rows]
+    limits = limits_of(args, halvings.micro_batch)
+    return lay_out(lengths, ["all"] * len(rows), limits, apart=session.role(args.role).policy.has_encoder)
 
 
 def _batches(
@@ -97,16 +96,8 @@ def _batches(
     """Micro-batches; the sample id is the place in `rows`."""
     policy = session.role(args.role).policy
     for places in _layout(session, args, rows, halvings):
-        yield collate(
-            rows=[[*rows[place].prompt, *rows[place].response] for place in places],
-            prompt_lengths=[len(rows[place].prompt) for place in places],
-            parts=["all"] * len(places),
-            sample_ids=places,
-            pad_id=policy.pad_id,
-            device=session.configured().device,
-            packed=bool(given(args.packing)),
-            apart=policy.has_encoder,
-        )
+        chosen = [(rows[place].prompt, rows[place].response) for place in places]
+        yield policy.collate(chosen, places, packed=bool(given(args.packing)))
 
 
 @torch.no_grad()

@@ -97,8 +97,8 @@ def _micro_batches(session: Session, args: PredictMemoryArgs) -> MicroBatches:
     if not rows:
         raise ArgumentError("parts: no rows; a batch needs at least one")
     limits = limits_of(args, session.halvings.micro_batch)
-    prompts = [row.prompt for row in rows] if apart else None
-    layout = lay_out([row.length for row in rows], [row.part for row in rows], limits, prompts)
+    lengths = [(row.prompt, row.response) for row in rows]
+    layout = lay_out(lengths, [row.part for row in rows], limits, apart=apart)
     return [[rows[index] for index in micro] for micro in layout]
 
 
