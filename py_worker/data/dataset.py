@@ -19,9 +19,10 @@ from py_worker.data.encoding import EncodedRow, Limits, encode
 from py_worker.data.errors import DataError
 from py_worker.data.records import Record
 from py_worker.data.sources import Records
+from py_worker.data.tokenizer_hash import tokenizer_hash
 
 # Raised when the meaning of a cached array, or how texts become ids, changes.
-_LAYOUT = 6
+_LAYOUT = 7
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def tokenize_dataset(
         DataError: an unknown template, a tokenizer that does not suit it, a cache that cannot be written, or
             no row is left.
     """
-    identity = [_LAYOUT, hash_records(records.rows), hash_tokenizer(tokenizer), template, for_encoder]
+    identity = [_LAYOUT, hash_records(records.rows), tokenizer_hash(tokenizer), template, for_encoder]
     key = _hash([json.dumps([*identity, *astuple(limits)]).encode()])
 
     def encoded() -> Iterator[EncodedRow]:
@@ -176,12 +177,6 @@ def hash_records(records: Iterable[Record]) -> str:
 def _fields(record: Record) -> list[object]:
     fields: list[object] = [record.instruction, record.input, record.outputs, record.group]
     return [*fields, [vars(message) for message in record.history]] if record.history else fields
-
-
-def hash_tokenizer(tokenizer: PreTrainedTokenizerFast) -> str:
-    """32 hexadecimal digits that depend on all that decides ids: vocabulary, rules, EOS, chat template."""
-    parts = [tokenizer.backend_tokenizer.to_str(), tokenizer.eos_token_id, tokenizer.chat_template]
-    return _hash([json.dumps(parts, sort_keys=True).encode()])
 
 
 def _hash(parts: Iterable[bytes]) -> str:

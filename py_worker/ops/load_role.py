@@ -3,13 +3,13 @@
 import torch
 from msgspec import UNSET
 
+from py_worker.data.tokenizer_hash import tokenizer_hash
 from py_worker.models.errors import ModelError
 from py_worker.models.load import load_policy
 from py_worker.models.loss_scale import LossScale
 from py_worker.models.optimizer import Optimizer
 from py_worker.models.policy import Policy
 from py_worker.models.sources import hub_commit
-from py_worker.models.vocabulary import tokenizer_hash
 from py_worker.ops.specs import given, model_spec, optimizer_spec
 from py_worker.rollout.engine import AUTO, select_engine
 from py_worker.server.context import OperationContext

@@ -515,7 +515,7 @@ class LoadRoleResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     architecture: Annotated[str, Meta(max_length=128)]
     """Class of the model."""
     tokenizer_hash: Annotated[str, Meta(max_length=64)]
-    """Of vocabulary and rules."""
+    """Of vocabulary, rules, special tokens and chat template."""
     eos_ids: Annotated[list[Annotated[int, Meta(ge=0)]], Meta(max_length=64)]
     """Tokens that end a response."""
     engine: Annotated[str, Meta(max_length=64)]

@@ -566,7 +566,7 @@ export const OPERATIONS = {
   layers: z.int().min(1),
   /** Class of the model. */
   architecture: z.string().max(128),
-  /** Of vocabulary and rules. */
+  /** Of vocabulary, rules, special tokens and chat template. */
   tokenizer_hash: z.string().max(64),
   /** Tokens that end a response. */
   eos_ids: z.array(z.int().min(0)).max(64),

@@ -8,7 +8,7 @@ import pytest
 from py_worker.data import dataset as module
 from py_worker.data.batch import collate
 from py_worker.data.char_tokenizer import char_tokenizer
-from py_worker.data.dataset import TokenizedDataset, hash_records, hash_tokenizer, tokenize_dataset
+from py_worker.data.dataset import TokenizedDataset, hash_records, tokenize_dataset
 from py_worker.data.encoding import Limits, encode
 from py_worker.data.errors import DataError
 from py_worker.data.records import Message, Record
@@ -134,16 +134,6 @@ def test_content_hash_depends_on_every_field_and_on_nothing_else(tmp_path: Path)
         (),
     ]
     assert len({hash_records(rows) for rows in variants}) == len(variants)
-
-
-def test_tokenizer_hash() -> None:
-    assert hash_tokenizer(char_tokenizer()) == hash_tokenizer(CHAR)
-    other_eos = char_tokenizer()
-    other_eos.eos_token = "a"
-    other_chat = char_tokenizer()
-    other_chat.chat_template = "{{ messages }}"
-    tokenizers = (CHAR, bpe_tokenizer(), other_eos, other_chat)
-    assert len({hash_tokenizer(tokenizer) for tokenizer in tokenizers}) == len(tokenizers)
 
 
 def test_rows_make_batches(tmp_path: Path) -> None:
