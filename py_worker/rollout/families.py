@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from py_worker.models.errors import UnsupportedModelError
 from py_worker.rollout.decoder import Decoder
-from py_worker.rollout.errors import UnsupportedModelError
 from py_worker.rollout.gpt2 import Gpt2Decoder
 from py_worker.rollout.llama import LlamaDecoder
 from py_worker.rollout.t5 import T5Decoder
