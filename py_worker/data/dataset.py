@@ -49,7 +49,6 @@ class TokenizedDataset:
         cut_prompts: rows whose prompt was cut to the limit.
         dropped_prompts: rows left out in place of that.
         cut_responses: rows whose response was cut to the limit.
-        unanswered: rows without a reference; nothing can be learned from them.
         prompt_tokens: sum over rows.
         response_tokens: sum over rows, EOS included.
     """
@@ -68,7 +67,6 @@ class TokenizedDataset:
         self.cut_prompts: int = cached.notes["cut_prompts"]
         self.dropped_prompts: int = cached.notes["dropped_prompts"]
         self.cut_responses: int = cached.notes["cut_responses"]
-        self.unanswered: int = cached.notes["unanswered"]
         self.prompt_tokens: int = cached.notes["prompt_tokens"]
         self.response_tokens: int = cached.notes["response_tokens"]
 
@@ -113,15 +111,6 @@ class TokenizedDataset:
         first, last = _bounds(self._reference_ends, index, 1)
         limits = _bounds(self._text_ends, first, last - first)
         return tuple(bytes(self._text[start:end]).decode() for start, end in pairwise(limits))
-
-    def group(self, index: int) -> str:
-        """Task or category of a row; empty where the source has none.
-
-        Raises:
-            IndexError: no such row.
-        """
-        self._check(index)
-        return self._group_names[int(self._row_groups[index])]
 
     def groups(self) -> dict[str, int]:
         """Rows per task or category, where the source has them."""
@@ -210,11 +199,7 @@ def _build(pairs: Iterable[tuple[Record, EncodedRow]], *, drop_cut: bool) -> Cac
         counts["response_tokens"] += len(row.response)
         counts["cut_prompts"] += row.prompt_cut
         counts["cut_responses"] += bool(record.outputs) and not row.has_eos
-        counts["unanswered"] += not record.outputs
-    names = (
-        *("prompt_tokens", "response_tokens", "cut_prompts", "cut_responses", "unanswered"),
-        "dropped_prompts",
-    )
+    names = ("prompt_tokens", "response_tokens", "cut_prompts", "cut_responses", "dropped_prompts")
     group_names = sorted({record.group for record in records})
     group_numbers = {name: number for number, name in enumerate(group_names)}
     notes = {name: counts[name] for name in names}
