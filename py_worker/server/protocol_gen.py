@@ -526,7 +526,7 @@ class LoadRoleResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     """What a user should know, for example a fallback."""
 
 class LoadCriticArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """Makes a critic with its optimizer. Needs the role that gives its features."""
+    """Makes a critic with its optimizer. Needs both roles: its values are over the vocabulary that they share."""
 
     critic: Annotated[str, Meta(max_length=32)]
     """Name, for example off or on."""

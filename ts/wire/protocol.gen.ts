@@ -578,7 +578,7 @@ export const OPERATIONS = {
   notes: z.array(z.string().max(1024)).max(32),
 }),
   },
-  /** Makes a critic with its optimizer. Needs the role that gives its features. */
+  /** Makes a critic with its optimizer. Needs both roles: its values are over the vocabulary that they share. */
   load_critic: {
     mutating: true,
     args: z.strictObject({
