@@ -199,21 +199,8 @@ def collate(
             another number of log-probabilities than the row has response tokens, or micro-batches of another
             number of rows.
     """
-    sizes = {len(rows), len(prompt_lengths), len(parts), len(sample_ids)}
-    if sizes == {0} or len(sizes) != 1:
-        raise DataError(
-            f"collate: {len(rows)} rows, {len(prompt_lengths)} prompt lengths, {len(parts)} parts, "
-            f"{len(sample_ids)} sample ids; the counts must agree and be at least 1"
-        )
     lengths = tuple(len(row) for row in rows)
-    for sample, prompt, length in zip(sample_ids, prompt_lengths, lengths, strict=True):
-        if not 1 <= prompt <= length:
-            raise DataError(
-                f"collate: sample {sample} has a prompt of {prompt} tokens in a row of {length}; "
-                "a row needs a prompt of at least one token, because it predicts the first response token"
-            )
-    if micro_rows is not None and (sum(micro_rows) != len(rows) or min(micro_rows) < 1):
-        raise DataError(f"collate: micro-batches of {list(micro_rows)} rows for {len(rows)} rows")
+    _check_rows(lengths, prompt_lengths, parts, sample_ids, micro_rows)
     behaviour = None if log_probs is None else _checked(log_probs, lengths, prompt_lengths, sample_ids)
     padded = np.full((len(rows), max(lengths)), pad_id, dtype=np.int64)
     for index, row in enumerate(rows):
@@ -229,6 +216,29 @@ def collate(
         packed=packed,
         apart=apart,
     )
+
+
+def _check_rows(
+    lengths: Sequence[int],
+    prompt_lengths: Sequence[int],
+    parts: Sequence[str],
+    sample_ids: Sequence[int],
+    micro_rows: Sequence[int] | None,
+) -> None:
+    sizes = {len(lengths), len(prompt_lengths), len(parts), len(sample_ids)}
+    if sizes == {0} or len(sizes) != 1:
+        raise DataError(
+            f"collate: {len(lengths)} rows, {len(prompt_lengths)} prompt lengths, {len(parts)} parts, "
+            f"{len(sample_ids)} sample ids; the counts must agree and be at least 1"
+        )
+    for sample, prompt, length in zip(sample_ids, prompt_lengths, lengths, strict=True):
+        if not 1 <= prompt <= length:
+            raise DataError(
+                f"collate: sample {sample} has a prompt of {prompt} tokens in a row of {length}; "
+                "a row needs a prompt of at least one token, because it predicts the first response token"
+            )
+    if micro_rows is not None and (sum(micro_rows) != len(lengths) or min(micro_rows) < 1):
+        raise DataError(f"collate: micro-batches of {list(micro_rows)} rows for {len(lengths)} rows")
 
 
 def _checked(

@@ -19,9 +19,10 @@ from py_worker.data.encoding import EncodedRow, Limits, encode
 from py_worker.data.errors import DataError
 from py_worker.data.records import Record
 from py_worker.data.sources import Records
+from py_worker.data.tokenizer_hash import tokenizer_hash
 
 # Raised when the meaning of a cached array, or how texts become ids, changes.
-_LAYOUT = 6
+_LAYOUT = 7
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,6 @@ class TokenizedDataset:
         cut_prompts: rows whose prompt was cut to the limit.
         dropped_prompts: rows left out in place of that.
         cut_responses: rows whose response was cut to the limit.
-        unanswered: rows without a reference; nothing can be learned from them.
         prompt_tokens: sum over rows.
         response_tokens: sum over rows, EOS included.
     """
@@ -67,7 +67,6 @@ class TokenizedDataset:
         self.cut_prompts: int = cached.notes["cut_prompts"]
         self.dropped_prompts: int = cached.notes["dropped_prompts"]
         self.cut_responses: int = cached.notes["cut_responses"]
-        self.unanswered: int = cached.notes["unanswered"]
         self.prompt_tokens: int = cached.notes["prompt_tokens"]
         self.response_tokens: int = cached.notes["response_tokens"]
 
@@ -113,15 +112,6 @@ class TokenizedDataset:
         limits = _bounds(self._text_ends, first, last - first)
         return tuple(bytes(self._text[start:end]).decode() for start, end in pairwise(limits))
 
-    def group(self, index: int) -> str:
-        """Task or category of a row; empty where the source has none.
-
-        Raises:
-            IndexError: no such row.
-        """
-        self._check(index)
-        return self._group_names[int(self._row_groups[index])]
-
     def groups(self) -> dict[str, int]:
         """Rows per task or category, where the source has them."""
         counts = np.bincount(self._row_groups, minlength=len(self._group_names)).tolist()
@@ -149,7 +139,7 @@ def tokenize_dataset(
         DataError: an unknown template, a tokenizer that does not suit it, a cache that cannot be written, or
             no row is left.
     """
-    identity = [_LAYOUT, hash_records(records.rows), hash_tokenizer(tokenizer), template, for_encoder]
+    identity = [_LAYOUT, hash_records(records.rows), tokenizer_hash(tokenizer), template, for_encoder]
     key = _hash([json.dumps([*identity, *astuple(limits)]).encode()])
 
     def encoded() -> Iterator[EncodedRow]:
@@ -176,12 +166,6 @@ def hash_records(records: Iterable[Record]) -> str:
 def _fields(record: Record) -> list[object]:
     fields: list[object] = [record.instruction, record.input, record.outputs, record.group]
     return [*fields, [vars(message) for message in record.history]] if record.history else fields
-
-
-def hash_tokenizer(tokenizer: PreTrainedTokenizerFast) -> str:
-    """32 hexadecimal digits that depend on all that decides ids: vocabulary, rules, EOS, chat template."""
-    parts = [tokenizer.backend_tokenizer.to_str(), tokenizer.eos_token_id, tokenizer.chat_template]
-    return _hash([json.dumps(parts, sort_keys=True).encode()])
 
 
 def _hash(parts: Iterable[bytes]) -> str:
@@ -215,11 +199,7 @@ def _build(pairs: Iterable[tuple[Record, EncodedRow]], *, drop_cut: bool) -> Cac
         counts["response_tokens"] += len(row.response)
         counts["cut_prompts"] += row.prompt_cut
         counts["cut_responses"] += bool(record.outputs) and not row.has_eos
-        counts["unanswered"] += not record.outputs
-    names = (
-        *("prompt_tokens", "response_tokens", "cut_prompts", "cut_responses", "unanswered"),
-        "dropped_prompts",
-    )
+    names = ("prompt_tokens", "response_tokens", "cut_prompts", "cut_responses", "dropped_prompts")
     group_names = sorted({record.group for record in records})
     group_numbers = {name: number for number, name in enumerate(group_names)}
     notes = {name: counts[name] for name in names}

@@ -34,10 +34,11 @@ Sides = tuple[int, ...]
 
 
 def lay_out(
-    lengths: Sequence[int],
+    lengths: Sequence[tuple[int, int]],
     parts: Sequence[str],
     limits: MicroBatchLimits,
-    prompts: Sequence[int] | None = None,
+    *,
+    apart: bool = False,
 ) -> list[list[int]]:
     """Micro-batches as lists of rows, each row once.
 
@@ -47,10 +48,10 @@ def lay_out(
     blocks serve all that follow.
 
     Args:
-        lengths: tokens of each row.
+        lengths: tokens of each row's prompt and of its response.
         parts: part of each row.
         limits: of a micro-batch.
-        prompts: tokens of each row's prompt, where prompts and responses are padded apart, for an encoder.
+        apart: prompts and responses are padded apart, for an encoder.
 
     Raises:
         DataError: a limit is less than 1.
@@ -61,10 +62,8 @@ def lay_out(
     rows = list(range(len(lengths)))
     if not rows:
         return []
-    sides: list[Sides] = [(length,) for length in lengths]
-    if prompts is not None:
-        sides = [(prompt, length - prompt) for prompt, length in zip(prompts, lengths, strict=True)]
-    if limits.halvings == 0 and limits.allow(len(rows), sum(_widest(sides)), sum(lengths)):
+    sides: list[Sides] = [row if apart else (sum(row),) for row in lengths]
+    if limits.halvings == 0 and limits.allow(len(rows), sum(_widest(sides)), sum(map(sum, lengths))):
         return [rows]
     cuts = _cut(sorted(rows, key=lambda row: [-side for side in sides[row]]), sides, limits)
     for _ in range(limits.halvings):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from py_worker.losses.divergence import log_probabilities
+from py_worker.losses.divergence import check_shapes, check_temperature, log_probabilities
 
 LARGEST_EXPONENT = 60.0
 """With a negative parameter the divergence has no bound where one policy gives a token no probability. A
@@ -37,19 +37,14 @@ def alpha_beta_divergence(
     Raises:
         ValueError: shapes that differ, α, β or α+β of 0, temperature ≤ 0.
     """
-    if student_logits.shape != teacher_logits.shape:
-        raise ValueError(
-            f"student logits {tuple(student_logits.shape)} and teacher logits {tuple(teacher_logits.shape)} "
-            "must have one shape: cut both to the shared vocabulary first"
-        )
+    check_shapes(student_logits, teacher_logits)
+    check_temperature(temperature)
     total = alpha + beta
     if alpha == 0.0 or beta == 0.0 or total == 0.0:
         raise ValueError(
             f"alpha, beta and their sum must not be 0, not alpha={alpha}, beta={beta}: the limits are "
             "forward_kl and reverse_kl"
         )
-    if not temperature > 0.0:
-        raise ValueError(f"temperature must be positive, not {temperature}")
     log_p = log_probabilities(teacher_logits, temperature)
     log_q = log_probabilities(student_logits, temperature)
     with torch.no_grad():

@@ -8,12 +8,19 @@ out (derived). A token that −inf forbids the student has no gradient, as in `d
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, get_args
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from py_worker.losses.divergence import LOG_ZERO, DivergenceKind, log_probabilities
+from py_worker.losses.divergence import (
+    ALPHA,
+    BETA,
+    LOG_ZERO,
+    DivergenceKind,
+    check_parameters,
+    log_probabilities,
+)
 
 
 class TileInputs(NamedTuple):
@@ -60,18 +67,12 @@ class DivergenceLoss:
     """
 
     kind: DivergenceKind
-    beta: float
-    alpha: float
-    temperature: float
+    beta: float = BETA
+    alpha: float = ALPHA
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.kind not in _KINDS:
-            known = ", ".join(get_args(DivergenceKind))
-            raise ValueError(f"unknown divergence {self.kind!r}: use one of {known}")
-        if not (0.0 <= self.beta <= 1.0 and 0.0 <= self.alpha <= 1.0):
-            raise ValueError(f"beta and alpha must lie in [0, 1], not beta={self.beta}, alpha={self.alpha}")
-        if not self.temperature > 0.0:
-            raise ValueError(f"temperature must be positive, not {self.temperature}")
+        check_parameters(self.kind, self.beta, self.alpha, self.temperature)
 
     def __call__(self, student: Tensor, teacher: Tensor | None, inputs: TileInputs) -> TileResult:
         log_p = log_probabilities(_given(teacher, "a teacher's logits"), self.temperature)

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from py_worker.losses.chunked import HeadSweep, constant_head
+from py_worker.losses.chunked import HeadSweep, constant_head, positions_at_once
 from py_worker.losses.diagnostics import DeviceSums
-from py_worker.losses.driver import default_chunk_size
 from py_worker.losses.scored import ScoredBatch
 from py_worker.models.critic import Critic
 from py_worker.models.head import OutputHead
@@ -95,7 +94,7 @@ def critic_backward(
     sums = DeviceSums()
     features = scored.teacher_hidden if critic.spec.features == "teacher" else scored.student_hidden
     heads = constant_head(student), constant_head(teacher)
-    size = min(chunk_size or default_chunk_size(student.vocab_size, student.device), max(tokens, 1))
+    size = min(positions_at_once(student, chunk_size), max(tokens, 1))
     sweep = HeadSweep(*heads, chunk_size=size)
     ascent = _Ascent(critic, *heads, tokens, sums, diagnostics)
     for piece in scored.pieces(size):

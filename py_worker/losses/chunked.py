@@ -16,6 +16,11 @@ from torch._subclasses.fake_tensor import FakeTensor
 from py_worker.models.head import OutputHead
 from py_worker.models.policy import Policy
 
+CHUNK_LOGITS = {"cpu": 2**24, "cuda": 2**27}
+"""Logits held at once by default: 64 MiB in float32 on a CPU (341 positions of a vocabulary of 49,152), and
+512 MiB on a GPU, where short chunks read the head's weight more often than they use it. A fixed table, never
+a timing, because the size changes rounding."""
+
 TILE_LOGITS = {"cpu": 2**16, "cuda": 2**24}
 """Logits worked on at once, for each thread of a CPU. There 256 KiB in float32, of which six temporaries stay
 near a core's cache; 2^18 was as fast or up to 1.4 times slower, by what the allocator did, and at 2^22 every
@@ -95,6 +100,12 @@ class HeadSweep:
                 hidden.mul_(scale)
         if self._weight is not None:
             accumulate(self._weight, gradient, inputs, scale)
+
+
+def positions_at_once(policy: Policy, chunk_size: int | None = None) -> int:
+    """Positions of a chunk, at least 1: as many as given, or by default; see `CHUNK_LOGITS`."""
+    logits = CHUNK_LOGITS.get(policy.device.type, CHUNK_LOGITS["cpu"])
+    return chunk_size or max(1, logits // policy.vocab_size)
 
 
 def constant_head(policy: Policy) -> OutputHead:

@@ -17,6 +17,9 @@ LOG_ZERO = -1e4
 """What log 0 counts as. exp(-1e4) is 0 even in float64, so a forbidden token has no probability; a
 divergence that is infinite by definition comes out as a large number with finite gradients."""
 
+BETA, ALPHA = 0.5, 0.1
+"""Unless given: the teacher's weight in the mixture of `jsd`, and the skew (DistiLLM's)."""
+
 
 def log_probabilities(logits: Tensor, temperature: float = 1.0) -> Tensor:
     """Log-softmax of `logits [..., V] / temperature` in at least float32, with `LOG_ZERO` for log 0."""
@@ -64,13 +67,41 @@ _KINDS: dict[str, Callable[[Tensor, Tensor, float, float], Tensor]] = {
 }
 
 
+def check_parameters(kind: str, beta: float, alpha: float, temperature: float) -> None:
+    """Those of `divergence`.
+
+    Raises:
+        ValueError: unknown kind, beta or alpha outside [0, 1], temperature ≤ 0.
+    """
+    if kind not in _KINDS:
+        raise ValueError(f"unknown divergence {kind!r}: use one of {', '.join(get_args(DivergenceKind))}")
+    if not (0.0 <= beta <= 1.0 and 0.0 <= alpha <= 1.0):
+        raise ValueError(f"beta and alpha must lie in [0, 1], not beta={beta}, alpha={alpha}")
+    check_temperature(temperature)
+
+
+def check_temperature(temperature: float) -> None:
+    """Raises ValueError where it is not positive."""
+    if not temperature > 0.0:
+        raise ValueError(f"temperature must be positive, not {temperature}")
+
+
+def check_shapes(student_logits: Tensor, teacher_logits: Tensor) -> None:
+    """Raises ValueError where they differ."""
+    if student_logits.shape != teacher_logits.shape:
+        raise ValueError(
+            f"student logits {tuple(student_logits.shape)} and teacher logits {tuple(teacher_logits.shape)} "
+            "must have one shape: cut both to the shared vocabulary first"
+        )
+
+
 def divergence(
     kind: DivergenceKind,
     student_logits: Tensor,
     teacher_logits: Tensor,
     *,
-    beta: float = 0.5,
-    alpha: float = 0.1,
+    beta: float = BETA,
+    alpha: float = ALPHA,
     temperature: float = 1.0,
 ) -> Tensor:
     """Divergence of the student from the teacher at every position.
@@ -99,17 +130,8 @@ def divergence(
     Raises:
         ValueError: unknown kind, shapes that differ, beta or alpha outside [0, 1], temperature ≤ 0.
     """
-    if kind not in _KINDS:
-        raise ValueError(f"unknown divergence {kind!r}: use one of {', '.join(get_args(DivergenceKind))}")
-    if student_logits.shape != teacher_logits.shape:
-        raise ValueError(
-            f"student logits {tuple(student_logits.shape)} and teacher logits {tuple(teacher_logits.shape)} "
-            "must have one shape: cut both to the shared vocabulary first"
-        )
-    if not (0.0 <= beta <= 1.0 and 0.0 <= alpha <= 1.0):
-        raise ValueError(f"beta and alpha must lie in [0, 1], not beta={beta}, alpha={alpha}")
-    if not temperature > 0.0:
-        raise ValueError(f"temperature must be positive, not {temperature}")
+    check_parameters(kind, beta, alpha, temperature)
+    check_shapes(student_logits, teacher_logits)
     log_p = log_probabilities(teacher_logits, temperature)
     log_q = log_probabilities(student_logits, temperature)
     return _KINDS[kind](log_p, log_q, beta, alpha)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from py_worker.losses.chunked import positions_at_once
 from py_worker.losses.diagnostics import PART_DIAGNOSTICS, DeviceSums
 from py_worker.losses.fused_form import FusedForm
 from py_worker.losses.plain_form import PlainForm
@@ -22,21 +23,10 @@ from py_worker.losses.tile_form import LossForm, TileForm, check_form
 from py_worker.models.critic import Critic
 from py_worker.models.policy import Policy
 
-CHUNK_LOGITS = {"cpu": 2**24, "cuda": 2**27}
-"""Logits held at once by default: 64 MiB in float32 on a CPU (341 positions of a vocabulary of 49,152), and
-512 MiB on a GPU, where short chunks read the head's weight more often than they use it. A fixed table, never
-a timing, because the size changes rounding."""
-
 FORMS: Mapping[str, TileForm] = {"cpu": "fused", "cuda": "fused"}
 """What `auto` is, by device. By token count there is nothing to choose: fused took 0.70 to 1.05 of plain's
 time at 256 to 512 positions of 99 to 49,152 tokens (one core, float32), and up to its chunk size it is one
 pass as well."""
-
-
-def default_chunk_size(vocab_size: int, device: torch.device | None = None) -> int:
-    """Positions per chunk, at least 1; for the CPU unless a device is given."""
-    kind = "cpu" if device is None else device.type
-    return max(1, CHUNK_LOGITS.get(kind, CHUNK_LOGITS["cpu"]) // vocab_size)
 
 
 def student_backward(
@@ -67,7 +57,7 @@ def student_backward(
             again. The graph is used up.
         token_counts: tokens per part (and `all`) that the means are over; by default those of `scored`.
             Larger where the step is spread over processes.
-        chunk_size: positions per chunk; see `default_chunk_size`.
+        chunk_size: positions per chunk; see `positions_at_once`.
         diagnostics: also sum how student and teacher differ, per part (needs the teacher's hidden states).
         loss_scale: scalar that the gradient is multiplied by, so that float16 can hold it; None is 1.
         form: how chunks are computed; see `LossForm`.
@@ -93,7 +83,7 @@ def student_backward(
         raise ValueError("reuse_graph: the batch was not scored with the student's graph")
     if reuse_graph and scored.batch.micro_rows is not None:
         raise ValueError("reuse_graph: the graph of one micro-batch cannot serve several")
-    size = chunk_size or default_chunk_size(student.vocab_size, student.device)
+    size = positions_at_once(student, chunk_size)
     advantages, of_returns = step_advantages(
         bound, scored, student=student, teacher=teacher, chunk_size=size, tick=tick
     )

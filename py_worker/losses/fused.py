@@ -29,7 +29,7 @@ from typing import Any, TypedDict, Unpack, get_args, overload
 from torch import Tensor, nn
 
 from py_worker.losses.analytic import DivergenceLoss, TileLoss, moment_loss
-from py_worker.losses.divergence import DivergenceKind
+from py_worker.losses.divergence import ALPHA, BETA, DivergenceKind
 from py_worker.losses.fused_graph import Call, Places
 from py_worker.losses.fused_sweep import Constants
 from py_worker.losses.tile_form import TileForm, check_form, in_form
@@ -68,8 +68,8 @@ def fused_divergence(
     mask: Tensor,
     *,
     chunk_size: int,
-    beta: float = 0.5,
-    alpha: float = 0.1,
+    beta: float = BETA,
+    alpha: float = ALPHA,
     temperature: float = 1.0,
     **options: Unpack[Options],
 ) -> Tensor:

@@ -24,7 +24,14 @@ from py_worker.losses.analytic import (
     mixture_moment_loss,
     moment_loss,
 )
-from py_worker.losses.divergence import LOG_ZERO, DivergenceKind, divergence, log_probabilities
+from py_worker.losses.divergence import (
+    ALPHA,
+    BETA,
+    LOG_ZERO,
+    DivergenceKind,
+    divergence,
+    log_probabilities,
+)
 from py_worker.losses.moment import moment_gap
 
 
@@ -124,7 +131,7 @@ def _divergence(kind: DivergenceKind, chunk: Chunk, params: Mapping[str, float])
 
 
 def _divergence_loss(kind: DivergenceKind, params: Mapping[str, float]) -> TileLoss:
-    return DivergenceLoss(kind, **{"beta": 0.5, "alpha": 0.1, **params})
+    return DivergenceLoss(kind, **params)
 
 
 def _reverse_kl_sample(chunk: Chunk, _params: Mapping[str, float]) -> Tensor:
@@ -187,9 +194,9 @@ def _given(tensor: Tensor | None, role: str) -> Tensor:
 
 _SAMPLES: dict[str, PositionLoss] = {"reverse_kl": _reverse_kl_sample}
 _DIVERGENCE_DEFAULTS: dict[str, dict[str, float]] = {
-    "jsd": {"beta": 0.5},
-    "skew_forward_kl": {"alpha": 0.1},
-    "skew_reverse_kl": {"alpha": 0.1},
+    "jsd": {"beta": BETA},
+    "skew_forward_kl": {"alpha": ALPHA},
+    "skew_reverse_kl": {"alpha": ALPHA},
 }
 
 # Tempering by less than a hundredth is the argmax, by more than a hundred the uniform distribution.

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from py_worker.data.batch import TokenBatch, collate
 from py_worker.losses.ascent import critic_backward
-from py_worker.losses.driver import default_chunk_size, student_backward
+from py_worker.losses.chunked import positions_at_once
+from py_worker.losses.driver import student_backward
 from py_worker.losses.scored import ScoredBatch, score_batch
 from py_worker.losses.terms import Term
 from py_worker.losses.tile_form import LossForm
@@ -91,7 +92,7 @@ class Rehearsal:
     @property
     def positions_at_once(self) -> int:
         """Positions whose logits exist at a time."""
-        return self.chunk_size or default_chunk_size(self.student.vocab_size, self.student.device)
+        return positions_at_once(self.student, self.chunk_size)
 
     @property
     def modules(self) -> tuple[nn.Module, ...]:

@@ -7,7 +7,8 @@ from torch import Tensor
 from py_worker.data.batch import TokenBatch
 from py_worker.data.packing import PackedRows, pack
 from py_worker.models.errors import ModelError
-from py_worker.models.packing import check_packing, packed_inputs, sequences
+from py_worker.models.packing import packed_inputs, sequences
+from py_worker.models.packing_check import check_packing
 from py_worker.models.policy import Policy
 
 

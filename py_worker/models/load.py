@@ -1,6 +1,5 @@
 """Loading a policy from its specification."""
 
-import copy
 from typing import Any
 
 import torch
@@ -15,7 +14,6 @@ from py_worker.models.errors import ModelError, UnsupportedModelError
 from py_worker.models.layers import keep_layers
 from py_worker.models.lora import add_adapters
 from py_worker.models.policy import Policy
-from py_worker.models.precision import cast
 from py_worker.models.spec import ModelSpec
 from py_worker.models.vocabulary import shared_vocabulary
 
@@ -30,14 +28,14 @@ def load_policy(spec: ModelSpec, *, device: torch.device | str, teacher: Policy 
     Args:
         spec: what to load.
         device: where the weights go.
-        teacher: the policy that the new one will learn from; also the source when `spec.source` is `teacher`.
+        teacher: the policy that the new one will learn from.
 
     Raises:
         ModelError: it cannot be found, read or built as specified.
         UnsupportedModelError: an architecture that is refused by name.
         VocabularyError: the tokenizers of teacher and student do not agree.
     """
-    module, tokenizer = _build(spec, teacher)
+    module, tokenizer = _build(spec)
     if spec.lora is not None:
         add_adapters(module, spec.lora, spec.source)
     kind = EncoderDecoderPolicy if module.config.is_encoder_decoder else DecoderPolicy
@@ -46,7 +44,7 @@ def load_policy(spec: ModelSpec, *, device: torch.device | str, teacher: Policy 
         tokenizer,
         name=spec.source,
         compute_dtype=_dtype(spec.compute_dtype) if spec.compute_dtype else None,
-        base=_base(spec, teacher),
+        base=sources.absolute(spec.source) if spec.init == "pretrained" else None,
     )
     if spec.attention is not None:
         use_attention(policy, spec.attention)
@@ -70,30 +68,16 @@ def _require_same_kind(student: Policy, teacher: Policy) -> None:
         )
 
 
-def _base(spec: ModelSpec, teacher: Policy | None) -> str | None:
-    if spec.init != "pretrained":
-        return None
-    return teacher.base if spec.source == "teacher" and teacher is not None else sources.absolute(spec.source)
-
-
-def _build(spec: ModelSpec, teacher: Policy | None) -> tuple[Any, Any]:
+def _build(spec: ModelSpec) -> tuple[Any, Any]:
     dtype = _dtype(spec.dtype)
     if spec.source.startswith("builtin:"):
         return _builtin(spec, dtype)
-    if spec.source == "teacher":
-        if teacher is None:
-            raise ModelError("source 'teacher': the stage has no teacher; name a model instead")
-        module = cast(copy.deepcopy(teacher.module), dtype).requires_grad_(True)
-        tokenizer = teacher.tokenizer
-    else:
-        location = sources.locate(spec.source)
-        options: dict[str, Any] = {"trust_remote_code": spec.trust_remote_code, "source": spec.source}
-        tokenizer = sources.read_tokenizer(location, **options)
-        if spec.init == "random":
-            return sources.random_model(location, dtype=dtype, seed=spec.seed, **options), tokenizer
-        module = sources.read_model(location, dtype=dtype, **options)
+    location = sources.locate(spec.source)
+    options: dict[str, Any] = {"trust_remote_code": spec.trust_remote_code, "source": spec.source}
+    tokenizer = sources.read_tokenizer(location, **options)
     if spec.init == "random":
-        raise ModelError("source 'teacher' with init 'random': name the teacher's source instead")
+        return sources.random_model(location, dtype=dtype, seed=spec.seed, **options), tokenizer
+    module = sources.read_model(location, dtype=dtype, **options)
     if spec.init == "layers":
         module = keep_layers(module, spec.layers, spec.source)
     return module, tokenizer

@@ -151,7 +151,7 @@ def _file(place: Location, name: str) -> str | None:
 
 def hub_commit(source: str) -> str | None:
     """Commit of the hub repository that a model was read from; None for one that is not of the hub."""
-    if source.startswith("builtin:") or source == "teacher":
+    if source.startswith("builtin:"):
         return None
     location = locate(source)
     if location.gguf_file is not None or Path(location.path).is_dir():

@@ -45,8 +45,8 @@ class ModelSpec:
     """Where a model comes from and how its weights start.
 
     Attributes:
-        source: `builtin:llama`, `builtin:t5`, `teacher` (the stage's own), a folder, a hub name,
-            `gguf:PATH`, or `package:MODULE/FILE.gguf` (a file shipped in an installed Python package).
+        source: `builtin:llama`, `builtin:t5`, a folder, a hub name, `gguf:PATH`, or
+            `package:MODULE/FILE.gguf` (a file shipped in an installed Python package).
         init: weights as shipped, random by `seed`, or the subset `layers` of the source's layers with its
             embeddings, final norm and head kept.
         layers: 0-based layers of the source, in the order they get in the new model.

@@ -1,7 +1,5 @@
 """Whether two tokenizers mean the same by the same ids, and how much of two embedding tables is shared."""
 
-import hashlib
-import json
 from typing import Any
 
 from py_worker.models.errors import ModelError, VocabularyError
@@ -29,16 +27,6 @@ def usable_tokens(tokenizer: Any, rows: int, name: str) -> int:
             "use the tokenizer that belongs to the model"
         )
     return min(tokens, rows)
-
-
-def tokenizer_hash(tokenizer: Any) -> str:
-    """SHA-256 (hex) of vocabulary, merges, normalisation and special tokens, not of padding settings."""
-    state = json.loads(tokenizer.backend_tokenizer.to_str())
-    for transient in ("padding", "truncation"):
-        state.pop(transient, None)
-    special = sorted((key, str(value)) for key, value in tokenizer.special_tokens_map.items())
-    canonical = json.dumps([state, special], sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def shared_vocabulary(student: Any, teacher: Any, student_name: str, teacher_name: str) -> int:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from py_worker.data.batch import collate
 from py_worker.data.layout import lay_out
 from py_worker.losses.scored import ScoredBatch
-from py_worker.ops.halving import record_layout
+from py_worker.ops.layout_metrics import record_layout
 from py_worker.ops.specs import given, limits_of
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError
@@ -40,13 +40,12 @@ def run(session: Session, args: BuildArgs, context: OperationContext) -> BuildRe
     rows = [row for part in args.parts for row in _rows(session, part)]
     if not rows:
         raise ArgumentError("parts: no rows; a batch needs at least one")
-    lengths = [len(row.prompt) + len(row.response) for row in rows]
     limits = limits_of(args, session.halvings.micro_batch)
     for role in session.roles.values() if limits.packed else ():
         role.policy.require_packing()
     policy = session.any_role().policy
-    prompts = [len(row.prompt) for row in rows] if policy.has_encoder else None
-    layout = lay_out(lengths, [row.part for row in rows], limits, prompts)
+    lengths = [(len(row.prompt), len(row.response)) for row in rows]
+    layout = lay_out(lengths, [row.part for row in rows], limits, apart=policy.has_encoder)
     rows = [rows[index] for micro_batch in layout for index in micro_batch]
     batch = collate(
         rows=[np.concatenate([row.prompt, row.response]) for row in rows],  # type: ignore[misc]

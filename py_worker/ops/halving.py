@@ -12,9 +12,9 @@ from typing import Generic, TypeVar
 
 import torch
 
-from py_worker.data.batch import TokenBatch
-from py_worker.losses.driver import default_chunk_size
 from py_worker.losses.scored import ScoredBatch
+from py_worker.ops.chunk_size import chunk_size, shorter_chunks
+from py_worker.ops.layout_metrics import record_layout
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import code_of
 from py_worker.server.held import scored_bytes
@@ -134,37 +134,6 @@ def repeat_smaller(
         _free(device)
 
 
-def chunk_size(session: Session, halvings: Halvings | None = None) -> int | None:
-    """Positions of a chunk as configured and halved; None leaves them to the losses."""
-    configured, halvings = session.configured().position_chunk, halvings or session.halvings
-    if halvings.position_chunk == 0:
-        return configured
-    return max(1, (configured or _default_chunk(session)) >> halvings.position_chunk)
-
-
-def record_layout(session: Session, context: OperationContext, batch: TokenBatch) -> None:
-    """Metrics of the step: `micro_batches`, `padding`, and where something was halved how far.
-
-    `rollout_rows` is the fewest that responses have been drawn for at a time so far, evaluations included.
-    """
-    if context.step is None:
-        return
-    halvings = session.halvings
-    metrics: dict[str, float] = {"micro_batches": batch.micro_batch_count, "padding": batch.padding}
-    if halvings.micro_batch:
-        metrics["micro_batch_halvings"] = halvings.micro_batch
-    if halvings.position_chunk:
-        metrics["position_chunk"] = chunk_size(session) or 0
-    if drawn := session.drawn_rows.halved:
-        metrics["rollout_rows"] = min(drawn.values())
-    session.metrics.record_all(context.step, metrics)
-
-
-def _default_chunk(session: Session) -> int:
-    policy = session.any_role().policy
-    return default_chunk_size(policy.vocab_size, policy.device)
-
-
 def _halved(
     session: Session, scored: ScoredBatch, halvings: Halvings, *, passes: bool, chunks: bool
 ) -> tuple[ScoredBatch, Halvings] | None:
@@ -181,22 +150,6 @@ def _halved(
     longest = max((piece.stop - piece.start for piece in pieces), default=1)
     shorter = shorter_chunks(session, halvings, longest)
     return None if shorter is None else (scored, shorter)
-
-
-def shorter_chunks(session: Session, halvings: Halvings, longest: int) -> Halvings | None:
-    """Half of the positions whose logits exist at a time; None when that is one.
-
-    Args:
-        session: whose chunks.
-        halvings: that did not fit.
-        longest: positions that could be in one chunk.
-    """
-    size, times = chunk_size(session, halvings) or _default_chunk(session), halvings.position_chunk + 1
-    if min(size, longest) <= 1:
-        return None
-    while size // 2 >= longest:  # A chunk longer than any row has to shrink below that to change anything.
-        size, times = size // 2, times + 1
-    return dataclasses.replace(halvings, position_chunk=times)
 
 
 def _let_graph_go(session: Session, name: str) -> None:

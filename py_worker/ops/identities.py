@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from msgspec import UNSET
 from torch import Tensor
 
-from py_worker.data.batch import TokenBatch, collate
+from py_worker.data.batch import TokenBatch
 from py_worker.data.dataset import TokenizedRow
 from py_worker.losses.divergence import DivergenceKind, divergence
 from py_worker.losses.moment import moment_gap
@@ -118,15 +118,7 @@ def generation_agrees(
     drawn = engine.generate(
         Mixture.of(policy), prompts, range(len(prompts)), Sampling(max_new_tokens=DRAWN_TOKENS), 0, tick
     )
-    rows = [np.concatenate(pair) for pair in zip(prompts, drawn.tokens, strict=True)]
-    batch = collate(
-        rows=rows,  # type: ignore[arg-type]
-        prompt_lengths=[len(prompt) for prompt in prompts],
-        parts=["all"] * len(rows),
-        sample_ids=range(len(rows)),
-        pad_id=policy.pad_id,
-        device=policy.device,
-    )
+    batch = policy.collate(list(zip(prompts, drawn.tokens, strict=True)), range(len(prompts)))
     hidden = cast(Tensor, score_batch(batch, teacher=policy).teacher_hidden)
     scored = policy.logits(hidden).log_softmax(-1).gather(1, batch.positions().target[:, None]).squeeze(1)
     difference = np.abs(scored.float().cpu().numpy() - np.concatenate(drawn.log_probs)).max()

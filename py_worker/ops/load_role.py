@@ -3,13 +3,13 @@
 import torch
 from msgspec import UNSET
 
+from py_worker.data.tokenizer_hash import tokenizer_hash
 from py_worker.models.errors import ModelError
 from py_worker.models.load import load_policy
 from py_worker.models.loss_scale import LossScale
 from py_worker.models.optimizer import Optimizer
 from py_worker.models.policy import Policy
 from py_worker.models.sources import hub_commit
-from py_worker.models.vocabulary import tokenizer_hash
 from py_worker.ops.specs import given, model_spec, optimizer_spec
 from py_worker.rollout.engine import AUTO, select_engine
 from py_worker.server.context import OperationContext
@@ -45,8 +45,7 @@ def run(session: Session, args: LoadRoleArgs, context: OperationContext) -> Load
             teacher.policy.head.vocab_size = limit  # Loading a student cuts it to the shared vocabulary.
         raise
     session.roles[args.role] = role
-    notes = [selection.note, offload_note, None if teacher is None else _end_note(policy, teacher.policy)]
-    return _describe(role, [note for note in notes if note is not None])
+    return _describe(role, [note for note in (selection.note, offload_note) if note is not None])
 
 
 def _check_order(session: Session, args: LoadRoleArgs) -> None:
@@ -107,20 +106,6 @@ def _loss_scale(policy: Policy) -> LossScale | None:
     """Small gradients are 0 in float16 without one; bfloat16 has the range of float32."""
     half = torch.float16 in (policy.dtype, policy.compute_dtype)
     return LossScale(policy.device) if half else None
-
-
-def _end_note(student: Policy, teacher: Policy) -> str | None:
-    """Responses end with the student tokenizer's EOS; to a teacher that ends otherwise it is any token."""
-    end = student.eos_ids[0]
-    if end in teacher.eos_ids:
-        return None
-    own = student.tokenizer.convert_ids_to_tokens(end)
-    others = ", ".join(repr(teacher.tokenizer.convert_ids_to_tokens(index)) for index in teacher.eos_ids[:8])
-    return (
-        f"Responses in the data end with {own!r} (id {end}), the teacher's with {others}: it teaches the "
-        "student not to end there. Set the same eos_token in both tokenizers, or name it in the teacher's "
-        "generation_config.json."
-    )
 
 
 def _describe(role: Role, notes: list[str]) -> LoadRoleResult:

@@ -7,15 +7,16 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from py_worker.data.batch import TokenBatch, collate
+from py_worker.data.batch import TokenBatch
 from py_worker.data.dataset import TokenizedRow
 from py_worker.data.layout import lay_out
-from py_worker.losses.driver import default_chunk_size
+from py_worker.losses.chunked import positions_at_once
 from py_worker.losses.objectives import Chunk, Objective, find_objective
 from py_worker.losses.scored import ScoredBatch, score_batch
 from py_worker.models.errors import ModelError
 from py_worker.models.policy import Policy
-from py_worker.ops.halving import chunk_size, repeat_smaller, shorter_chunks
+from py_worker.ops.chunk_size import chunk_size, shorter_chunks
+from py_worker.ops.halving import repeat_smaller
 from py_worker.ops.specs import argument_errors, given, limits_of
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError
@@ -40,7 +41,7 @@ def run(session: Session, args: MeasureArgs, context: OperationContext) -> Measu
     rows = [dataset.row(row) for row in args.rows]
 
     def measured_by(halvings: Halvings) -> MeasureResult:
-        positions = chunk_size(session, halvings) or default_chunk_size(policy.vocab_size, policy.device)
+        positions = positions_at_once(policy, chunk_size(session, halvings))
         values: dict[str, dict[int, float]] = {objective.name: {} for objective in objectives}
         counts: dict[int, int] = {}
         for batch in _batches(session, args, rows, halvings):
@@ -84,10 +85,9 @@ def _layout(
     session: Session, args: MeasureArgs, rows: Sequence[TokenizedRow], halvings: Halvings
 ) -> list[list[int]]:
     """Places in `rows`, by micro-batch."""
-    lengths = [len(row.prompt) + len(row.response) for row in rows]
-    has_encoder = session.role(args.role).policy.has_encoder
-    prompts = [len(row.prompt) for row in rows] if has_encoder else None
-    return lay_out(lengths, ["all"] * len(rows), limits_of(args, halvings.micro_batch), prompts)
+    lengths = [(len(row.prompt), len(row.response)) for row in rows]
+    limits = limits_of(args, halvings.micro_batch)
+    return lay_out(lengths, ["all"] * len(rows), limits, apart=session.role(args.role).policy.has_encoder)
 
 
 def _batches(
@@ -96,16 +96,8 @@ def _batches(
     """Micro-batches; the sample id is the place in `rows`."""
     policy = session.role(args.role).policy
     for places in _layout(session, args, rows, halvings):
-        yield collate(
-            rows=[[*rows[place].prompt, *rows[place].response] for place in places],
-            prompt_lengths=[len(rows[place].prompt) for place in places],
-            parts=["all"] * len(places),
-            sample_ids=places,
-            pad_id=policy.pad_id,
-            device=session.configured().device,
-            packed=bool(given(args.packing)),
-            apart=policy.has_encoder,
-        )
+        chosen = [(rows[place].prompt, rows[place].response) for place in places]
+        yield policy.collate(chosen, places, packed=bool(given(args.packing)))
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ from py_worker.data.layout import lay_out
 from py_worker.data.longest import longest_rows
 from py_worker.losses.rehearsal import MicroBatches, Rehearsal, Row
 from py_worker.ops import memory_phases
-from py_worker.ops.halving import chunk_size
+from py_worker.ops.chunk_size import chunk_size
 from py_worker.ops.memory_phases import PlannedDraw, PlannedStep
 from py_worker.ops.specs import argument_errors, given, limits_of, sampling_of, term_of
 from py_worker.rollout.engine import Mixture, select_engine
@@ -97,8 +97,8 @@ def _micro_batches(session: Session, args: PredictMemoryArgs) -> MicroBatches:
     if not rows:
         raise ArgumentError("parts: no rows; a batch needs at least one")
     limits = limits_of(args, session.halvings.micro_batch)
-    prompts = [row.prompt for row in rows] if apart else None
-    layout = lay_out([row.length for row in rows], [row.part for row in rows], limits, prompts)
+    lengths = [(row.prompt, row.response) for row in rows]
+    layout = lay_out(lengths, [row.part for row in rows], limits, apart=apart)
     return [[rows[index] for index in micro] for micro in layout]
 
 

@@ -2,7 +2,6 @@
 
 import math
 
-from py_worker.data.batch import collate
 from py_worker.ops import identities
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError
@@ -19,14 +18,7 @@ def run(session: Session, args: PreflightArgs, context: OperationContext) -> Pre
             f"rows: none of them has a response in {args.dataset!r}; there is nothing to check"
         )
     policy = session.any_role().policy
-    batch = collate(
-        rows=[[*row.prompt, *row.response] for row in rows],
-        prompt_lengths=[len(row.prompt) for row in rows],
-        parts=["all"] * len(rows),
-        sample_ids=range(len(rows)),
-        pad_id=policy.pad_id,
-        device=session.configured().device,
-    )
+    batch = policy.collate([(row.prompt, row.response) for row in rows], range(len(rows)))
     checks = identities.labels(rows, batch, policy.eos_ids)
     policies = {name: role.policy for name, role in session.roles.items()}
     checks += identities.finite_losses(policies, batch)

@@ -3,10 +3,13 @@
 from collections import Counter
 from pathlib import Path
 
+from msgspec import UNSET, UnsetType
+
 from py_worker.data.dataset import tokenize_dataset
 from py_worker.data.encoding import Limits
 from py_worker.data.errors import DataError
 from py_worker.data.sources import read_records
+from py_worker.data.templates import TEMPLATES
 from py_worker.ops.specs import data_source
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError
@@ -46,7 +49,25 @@ def run(session: Session, args: RegisterDataArgs, context: OperationContext) -> 
         dropped_prompts=dataset.dropped_prompts,
         cut_responses=dataset.cut_responses,
         groups=dict(Counter(dataset.groups()).most_common(_MOST_GROUPS)),
+        notes=_end_notes(session, source.template) if dataset.response_tokens else UNSET,
     )
     context.commit()
     session.datasets[args.dataset] = dataset
     return result
+
+
+def _end_notes(session: Session, template: str) -> list[str] | UnsetType:
+    """Responses end as the template has it; to a teacher that ends otherwise that end is any token."""
+    if not {"student", "teacher"} <= session.roles.keys():
+        return UNSET
+    student, teacher = session.role("student").policy, session.role("teacher").policy
+    end = TEMPLATES[template].closing_id(student.tokenizer)
+    if end in teacher.eos_ids:
+        return UNSET
+    own = student.tokenizer.convert_ids_to_tokens(end)
+    others = ", ".join(repr(teacher.tokenizer.convert_ids_to_tokens(index)) for index in teacher.eos_ids[:8])
+    return [
+        f"With the template {template} responses in the data end with {own!r} (id {end}), the teacher's with "
+        f"{others}: it teaches the student not to end there. Give both tokenizers the same end (eos_token, "
+        "in chats the chat template's), or name it in the teacher's generation_config.json."
+    ]

@@ -120,6 +120,4 @@ def argument_errors() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        if hasattr(error, "code"):
-            raise
         raise ArgumentError(str(error)) from error

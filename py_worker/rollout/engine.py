@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
-from py_worker.rollout.errors import RolloutError, UnsupportedModelError
+from py_worker.models.errors import UnsupportedModelError
+from py_worker.rollout.errors import RolloutError
 from py_worker.rollout.forward import ForwardEngine
 from py_worker.rollout.graph_engine import GraphEngine
 from py_worker.rollout.mixture import Mixture

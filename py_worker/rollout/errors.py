@@ -1,16 +1,10 @@
 """The errors of generation; `code` is the wire's name for them."""
 
 
-class RolloutError(ValueError):
+class RolloutError(Exception):
     """A request for generation that cannot be served; the message says what is wrong and the remedy."""
 
     code = "invalid_argument"
-
-
-class UnsupportedModelError(RolloutError):
-    """A generation engine was asked for by name and does not cover this model."""
-
-    code = "unsupported"
 
 
 class ResponseCacheError(RolloutError):

@@ -2,17 +2,17 @@
 
 from typing import Any
 
+from py_worker.models.errors import UnsupportedModelError
 from py_worker.rollout.decoder import Decoder
-from py_worker.rollout.errors import UnsupportedModelError
 from py_worker.rollout.gpt2 import Gpt2Decoder
 from py_worker.rollout.llama import LlamaDecoder
 from py_worker.rollout.t5 import T5Decoder
 
-FAMILIES: tuple[type[Decoder], ...] = (LlamaDecoder, Gpt2Decoder)
-_COVERED: tuple[type[Decoder] | type[T5Decoder], ...] = (*FAMILIES, T5Decoder)
+DECODERS: tuple[type[Decoder], ...] = (LlamaDecoder, Gpt2Decoder)
+_COVERED: tuple[type[Decoder] | type[T5Decoder], ...] = (*DECODERS, T5Decoder)
 
-_DECODERS = {architecture: family for family in FAMILIES for architecture in family.architectures()}
-_REFUSALS = {architecture: family.refusal for family in _COVERED for architecture in family.architectures()}
+_BY_ARCHITECTURE = {architecture: kind for kind in DECODERS for architecture in kind.architectures()}
+_REFUSALS = {architecture: kind.refusal for kind in _COVERED for architecture in kind.architectures()}
 
 
 def refusal(module: Any) -> str | None:
@@ -33,4 +33,4 @@ def decoder_of(module: Any) -> type[Decoder]:
     reason = refusal(module)
     if reason is not None:
         raise UnsupportedModelError(f"Generation engine 'native' does not serve this model: {reason}.")
-    return _DECODERS[type(module)]
+    return _BY_ARCHITECTURE[type(module)]

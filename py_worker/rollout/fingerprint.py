@@ -4,11 +4,12 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor
 
+from py_worker.models.state import module_state
 from py_worker.rollout.rollouts import GenerationPolicy, Tick
 from py_worker.rollout.sampling import Sampling
 
@@ -32,7 +33,7 @@ def weights_hash(module: torch.nn.Module, tick: Tick) -> str:
         tick: called for every 64 MiB.
     """
     digest = hashlib.sha256()
-    for name, tensor in sorted(_state(module).items()):
+    for name, tensor in sorted(module_state(module).items()):
         digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
         for chunk in _bytes(tensor):
             digest.update(chunk.cpu().numpy().data)
@@ -64,13 +65,6 @@ def store_key(policy: GenerationPolicy, weights: str, sampling: Sampling, seed: 
         "seed": seed,
     }
     return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _state(module: torch.nn.Module) -> dict[str, Tensor]:
-    """Parameters and the buffers that count as state; what is computed from the configuration does not."""
-    kept = module.state_dict().keys()
-    buffers: dict[str, Any] = {name: buffer for name, buffer in module.named_buffers() if name in kept}
-    return {**dict(module.named_parameters()), **buffers}
 
 
 def _bytes(tensor: Tensor) -> Iterator[Tensor]:

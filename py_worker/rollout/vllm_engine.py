@@ -21,8 +21,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from py_worker.models.errors import UnsupportedModelError
 from py_worker.models.lora import merged_state
-from py_worker.rollout.errors import RolloutError, UnsupportedModelError
+from py_worker.rollout.errors import RolloutError
 from py_worker.rollout.mixture import Mixture
 from py_worker.rollout.randomness import stream_seeds
 from py_worker.rollout.rollouts import GenerationPolicy, Rollouts, Tick, TokenArray, check_request

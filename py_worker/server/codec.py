@@ -5,7 +5,6 @@ against its bound and against the bytes that are there before it allocates; so n
 than its own bytes.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -141,29 +140,3 @@ def tensor_bytes(tensor: Tensor) -> memoryview:
     # numpy knows no bfloat16, but it does know its bytes. A tensor without elements has no bytes to view.
     flat = host.flatten().view(torch.uint8) if host.numel() else torch.empty(0, dtype=torch.uint8)
     return memoryview(flat.numpy().data)
-
-
-def tensor_from_frame(reference: TensorRef, frames: Sequence[Frame]) -> Tensor:
-    """The tensor of a reference. It owns its memory: a received frame's memory is the socket's.
-
-    Raises:
-        ArgumentError: unknown dtype, negative shape, no such frame, or a frame of another size than the
-            shape's.
-    """
-    dtype = DTYPES.get(reference.dtype)
-    if dtype is None:
-        raise ArgumentError(f"tensor of unknown dtype {reference.dtype!r}: use one of {', '.join(DTYPES)}")
-    if not 0 <= reference.frame < len(frames):
-        raise ArgumentError(f"tensor refers to frame {reference.frame} of {len(frames)}")
-    if any(size < 0 for size in reference.shape):
-        raise ArgumentError(f"tensor has shape {reference.shape}")
-    expected = math.prod(reference.shape) * dtype.itemsize
-    data = frames[reference.frame]
-    if len(data) != expected:
-        raise ArgumentError(
-            f"frame {reference.frame} has {len(data)} bytes, but a {reference.dtype} tensor of shape "
-            f"{reference.shape} has {expected}"
-        )
-    if expected == 0:
-        return torch.empty(reference.shape, dtype=dtype)
-    return torch.frombuffer(bytearray(data), dtype=dtype).reshape(reference.shape)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 PROTOCOL_VERSION: Final = 1
-PROTOCOL_HASH: Final = "8ccb257f6608ed1246bbd40694602e0d3bb8ae04fcf9b3ec33f8a2e7f991fde1"
+PROTOCOL_HASH: Final = "e01415f041eff4f089b9f617588fea2a8fb9c18cb2e0b508737d99d9f36b83f1"
 
 MAX_BODY_BYTES: Final = 8388608
 """Largest MessagePack body of one message, in bytes."""
@@ -515,7 +515,7 @@ class LoadRoleResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     architecture: Annotated[str, Meta(max_length=128)]
     """Class of the model."""
     tokenizer_hash: Annotated[str, Meta(max_length=64)]
-    """Of vocabulary and rules."""
+    """Of vocabulary, rules, special tokens and chat template."""
     eos_ids: Annotated[list[Annotated[int, Meta(ge=0)]], Meta(max_length=64)]
     """Tokens that end a response."""
     engine: Annotated[str, Meta(max_length=64)]
@@ -526,7 +526,7 @@ class LoadRoleResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     """What a user should know, for example a fallback."""
 
 class LoadCriticArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """Makes a critic with its optimizer. Needs the role that gives its features."""
+    """Makes a critic with its optimizer. Needs both roles: its values are over the vocabulary that they share."""
 
     critic: Annotated[str, Meta(max_length=32)]
     """Name, for example off or on."""
@@ -570,6 +570,8 @@ class RegisterDataResult(Struct, kw_only=True, frozen=True, forbid_unknown_field
     """Responses cut to the limit; they have no EOS label."""
     groups: Annotated[dict[str, Annotated[int, Meta(ge=0)]], Meta(max_length=256)]
     """Rows per task or category, where the source has them; of more than 256 the largest."""
+    notes: Annotated[list[Annotated[str, Meta(max_length=1024)]], Meta(max_length=32)] | UnsetType = UNSET
+    """What a user should know, for example that the teacher ends its responses otherwise; absent is nothing."""
 
 class GenerateArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Draws one response per row from a role's policy and keeps it under a handle."""

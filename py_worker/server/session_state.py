@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from py_worker.models.state import module_state
 from py_worker.server.checkpoint_files import Snapshot
 from py_worker.server.errors import CheckpointError, OverBudgetError
 from py_worker.server.handles import KEPT_SCOPES, scope_of
@@ -145,20 +146,13 @@ def _trained(session: Session) -> dict[str, _Trained]:
     if "student" in session.roles:
         student = session.roles["student"]
         # Adapters lie on weights that do not change and are loaded from where they came from.
-        tensors = student.policy.adapters or _module_tensors(student.policy.module)
+        tensors = student.policy.adapters or module_state(student.policy.module)
         parts["student"] = _Trained(tensors, student.optimizer)
     for name, critic in session.critics.items():
-        parts[f"critic.{name}"] = _Trained(_module_tensors(critic.critic), critic.optimizer)
+        parts[f"critic.{name}"] = _Trained(module_state(critic.critic), critic.optimizer)
         if critic.average is not None:
-            parts[f"critic.{name}.average"] = _Trained(_module_tensors(critic.average), None)
+            parts[f"critic.{name}.average"] = _Trained(module_state(critic.average), None)
     return parts
-
-
-def _module_tensors(module: nn.Module) -> dict[str, Tensor]:
-    """Parameters, tied ones once, and the buffers that the module counts as its state."""
-    persistent = module.state_dict().keys()
-    buffers = {name: buffer for name, buffer in module.named_buffers() if name in persistent}
-    return {**dict(module.named_parameters()), **buffers}
 
 
 def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -27,8 +27,8 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from py_worker.losses.chunked import positions_at_once
 from py_worker.losses.divergence import divergence
-from py_worker.losses.driver import default_chunk_size
 from py_worker.losses.fused import fused_divergence, fused_moment_gap
 from py_worker.losses.moment import moment_gap
 from py_worker.losses.tile_form import TileForm, check_form
@@ -227,7 +227,8 @@ def settings(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     forms = forms_that_run(args)
     for positions, vocab in product(args.positions, args.vocab):
         problem = make_problem(args, positions, vocab)
-        default = default_chunk_size(vocab, torch.device(args.device))
+        policy = SimpleNamespace(vocab_size=vocab, device=torch.device(args.device))
+        default = positions_at_once(cast(Policy, policy))
         for loss, chunk_size, form in product(args.loss, args.chunk or [default], forms):
             chunk_size = min(chunk_size, positions)
             about = {"loss": loss, "positions": positions, "vocab": vocab, "chunk_size": chunk_size}

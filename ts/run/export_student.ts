@@ -16,16 +16,11 @@ const weightsOf = (model: ModelPlan): ModelPlan => ({ ...model, attention: null,
  */
 export async function exportCheckpoint(
   client: WorkerClient,
-  { run, stage: { student, teacher, ...stage } }: ExportTarget,
+  { run, stage: { student, ...stage } }: ExportTarget,
   checkpoint: Checkpoint,
   out: string,
   form: ExportForm,
 ): Promise<void> {
-  // A student made from its teacher's layers has its shape from there.
-  if (teacher !== null && student.origin.kind === 'source' && student.origin.source === 'teacher') {
-    const model = wireModel(weightsOf(teacher), run);
-    await client.call('load_role', { role: 'teacher', model, gradient_checkpointing: false });
-  }
   await client.call('load_role', {
     role: 'student',
     model: wireModel(weightsOf(student), run),

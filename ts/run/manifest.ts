@@ -140,7 +140,7 @@ export function withStage(
     },
   );
   const datasets = Object.entries(loaded.datasets).map(
-    ([name, { groups: _groups, ...facts }]) =>
+    ([name, { groups: _groups, notes: _notes, ...facts }]) =>
       [name, { ...facts, ...importOf(data[name]?.source ?? '') }] as const,
   );
   const entry: StageManifest = {

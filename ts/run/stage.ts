@@ -211,7 +211,8 @@ function notesOn({ student, teacher, datasets }: LoadedStage): readonly string[]
       ? [`dataset ${name}: ${data.dropped_prompts} rows left out, their prompts over the limit`]
       : []),
   ]);
-  return [...student.notes, ...(teacher?.notes ?? []), ...ofData];
+  const ofEnds = Object.values(datasets).flatMap(({ notes = [] }) => notes);
+  return [...student.notes, ...(teacher?.notes ?? []), ...ofEnds, ...ofData];
 }
 
 function parametersOf({ student, teacher, critics }: LoadedStage): Readonly<Record<string, number>> {

@@ -149,7 +149,7 @@ function loadCritics(client: WorkerClient, { critics, adversary: { optimizer } }
 
 /**
  * Frees what the stage before held and loads this stage's models, datasets and critics. The requests are sent at
- * once; the worker runs them in order: the teacher first, whose layers a student may start from.
+ * once; the worker runs them in order: the teacher first, whose vocabulary the student's is checked against.
  *
  * @param held the teacher that the worker may have loaded already; by default it has none
  */

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 export const PROTOCOL_VERSION = 1;
-export const PROTOCOL_HASH = '8ccb257f6608ed1246bbd40694602e0d3bb8ae04fcf9b3ec33f8a2e7f991fde1';
+export const PROTOCOL_HASH = 'e01415f041eff4f089b9f617588fea2a8fb9c18cb2e0b508737d99d9f36b83f1';
 
 export const LIMITS = {
   /** Largest MessagePack body of one message, in bytes. */
@@ -566,7 +566,7 @@ export const OPERATIONS = {
   layers: z.int().min(1),
   /** Class of the model. */
   architecture: z.string().max(128),
-  /** Of vocabulary and rules. */
+  /** Of vocabulary, rules, special tokens and chat template. */
   tokenizer_hash: z.string().max(64),
   /** Tokens that end a response. */
   eos_ids: z.array(z.int().min(0)).max(64),
@@ -578,7 +578,7 @@ export const OPERATIONS = {
   notes: z.array(z.string().max(1024)).max(32),
 }),
   },
-  /** Makes a critic with its optimizer. Needs the role that gives its features. */
+  /** Makes a critic with its optimizer. Needs both roles: its values are over the vocabulary that they share. */
   load_critic: {
     mutating: true,
     args: z.strictObject({
@@ -622,6 +622,8 @@ export const OPERATIONS = {
   cut_responses: z.int().min(0),
   /** Rows per task or category, where the source has them; of more than 256 the largest. */
   groups: mapSchema(z.int().min(0), 256),
+  /** What a user should know, for example that the teacher ends its responses otherwise; absent is nothing. */
+  notes: z.array(z.string().max(1024)).max(32).exactOptional(),
 }),
   },
   /** Draws one response per row from a role's policy and keeps it under a handle. */

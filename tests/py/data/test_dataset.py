@@ -8,7 +8,7 @@ import pytest
 from py_worker.data import dataset as module
 from py_worker.data.batch import collate
 from py_worker.data.char_tokenizer import char_tokenizer
-from py_worker.data.dataset import TokenizedDataset, hash_records, hash_tokenizer, tokenize_dataset
+from py_worker.data.dataset import TokenizedDataset, hash_records, tokenize_dataset
 from py_worker.data.encoding import Limits, encode
 from py_worker.data.errors import DataError
 from py_worker.data.records import Message, Record
@@ -44,10 +44,8 @@ def test_rows_are_the_encoded_records(tmp_path: Path) -> None:
 def test_references_groups_and_counts(tmp_path: Path) -> None:
     dataset = build(tmp_path)
     assert [dataset.references(i) for i in range(5)] == [row.outputs for row in ROWS]
-    assert [dataset.group(i) for i in range(5)] == ["words", "open", "", "words", "words"]
     assert dataset.groups() == {"open": 1, "words": 3}
-    assert (dataset.bad_lines, dataset.unanswered) == (3, 1)
-    assert (dataset.cut_prompts, dataset.cut_responses) == (1, 1)
+    assert (dataset.bad_lines, dataset.cut_prompts, dataset.cut_responses) == (3, 1, 1)
     assert dataset.prompt_tokens == sum(len(dataset.row(i).prompt) for i in range(5))
     assert dataset.response_tokens == sum(len(dataset.row(i).response) for i in range(5))
     rows = [dataset.row(i) for i in range(5)]
@@ -60,7 +58,7 @@ def test_rows_with_long_prompts_are_left_out_where_that_is_wanted(tmp_path: Path
     kept = (*ROWS[:3], ROWS[4])
     assert (len(dataset), dataset.dropped_prompts, dataset.cut_prompts) == (4, 1, 0)
     assert [dataset.references(i) for i in range(4)] == [row.outputs for row in kept]
-    assert [dataset.group(i) for i in range(4)] == [row.group for row in kept]
+    assert dataset.groups() == {"open": 1, "words": 2}
     # They are the same data as rows that never had a longer one, and other data than all rows.
     assert dataset.content_hash == build(tmp_path, kept).content_hash != build(tmp_path).content_hash
     assert build(tmp_path).dropped_prompts == 0
@@ -82,7 +80,7 @@ def test_a_token_that_the_model_does_not_know_is_named_by_its_row(tmp_path: Path
 @pytest.mark.parametrize("index", [-1, 5])
 def test_rows_outside_are_refused(tmp_path: Path, index: int) -> None:
     dataset = build(tmp_path)
-    for read in (dataset.row, dataset.references, dataset.group):
+    for read in (dataset.row, dataset.references):
         with pytest.raises(IndexError, match=f"row {index} of a dataset of 5 rows"):
             read(index)
 
@@ -90,7 +88,7 @@ def test_rows_outside_are_refused(tmp_path: Path, index: int) -> None:
 def test_a_source_without_references_can_be_cached(tmp_path: Path) -> None:
     dataset = build(tmp_path, (Record("a", "", ()), Record("b", "", ())))
     assert dataset.references(1) == ()
-    assert (dataset.unanswered, dataset.response_tokens, dataset.groups()) == (2, 0, {})
+    assert (dataset.response_tokens, dataset.groups()) == (0, {})
 
 
 def test_tokenized_once_until_something_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,16 +132,6 @@ def test_content_hash_depends_on_every_field_and_on_nothing_else(tmp_path: Path)
         (),
     ]
     assert len({hash_records(rows) for rows in variants}) == len(variants)
-
-
-def test_tokenizer_hash() -> None:
-    assert hash_tokenizer(char_tokenizer()) == hash_tokenizer(CHAR)
-    other_eos = char_tokenizer()
-    other_eos.eos_token = "a"
-    other_chat = char_tokenizer()
-    other_chat.chat_template = "{{ messages }}"
-    tokenizers = (CHAR, bpe_tokenizer(), other_eos, other_chat)
-    assert len({hash_tokenizer(tokenizer) for tokenizer in tokenizers}) == len(tokenizers)
 
 
 def test_rows_make_batches(tmp_path: Path) -> None:

@@ -112,6 +112,16 @@ def test_tiles_grow_with_the_threads_of_a_cpu(monkeypatch):
     assert chunked.tile_logits(torch.device("cuda")) == chunked.TILE_LOGITS["cuda"]
 
 
+@pytest.mark.parametrize(
+    ("device", "vocab_size", "positions"),
+    [("cpu", 49152, 341), ("cpu", 2**30, 1), ("cuda", 49152, 2730), ("mps", 49152, 341)],
+)
+def test_positions_at_once_go_by_the_device_unless_given(device, vocab_size, positions):
+    policy = SimpleNamespace(vocab_size=vocab_size, device=torch.device(device))
+    assert chunked.positions_at_once(policy) == positions
+    assert chunked.positions_at_once(policy, 7) == 7
+
+
 def test_a_moment_needs_values():
     logits = torch.zeros(1, 2)
     with pytest.raises(ValueError, match="critic's values"):

@@ -9,7 +9,7 @@ from torch import Tensor
 from py_worker.data.batch import TokenBatch, collate
 from py_worker.losses.diagnostics import PART_DIAGNOSTICS
 from py_worker.losses.divergence import divergence
-from py_worker.losses.driver import default_chunk_size, student_backward
+from py_worker.losses.driver import student_backward
 from py_worker.losses.moment import moment_gap
 from py_worker.losses.scored import ScoredBatch, score_batch
 from py_worker.losses.terms import Term
@@ -329,13 +329,6 @@ def test_scoring_in_micro_batches_equals_scoring_at_once():
     torch.testing.assert_close(parts.teacher_hidden, whole.teacher_hidden, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(parts.student_hidden, whole.student_hidden, rtol=1e-12, atol=1e-12)
     assert not whole.student_hidden.requires_grad
-
-
-def test_default_chunk_size():
-    assert default_chunk_size(49152) == 341
-    assert default_chunk_size(2**30) == 1
-    assert default_chunk_size(49152, torch.device("cuda")) == 2730
-    assert default_chunk_size(49152, torch.device("mps")) == 341
 
 
 def test_autocast_keeps_float32_gradients_near_the_exact_ones():

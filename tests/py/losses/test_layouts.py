@@ -41,7 +41,8 @@ LAYOUTS = [
 
 def laid_out(limits: MicroBatchLimits, policy: Policy) -> TokenBatch:
     rows, prompts = tiny_rows(3, len(PARTS))
-    layout = lay_out([len(row) for row in rows], PARTS, limits)
+    lengths = [(prompt, len(row) - prompt) for row, prompt in zip(rows, prompts, strict=True)]
+    layout = lay_out(lengths, PARTS, limits)
     order = [row for micro_batch in layout for row in micro_batch]
     drawn = [
         np.random.default_rng(row).normal(-2.0, 0.3, len(rows[row]) - prompts[row])

@@ -99,7 +99,7 @@ def rows(count: int = 4, prompt: int = 20, response: int = 50, drawn: bool = Fal
 
 
 def micro_batches(limits: MicroBatchLimits, of: list[Row]) -> list[list[Row]]:
-    layout = lay_out([row.length for row in of], [row.part for row in of], limits)
+    layout = lay_out([(row.prompt, row.response) for row in of], [row.part for row in of], limits)
     return [[of[index] for index in micro] for micro in layout]
 
 

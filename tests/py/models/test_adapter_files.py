@@ -117,13 +117,6 @@ def test_their_base_may_be_a_gguf_file(tmp_path):
     torch.testing.assert_close(logits(again), logits(policy), rtol=1e-5, atol=1e-6)
 
 
-def test_their_base_may_be_the_teacher(base):
-    teacher = load_policy(ModelSpec(str(base)), device="cpu")
-    student = load_policy(ModelSpec("teacher", lora=LORA), device="cpu", teacher=teacher)
-    assert student.base == str(base)
-    assert student.adapters and teacher.adapters == {}
-
-
 def test_their_base_may_have_a_revision(base, tmp_path):
     policy = trained(str(base))
     policy.base = "someone/model@v1"

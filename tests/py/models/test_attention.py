@@ -35,7 +35,6 @@ def test_every_kind_of_source_takes_it(tmp_path, name):
         folder,
         replace(folder, init="random"),
         replace(folder, init="layers", layers=(1,)),
-        replace(folder, source="teacher"),
     ):
         assert implementation(load_policy(spec, device="cpu", teacher=teacher)) == name
     assert implementation(teacher) == "sdpa"

@@ -22,7 +22,6 @@ from py_worker.models.errors import ModelError, UnsupportedModelError
 from py_worker.models.head import OutputHead
 from py_worker.models.layers import keep_layers
 from py_worker.models.policy import Policy
-from py_worker.models.vocabulary import tokenizer_hash
 from tests.py.tiny_models import EOS, PAD, tiny_batch, tiny_policy, tiny_tokenizer
 
 torch.set_num_threads(1)
@@ -208,12 +207,3 @@ def test_tokens_that_were_added_may_lie_beyond_the_table():
     tokenizer.eos_token = "<image>"
     with pytest.raises(ModelError, match=r"ids up to 13, the embedding table 13 rows"):
         DecoderPolicy(tiny_policy().module, tokenizer, name="t")
-
-
-def test_tokenizer_hash_sees_vocabulary_and_special_tokens_only():
-    first, again = tiny_tokenizer(), tiny_tokenizer()
-    again(["a", "bc"], padding=True, truncation=True, max_length=4)
-    assert tokenizer_hash(first) == tokenizer_hash(again)
-    assert tokenizer_hash(first) != tokenizer_hash(tiny_tokenizer("abcdefghijx"))
-    again.pad_token = "a"
-    assert tokenizer_hash(first) != tokenizer_hash(again)

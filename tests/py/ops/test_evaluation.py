@@ -11,7 +11,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from py_worker import ops
 from py_worker.metrics import bleu_statistics
-from py_worker.ops import evaluate, preflight
+from py_worker.models import policy as policies
+from py_worker.ops import evaluate
 from py_worker.rollout.mixture import Mixture
 from py_worker.server.protocol_gen import OPERATIONS
 from tests.py.ops.full_disk import full_disk
@@ -173,9 +174,9 @@ def test_measure_takes_chunks_of_the_device_s_size(
         asked.append(args)
         return 5
 
-    monkeypatch.setattr("py_worker.ops.measure.default_chunk_size", chunk_size)
+    monkeypatch.setattr("py_worker.ops.measure.positions_at_once", chunk_size)
     worker.call("measure", **measure_args())
-    assert asked == [(99, worker.session.device)]
+    assert asked == [(worker.session.role("student").policy, None)]
 
 
 @pytest.mark.parametrize(
@@ -270,10 +271,13 @@ def without_eos(row: Any) -> list[int]:
 def test_preflight_notices_wrong_labels(
     worker: LocalWorker, monkeypatch: pytest.MonkeyPatch, wrong: Any, check: str
 ) -> None:
-    collate = preflight.collate
-    monkeypatch.setattr(
-        preflight, "collate", lambda rows, **options: collate(rows=[wrong(row) for row in rows], **options)
-    )
+    collate, changes = policies.collate, iter([wrong])
+
+    def first_wrong(rows: Any, **options: Any) -> Any:
+        change = next(changes, list)
+        return collate(rows=[change(row) for row in rows], **options)
+
+    monkeypatch.setattr(policies, "collate", first_wrong)
     assert not checks_of(worker)[check]["ok"]
 
 

@@ -4,8 +4,10 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
+
 from tests.py.ops.local_worker import LocalWorker
-from tests.py.ops.scene import data_source, load_student
+from tests.py.ops.scene import data_source, load_student, load_teacher
 
 
 def write(path: Path, groups: Iterable[str]) -> str:
@@ -64,3 +66,51 @@ def test_a_template_that_does_not_suit_is_told_with_the_dataset(empty: LocalWork
     error = empty.error("register_data", dataset="d", source={**source, "template": "chat"})
     assert error["message"].startswith("dataset d: the tokenizer has no chat template; take another")
     assert empty.session.datasets == {}
+
+
+CHAT = "{% for message in messages %}{{ message['content'] }}<unk>{% endfor %}"
+"""A chat template whose answers end with another token than EOS."""
+
+
+@pytest.mark.parametrize(
+    ("template", "teacher_ends", "noted"),
+    [
+        ("plain", (1,), None),
+        ("plain", (40, 1), None),
+        (
+            "plain",
+            (40, 2),
+            "template plain responses in the data end with '<eos>' (id 1), the teacher's with 'D'",
+        ),
+        (
+            "chat",
+            (1,),
+            "template chat responses in the data end with '<unk>' (id 2), the teacher's with '<eos>'",
+        ),
+        ("chat", (2,), None),
+    ],
+)
+def test_a_teacher_that_ends_otherwise_is_noted(
+    empty: LocalWorker, template: str, teacher_ends: tuple[int, ...], noted: str | None
+) -> None:
+    empty.call("configure", **empty.settings)
+    load_teacher(empty)
+    load_student(empty)
+    tokenizer = empty.session.role("student").policy.tokenizer
+    tokenizer.chat_template, tokenizer.split_special_tokens = CHAT, False
+    empty.session.role("teacher").policy.eos_ids = teacher_ends
+    result = empty.call("register_data", dataset="d", source=data_source(template=template, limit=2))
+    notes = result.get("notes", [])
+    assert [noted in note for note in notes] == ([] if noted is None else [True])
+
+
+def test_without_responses_or_a_teacher_no_end_is_noted(empty: LocalWorker, tmp_path: Path) -> None:
+    empty.call("configure", **empty.settings)
+    path = tmp_path / "data.jsonl"
+    path.write_text('{"instruction": "a", "output": []}\n')
+    load_teacher(empty)
+    empty.session.role("teacher").policy.eos_ids = (40,)
+    assert "notes" not in empty.call("register_data", dataset="own", source=data_source())
+    load_student(empty)
+    assert "notes" not in empty.call("register_data", dataset="asked", source=data_source(source=str(path)))
+    assert "notes" in empty.call("register_data", dataset="answered", source=data_source())

@@ -15,10 +15,11 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
+from py_worker.models.errors import UnsupportedModelError
 from py_worker.models.load import load_policy
 from py_worker.models.spec import ArchSpec, ModelSpec
 from py_worker.rollout.engine import ENGINES, select_engine
-from py_worker.rollout.errors import RolloutError, UnsupportedModelError
+from py_worker.rollout.errors import RolloutError
 from py_worker.rollout.forward import ForwardEngine
 from py_worker.rollout.graph_engine import GraphEngine
 from py_worker.rollout.native import LIMITS_ELSEWHERE, NativeEngine

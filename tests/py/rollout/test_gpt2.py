@@ -9,8 +9,9 @@ from torch import nn
 from transformers import GPT2Config, GPT2DoubleHeadsModel, GPT2LMHeadModel
 from transformers.pytorch_utils import Conv1D
 
+from py_worker.models.errors import UnsupportedModelError
 from py_worker.rollout import families, running, weights
-from py_worker.rollout.errors import RolloutError, UnsupportedModelError
+from py_worker.rollout.errors import RolloutError
 from py_worker.rollout.forward import ForwardEngine
 from py_worker.rollout.kv_cache import SdpaCache
 from py_worker.rollout.native import NativeEngine

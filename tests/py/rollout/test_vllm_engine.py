@@ -9,10 +9,11 @@ import pytest
 import torch
 from transformers import GPT2LMHeadModel, LlamaForCausalLM, T5Config, T5ForConditionalGeneration
 
+from py_worker.models.errors import UnsupportedModelError
 from py_worker.models.lora import add_adapters
 from py_worker.models.spec import LoraSpec
 from py_worker.rollout.engine import select_engine
-from py_worker.rollout.errors import RolloutError, UnsupportedModelError
+from py_worker.rollout.errors import RolloutError
 from py_worker.rollout.mixture import Mixture
 from py_worker.rollout.native import NativeEngine
 from py_worker.rollout.randomness import stream_seeds

@@ -1,14 +1,16 @@
 """A small controller for tests: a ROUTER that speaks the protocol from outside."""
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import torch
 import zmq
 
-from py_worker.server.codec import tensor_from_frame
-from py_worker.server.protocol_gen import PROTOCOL_VERSION, TensorRef
+from py_worker.server.codec import DTYPES
+from py_worker.server.protocol_gen import PROTOCOL_VERSION
 from py_worker.server.worker import Worker
 
 WAIT_MS = 20_000
@@ -144,5 +146,8 @@ def ipc_endpoint(folder: Path) -> str:
     return f"ipc://{folder}/w"
 
 
-def tensor_of(reference: dict[str, Any], frames: list[bytes]) -> Any:
-    return tensor_from_frame(TensorRef(**reference), frames)
+def tensor_of(reference: dict[str, Any], frames: Sequence[Any]) -> torch.Tensor:
+    """The tensor that a reply refers to."""
+    data, dtype = frames[reference["frame"]], DTYPES[reference["dtype"]]
+    flat = torch.frombuffer(bytearray(data), dtype=dtype) if data else torch.empty(0, dtype=dtype)
+    return flat.reshape(reference["shape"])

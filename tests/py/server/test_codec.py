@@ -19,7 +19,6 @@ from py_worker.server.codec import (
     decode_args,
     decode_message,
     encode_message,
-    tensor_from_frame,
 )
 from py_worker.server.errors import ArgumentError, OversizeError
 from py_worker.server.protocol_gen import (
@@ -30,8 +29,8 @@ from py_worker.server.protocol_gen import (
     OPERATIONS,
     FetchResult,
     ReplyMessage,
-    TensorRef,
 )
+from tests.py.server.controller import tensor_of
 
 pack = msgspec.msgpack.encode
 OPTIMIZER = {"beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "weight_decay": 0.0}
@@ -51,9 +50,8 @@ def reply_with(*tensors: torch.Tensor) -> ReplyMessage:
 
 def round_trip(tensor: torch.Tensor) -> torch.Tensor:
     body, *frames = encode_message(reply_with(tensor))
-    reference = msgspec.convert(msgspec.msgpack.decode(body)["result"][0], TensorRef)
     assert len(frames) == 1
-    return tensor_from_frame(reference, frames)
+    return tensor_of(msgspec.msgpack.decode(body)["result"][0], frames)
 
 
 @pytest.mark.parametrize("name", DTYPES)
@@ -95,29 +93,6 @@ def test_each_tensor_has_its_own_frame_in_order() -> None:
     assert decoded["tokens"] == {"dtype": "int32", "shape": [2, 3], "frame": 0}
     assert decoded["log_probs"]["frame"] == 1
     assert decoded["texts"] == ["a"]
-
-
-def test_a_received_tensor_owns_its_memory() -> None:
-    buffer = bytearray(torch.arange(4, dtype=torch.int32).numpy().tobytes())
-    tensor = tensor_from_frame(TensorRef(dtype="int32", shape=[4], frame=0), [memoryview(buffer)])
-    buffer[:] = bytes(16)
-    assert tensor.tolist() == [0, 1, 2, 3]
-
-
-@pytest.mark.parametrize(
-    ("reference", "words"),
-    [
-        (TensorRef(dtype="complex64", shape=[2], frame=0), "unknown dtype"),
-        (TensorRef(dtype="int32", shape=[2], frame=1), "frame 1 of 1"),
-        (TensorRef(dtype="int32", shape=[2], frame=-1), "frame -1"),
-        (TensorRef(dtype="int32", shape=[-2, -1], frame=0), "shape"),
-        (TensorRef(dtype="int32", shape=[3], frame=0), "8 bytes"),
-        (TensorRef(dtype="int32", shape=[2**40, 2**40], frame=0), "8 bytes"),
-    ],
-)
-def test_a_reference_that_does_not_fit_is_refused(reference: TensorRef, words: str) -> None:
-    with pytest.raises(ArgumentError, match=words):
-        tensor_from_frame(reference, [bytes(8)])
 
 
 def test_what_is_no_tensor_cannot_be_sent() -> None:

@@ -65,7 +65,7 @@ export class ScriptedClient implements WorkerClient {
     peak_bytes: 1000,
     available_bytes: 4000,
   };
-  /** What `register_data` says was lost of each dataset. */
+  /** What else `register_data` says of each dataset: what was lost, notes. */
   lost: Partial<OperationResult<'register_data'>> = {};
   /** Batches of several micro-batches. */
   readonly #cut = new Set<string>();

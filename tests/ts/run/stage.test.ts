@@ -79,6 +79,14 @@ describe('a stage from loading to its exported student', () => {
     expect(await notes()).toEqual([]);
   });
 
+  test('what the worker notes of data is passed on, once where it holds for several sets', async () => {
+    const scene = new StageScene('training.steps=1');
+    const client = scene.client();
+    client.lost = { notes: ['the teacher ends otherwise'] };
+    await scene.go(client);
+    expect(scene.notes).toEqual(['stage student: a fallback', 'stage student: the teacher ends otherwise']);
+  });
+
   test('rows that the data lost on their way are counted', async () => {
     const scene = new StageScene('training.steps=1');
     const client = scene.client();
