@@ -1,31 +1,37 @@
 import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { resolveConfig } from '../config/resolve.js';
-import type { DatasetConfig, ModelConfig, RunConfig, StageConfig } from '../config/schema.js';
+import type { DatasetConfig, ModelConfig, RunConfig } from '../config/schema.js';
+import { planRun } from '../plan/run.js';
+import type { StagePlan } from '../plan/types.js';
+import type { OperationArgs } from '../wire/protocol.gen.js';
 import { RunError } from './errors.js';
 import { RunFolder } from './run_folder.js';
+import { exportedStudent } from './stage_setup.js';
 
 /** A model to evaluate or to generate with: the student of a run's stage, or any model by its source. */
 export interface ModelTarget {
   readonly source: string;
   /** For rows and messages: the stage, or the source itself. */
   readonly name: string;
-  /** Where the target is a run: its datasets, templates and ways of evaluation apply. */
-  readonly run: { readonly config: RunConfig; readonly stage: StageConfig } | null;
+  /** Where the target is a run: its datasets, templates, ways of evaluation and of computing apply. */
+  readonly run: { readonly config: RunConfig; readonly stage: StagePlan } | null;
 }
 
 function ofRun(folder: RunFolder, target: string, wanted: string | undefined): ModelTarget {
-  const { config } = resolveConfig(folder.config);
-  const done = Object.keys(config.stages).filter((name) => existsSync(folder.stage(name).done));
-  const name = wanted ?? done.at(-1);
-  const stage = name === undefined || !done.includes(name) ? undefined : config.stages[name];
-  if (name === undefined || stage === undefined)
+  const resolved = resolveConfig(folder.config);
+  const done = planRun(resolved).stages.filter(({ name }) => existsSync(folder.stage(name).done));
+  const stage = wanted === undefined ? done.at(-1) : done.find(({ name }) => name === wanted);
+  if (stage === undefined) {
+    const finished = done.map(({ name }) => name).join(', ') || 'none';
     throw new RunError(
       'model_not_found',
-      name === undefined ? `no stage of ${target} is done` : `${target} has no finished stage ${name}`,
-      { hint: `finished stages: ${done.join(', ') || 'none'}; continue the run with: ammd resume ${target}` },
+      wanted === undefined ? `no stage of ${target} is done` : `${target} has no finished stage ${wanted}`,
+      { hint: `finished stages: ${finished}; continue the run with: ammd resume ${target}` },
     );
-  return { source: path.resolve(folder.stage(name).student), name, run: { config, stage } };
+  }
+  const { config } = resolved;
+  return { source: path.resolve(folder.stage(stage.name).student), name: stage.name, run: { config, stage } };
 }
 
 /**
@@ -57,10 +63,18 @@ export function findModel(target: string, stage: string | undefined): ModelTarge
 export const trainingData = ({ run }: Pick<ModelTarget, 'run'>): DatasetConfig | undefined =>
   run?.config.data[run.stage.data.train];
 
-/** The target as the worker loads it. */
-export function targetModel(
-  target: ModelTarget,
-  dtype: ModelConfig['dtype'],
-): Omit<ModelConfig, 'layers' | 'arch' | 'seed' | 'compute_dtype' | 'attention'> & { readonly seed: number } {
-  return { source: target.source, init: 'pretrained', seed: 0, dtype, trust_remote_code: false };
+/** The target as the worker loads it: a run's student as its stage computed it, unless `dtype` says otherwise. */
+export function targetRole(
+  { source, run }: ModelTarget,
+  dtype: ModelConfig['dtype'] | undefined,
+): OperationArgs<'load_role'> {
+  if (run === null)
+    return {
+      role: 'student',
+      model: { source, init: 'pretrained', seed: 0, dtype: dtype ?? 'float32', trust_remote_code: false },
+      gradient_checkpointing: false,
+    };
+  const { student } = run.stage;
+  const computed = dtype === undefined ? student : { ...student, dtype, compute_dtype: null };
+  return exportedStudent({ ...run.stage, student: computed }, source);
 }

@@ -18,8 +18,19 @@ export interface LoadedStage {
   readonly datasets: Readonly<Record<string, LoadedData>>;
 }
 
+type WireModel = OperationArgs<'load_role'>['model'];
+
+/** How a model is computed, wherever its weights are. */
+const wireSettings = (model: ModelPlan) => ({
+  seed: model.seed,
+  dtype: model.dtype,
+  trust_remote_code: model.trust_remote_code,
+  ...(model.compute_dtype === null ? {} : { compute_dtype: model.compute_dtype }),
+  ...(model.attention === null ? {} : { attention: model.attention }),
+});
+
 /** Where the worker finds the weights: outside, or the student that an earlier stage of this run exported. */
-export function wireModel(model: ModelPlan, run: RunFolder): OperationArgs<'load_role'>['model'] {
+export function wireModel(model: ModelPlan, run: RunFolder): WireModel {
   const source =
     model.origin.kind === 'source'
       ? model.origin.source
@@ -27,11 +38,7 @@ export function wireModel(model: ModelPlan, run: RunFolder): OperationArgs<'load
   return {
     source,
     init: model.init,
-    seed: model.seed,
-    dtype: model.dtype,
-    trust_remote_code: model.trust_remote_code,
-    ...(model.compute_dtype === null ? {} : { compute_dtype: model.compute_dtype }),
-    ...(model.attention === null ? {} : { attention: model.attention }),
+    ...wireSettings(model),
     ...(model.layers === null ? {} : { layers: model.layers }),
     ...(model.arch === null ? {} : { arch: model.arch }),
   };
@@ -63,6 +70,17 @@ export async function configureWorker(
 function wireEngine({ engine, parts }: StagePlan, role: 'student' | 'teacher') {
   const draws = role === 'student' || parts.some(({ from }) => from === role);
   return draws && engine !== 'auto' ? { engine } : {};
+}
+
+/** The student that a stage exported to `folder`, frozen, computed and drawn from as in the stage itself. */
+export function exportedStudent(stage: StagePlan, folder: string): OperationArgs<'load_role'> {
+  return {
+    role: 'student',
+    // Whole and of its own shape, whatever the stage began with.
+    model: { source: path.resolve(folder), init: 'pretrained', ...wireSettings(stage.student) },
+    gradient_checkpointing: false,
+    ...wireEngine(stage, 'student'),
+  };
 }
 
 function wireTeacher(
