@@ -1,11 +1,12 @@
 import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { showPath } from '../config/files.js';
 import { resolveConfig } from '../config/resolve.js';
 import type { DatasetConfig, ModelConfig, RunConfig } from '../config/schema.js';
-import { planRun } from '../plan/run.js';
 import type { StagePlan } from '../plan/types.js';
 import type { OperationArgs } from '../wire/protocol.gen.js';
 import { RunError } from './errors.js';
+import { findStage, isFinished, notYet } from './find_stage.js';
 import { RunFolder } from './run_folder.js';
 import { exportedStudent } from './stage_setup.js';
 
@@ -18,20 +19,13 @@ export interface ModelTarget {
   readonly run: { readonly config: RunConfig; readonly stage: StagePlan } | null;
 }
 
-function ofRun(folder: RunFolder, target: string, wanted: string | undefined): ModelTarget {
-  const resolved = resolveConfig(folder.config);
-  const done = planRun(resolved).stages.filter(({ name }) => existsSync(folder.stage(name).done));
-  const stage = wanted === undefined ? done.at(-1) : done.find(({ name }) => name === wanted);
-  if (stage === undefined) {
-    const finished = done.map(({ name }) => name).join(', ') || 'none';
-    throw new RunError(
-      'model_not_found',
-      wanted === undefined ? `no stage of ${target} is done` : `${target} has no finished stage ${wanted}`,
-      { hint: `finished stages: ${finished}; continue the run with: ammd resume ${target}` },
-    );
-  }
+function ofRun(run: RunFolder, wanted: string | undefined): ModelTarget {
+  const resolved = resolveConfig(run.config);
+  const stage = findStage(run, resolved, wanted);
+  if (!isFinished(run, stage))
+    throw notYet(`stage ${stage.name} of ${showPath(run.path)} is not finished`, run);
   const { config } = resolved;
-  return { source: path.resolve(folder.stage(stage.name).student), name: stage.name, run: { config, stage } };
+  return { source: run.stage(stage.name).student, name: stage.name, run: { config, stage } };
 }
 
 /**
@@ -41,7 +35,7 @@ function ofRun(folder: RunFolder, target: string, wanted: string | undefined): M
  */
 export function findModel(target: string, stage: string | undefined): ModelTarget {
   const run = new RunFolder(target);
-  if (run.holdsRun()) return ofRun(run, target, stage);
+  if (run.holdsRun()) return ofRun(run, stage);
   if (stage !== undefined)
     throw new RunError('model_not_found', `${target} is no run, so it has no stage ${stage}`, {
       hint: 'leave --stage out, or give a run folder',

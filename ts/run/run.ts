@@ -8,6 +8,7 @@ import type { RunPlan } from '../plan/types.js';
 import { WorkerFailure } from '../wire/errors.js';
 import { listCheckpoints } from './checkpoints.js';
 import { RunError } from './errors.js';
+import { isFinished } from './find_stage.js';
 import { acquireLock } from './lock.js';
 import {
   changedModels,
@@ -105,8 +106,7 @@ export async function resumeRun(runFolder: string, options: RunOptions): Promise
   return folder;
 }
 
-const isDone = (folder: RunFolder, plan: RunPlan) =>
-  plan.stages.every((stage) => existsSync(folder.stage(stage.name).done));
+const isDone = (folder: RunFolder, plan: RunPlan) => plan.stages.every((stage) => isFinished(folder, stage));
 
 const isWorkerFailure = (error: unknown): boolean =>
   error instanceof WorkerFailure || (error instanceof RunError && error.cause instanceof WorkerFailure);
@@ -202,7 +202,7 @@ async function runOpenStages({ folder, resolved, plan, options }: Run, session: 
     : newManifest(plan, session.version, session.identity, new Date());
   const told = new Set<string>();
   for (const stage of plan.stages) {
-    if (existsSync(folder.stage(stage.name).done)) {
+    if (isFinished(folder, stage)) {
       options.emit({ kind: 'stage_finished', stage: stage.name, seconds: 0 });
       continue;
     }

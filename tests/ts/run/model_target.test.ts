@@ -45,19 +45,22 @@ describe('a run', () => {
     expect(findModel(runWith('teacher').path, undefined).name).toBe('teacher');
   });
 
-  test('has no stage that is not done, and says which are', () => {
+  test('has no student of a stage that is not finished, nor of one it does not have', () => {
     const run = runWith('teacher');
     expect(() => findModel(run.path, 'student')).toThrow(
       expect.objectContaining({
         code: 'model_not_found',
-        message: `${run.path} has no finished stage student`,
-        hint: `finished stages: teacher; continue the run with: ammd resume ${run.path}`,
+        message: expect.stringMatching(/^stage student of .* is not finished$/),
+        hint: expect.stringMatching(/^continue the run with: ammd resume /),
       }),
+    );
+    expect(() => findModel(run.path, 'studnt')).toThrow(
+      expect.objectContaining({ code: 'model_not_found', hint: 'its stages: teacher, student' }),
     );
   });
 
   test('without a finished stage has no model yet', () => {
-    expect(() => findModel(runWith().path, undefined)).toThrow(/no stage of .* is done/);
+    expect(() => findModel(runWith().path, undefined)).toThrow(/no stage of .* has a student/);
   });
 
   describe('is loaded', () => {
