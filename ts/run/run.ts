@@ -10,15 +10,7 @@ import { listCheckpoints } from './checkpoints.js';
 import { RunError } from './errors.js';
 import { isFinished } from './find_stage.js';
 import { acquireLock } from './lock.js';
-import {
-  changedModels,
-  newManifest,
-  type RunManifest,
-  readManifest,
-  requireSameData,
-  withStage,
-  writeManifest,
-} from './manifest.js';
+import { admit, newManifest, type RunManifest, readManifest, writeManifest } from './manifest.js';
 import { requirePackages } from './packages.js';
 import { makeRunFolder, openRunFolder, type RunFolder } from './run_folder.js';
 import { openSession, type Session, type SessionOptions } from './session.js';
@@ -220,12 +212,10 @@ async function runOpenStages({ folder, resolved, plan, options }: Run, session: 
           told,
           onLoaded: (loaded) => {
             const goesOn = listCheckpoints(folder.stage(stage.name).checkpoints).length > 0;
-            if (goesOn) {
-              requireSameData(manifest, stage.name, loaded);
-              for (const message of changedModels(manifest, stage.name, loaded))
-                options.emit({ kind: 'note', message: `stage ${stage.name}: ${message}` });
-            }
-            manifest = withStage(manifest, stage, loaded, resolved.config.data, goesOn);
+            const admitted = admit(manifest, stage, loaded, { data: resolved.config.data, goesOn });
+            for (const message of admitted.notes)
+              options.emit({ kind: 'note', message: `stage ${stage.name}: ${message}` });
+            manifest = admitted.manifest;
             writeManifest(folder.manifest, manifest);
           },
         },

@@ -4,19 +4,8 @@ import type { WorkerClient } from '../dispatch/client.js';
 import type { CriticPlan, ModelPlan, StagePlan } from '../plan/types.js';
 import type { OperationArgs, OperationResult } from '../wire/protocol.gen.js';
 import { HeldTeacher } from './held_teacher.js';
+import type { LoadedRole, LoadedStage } from './loaded_stage.js';
 import type { RunFolder } from './run_folder.js';
-
-export type LoadedRole = OperationResult<'load_role'>;
-export type LoadedData = OperationResult<'register_data'>;
-
-/** What the worker said of everything a stage loaded. */
-export interface LoadedStage {
-  readonly student: LoadedRole;
-  readonly teacher: LoadedRole | null;
-  /** Trained parameters of each critic. */
-  readonly critics: Readonly<Record<string, number>>;
-  readonly datasets: Readonly<Record<string, LoadedData>>;
-}
 
 type WireModel = OperationArgs<'load_role'>['model'];
 
