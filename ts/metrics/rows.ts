@@ -71,7 +71,11 @@ export const evaluationRowSchema = z
     ended: z.number().min(0).max(1).nullable().describe('Fraction of responses that ended with EOS.'),
     mean_length: z.number().nonnegative().nullable().describe('Response tokens.'),
     tokens: count.describe('Response tokens, all rows.'),
-    scores: z.array(z.number()).readonly().optional().describe('Per row, in dataset order; final rows only.'),
+    scores: z
+      .array(z.number())
+      .readonly()
+      .optional()
+      .describe('Per row, in dataset order; not of evaluations during training.'),
     statistics: z
       .array(z.array(z.number()).readonly())
       .readonly()
