@@ -104,13 +104,6 @@ export type EvaluationRow = z.infer<typeof evaluationRowSchema>;
 export type Decoding = EvaluationRow['decoding'];
 export type SampleRow = z.infer<typeof sampleRowSchema>;
 
-/** Names of the files in a stage's folder. */
-export const JOURNAL_FILES = {
-  metrics: 'metrics.jsonl',
-  evaluations: 'evaluations.jsonl',
-  samples: 'samples.jsonl',
-} as const;
-
 /** JSON has no NaN or infinity: what is not finite becomes null, and keeps its key. */
 export function finiteOrNull(
   metrics: ReadonlyMap<string, number> | Readonly<Record<string, number>>,
