@@ -106,9 +106,8 @@ class PolicyHead(nn.Module):
         middle = F.gelu(self.inner(F.layer_norm(states, states.shape[-1:])))
         values = table_product(states + self.outer(middle) * self.step, self.table)
         values = _add_codes(values.add_(self.bias), middle, self.coded)
-        return OutputHead(self.table, self.offset, len(self.table), self._scale, self._soft_cap).finish(
-            values
-        )
+        own = OutputHead(self.table, self.offset, len(self.table), self._scale, self._soft_cap)
+        return own.finish(values)
 
 
 def _codes(

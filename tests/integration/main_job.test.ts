@@ -14,6 +14,7 @@ import { planRun } from '../../ts/plan/run.js';
 import { withRows } from '../../ts/plan/stage.js';
 import { buildReport } from '../../ts/report/build.js';
 import { listCheckpoints, readCheckpoint } from '../../ts/run/checkpoints.js';
+import { rowsOf } from '../../ts/run/loaded_stage.js';
 import { readManifest } from '../../ts/run/manifest.js';
 import { startRun } from '../../ts/run/run.js';
 import { RunFolder } from '../../ts/run/run_folder.js';
@@ -96,8 +97,7 @@ describe('on the wire', () => {
       const planned = planRun(resolved).stages[1];
       if (planned === undefined) throw new Error('no AMMD stage');
       const loaded = await loadStage(session.client, planned, resolved.config, run);
-      const rows = Object.entries(loaded.datasets).map(([name, data]) => [name, data.rows] as const);
-      const stage = withRows(planned, Object.fromEntries(rows));
+      const stage = withRows(planned, rowsOf(loaded));
       const usage: unknown[] = [];
       for (let state = INITIAL_STATE; state.step < 4; state = advance(stage, state)) {
         const end = (await sendStep(session.client, planStep(stage, state))).at(-1);

@@ -27,7 +27,7 @@ async function exportModel({
 }: ExportArguments): Promise<void> {
   requireEmpty(out);
   const settings = workerSettings({ device });
-  const found = findExport(target, wanted, form);
+  const found = findExport(target, wanted, form, (note) => console.error(`note: ${note}`));
   const { run, stage, step, checkpoint } = found;
   if (checkpoint === null) cpSync(run.stage(stage.name).student, out, { recursive: true });
   else

@@ -1,6 +1,6 @@
 import type { Argv } from 'yargs';
 import type { WorkerClient } from '../dispatch/client.js';
-import { type ModelTarget, targetModel } from '../run/model_target.js';
+import { type ModelTarget, targetRole } from '../run/model_target.js';
 import { withScratchWorker } from '../run/scratch_worker.js';
 import { NUMBER, TEXT } from './options.js';
 import { workerSettings } from './worker_settings.js';
@@ -9,7 +9,7 @@ import { workerSettings } from './worker_settings.js';
 export interface ModelArguments {
   readonly model: string;
   readonly stage: string | undefined;
-  readonly dtype: 'float32' | 'bfloat16' | 'float16';
+  readonly dtype: 'float32' | 'bfloat16' | 'float16' | undefined;
   readonly device: string;
   readonly threads: number;
   readonly json: boolean;
@@ -26,8 +26,7 @@ export function modelOptions<T>(yargs: Argv<T>): Argv<T & ModelArguments> {
     .option('dtype', {
       choices: ['float32', 'bfloat16', 'float16'] as const,
       requiresArg: true,
-      default: 'float32' as const,
-      describe: 'Dtype of the weights',
+      describe: 'Dtype of weights and matrix products; default as in the run, or float32',
     })
     .option('device', { ...TEXT, default: 'auto', describe: 'auto, cpu, cuda or cuda:N' })
     .option('threads', {
@@ -45,11 +44,7 @@ export async function withModel<Result>(
   use: (client: WorkerClient, scratch: string) => Promise<Result>,
 ): Promise<Result> {
   return withScratchWorker(workerSettings({ device, threads }), async ({ client }, scratch) => {
-    const { result } = await client.call('load_role', {
-      role: 'student',
-      model: targetModel(target, dtype),
-      gradient_checkpointing: false,
-    });
+    const { result } = await client.call('load_role', targetRole(target, dtype));
     for (const note of result.notes) console.error(`note: ${note}`);
     return use(client, scratch);
   });

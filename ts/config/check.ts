@@ -1,6 +1,7 @@
 import { checkEngine } from './check_engine.js';
 import { checkRollouts } from './check_rollouts.js';
 import { checkStage } from './check_stage.js';
+import { evaluatedSets } from './evaluated.js';
 import type { Findings } from './findings.js';
 import type { RunConfig } from './schema.js';
 
@@ -11,9 +12,9 @@ function usedNames(config: RunConfig): { readonly data: Set<string>; readonly mo
     for (const reference of [stage.student, stage.teacher]) {
       if (typeof reference === 'string') models.add(reference);
     }
-    const { train, validation, test } = stage.data;
     const parts = Object.values(stage.method.sources).map((source) => source.data);
-    for (const name of [train, validation, ...test, ...parts]) if (name !== null) data.add(name);
+    for (const name of [stage.data.train, ...evaluatedSets(stage.data), ...parts])
+      if (name !== null) data.add(name);
   }
   return { data, models };
 }

@@ -1,6 +1,8 @@
 import { modelBehind } from './check_models.js';
+import { evaluatedSets } from './evaluated.js';
 import type { Findings } from './findings.js';
-import { constantValue, isT5, type RunConfig, type StageConfig, scheduleEnds } from './schema.js';
+import { longestResponse } from './responses.js';
+import { constantValue, isT5, type RunConfig, type StageConfig } from './schema.js';
 
 type Role = 'student' | 'teacher';
 
@@ -12,13 +14,10 @@ interface Rows {
   readonly generated: { readonly tokens: number; readonly by: string } | null;
 }
 
-function longestRollout({ rollout: { sampling, max_new_tokens } }: StageConfig): number {
-  return max_new_tokens === null ? sampling.max_new_tokens : Math.max(...scheduleEnds(max_new_tokens));
-}
-
 function trainingRows(stage: StageConfig): readonly Rows[] {
   const roles = ['student', 'teacher'] as const;
-  const rollout = { tokens: longestRollout(stage), by: 'rollout' };
+  const { sampling, max_new_tokens } = stage.rollout;
+  const rollout = { tokens: longestResponse(sampling, max_new_tokens), by: 'rollout' };
   return Object.values(stage.method.sources).flatMap(({ from, data, probability }): readonly Rows[] => {
     const dataset = data ?? stage.data.train;
     const own = from === 'dataset' || constantValue(probability) !== 1;
@@ -30,12 +29,11 @@ function trainingRows(stage: StageConfig): readonly Rows[] {
 }
 
 function evaluatedRows({ data, evaluation }: StageConfig): readonly Rows[] {
-  const { validation, test } = data;
+  const { validation } = data;
   const generated = { tokens: evaluation.sampling.max_new_tokens, by: 'evaluation' };
-  const sets = [...(validation === null ? [] : [validation]), ...test];
   const measured = validation === null || evaluation.measure.length === 0 ? [] : [validation];
   return [
-    ...sets.map((dataset): Rows => ({ dataset, roles: ['student'], generated })),
+    ...evaluatedSets(data).map((dataset): Rows => ({ dataset, roles: ['student'], generated })),
     ...measured.map((dataset): Rows => ({ dataset, roles: ['student', 'teacher'], generated: null })),
   ];
 }

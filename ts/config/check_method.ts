@@ -3,13 +3,13 @@ import { checkGradient } from './check_gradient.js';
 import { checkSources } from './check_sources.js';
 import type { Findings, Path } from './findings.js';
 import { OBJECTIVES, type ObjectiveFacts } from './objectives.js';
+import { mixes } from './responses.js';
 import {
   type CriticConfig,
   DEFAULT_ADVERSARY,
   DEFAULT_ON_POLICY_WEIGHT,
   DEFAULT_PENALTY_TARGET,
   type MethodConfig,
-  scheduleEnds,
   type TermConfig,
 } from './schema.js';
 
@@ -70,7 +70,7 @@ function checkTerm(term: TermConfig, method: MethodConfig, path: Path, findings:
 export function teacherNeed(method: MethodConfig): Path | null {
   for (const [name, source] of Object.entries(method.sources)) {
     if (source.from === 'teacher') return ['sources', name, 'from'];
-    if (scheduleEnds(source.mixture).some((end) => end > 0)) return ['sources', name, 'mixture'];
+    if (mixes(source)) return ['sources', name, 'mixture'];
   }
   for (const [name, term] of Object.entries(method.terms)) {
     if (OBJECTIVES[term.objective]?.teacher) return ['terms', name, 'objective'];

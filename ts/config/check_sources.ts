@@ -157,7 +157,7 @@ export function checkAhead(stage: StageConfig, path: Path, findings: Findings): 
 }
 
 /** A share that moves while an iteration runs would ask for rollouts that its start did not draw. */
-export function checkMoves(stage: StageConfig, path: Path, findings: Findings): void {
+export function checkIterationMoves(stage: StageConfig, path: Path, findings: Findings): void {
   const { minibatches, epochs } = stage.method.iteration;
   const length = minibatches * epochs;
   if (stage.evaluation.every % length === 0) return;

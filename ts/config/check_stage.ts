@@ -3,7 +3,7 @@ import { checkLengths } from './check_lengths.js';
 import { checkMethod, teacherNeed } from './check_method.js';
 import { checkEncoder, checkModel, checkPrecision } from './check_models.js';
 import { checkSchedules } from './check_schedules.js';
-import { checkAhead, checkBuffers, checkCache, checkMoves } from './check_sources.js';
+import { checkAhead, checkBuffers, checkCache, checkIterationMoves } from './check_sources.js';
 import type { Findings, Path } from './findings.js';
 import type { RunConfig, StageConfig } from './schema.js';
 import { partRows } from './shares.js';
@@ -148,7 +148,7 @@ export function checkStage(
   checkTraining(stage, path, findings);
   checkBuffers(stage, path, findings);
   checkCache(stage, path, findings);
-  checkMoves(stage, path, findings);
+  checkIterationMoves(stage, path, findings);
   checkAhead(stage, path, findings);
   checkSampledFrom(stage, path, findings);
   checkSchedules(stage, path, findings);

@@ -106,13 +106,6 @@ export function composeRun(file: string, overrides: readonly string[], cwd: stri
   return { tree: whole.kind === 'map' ? without(whole, ...COMPOSING_KEYS) : whole, files: reader.files };
 }
 
-/** Reads one method file with what it extends, for checks and documentation. */
-export function composeMethod(file: string, cwd: string): Composed {
-  const reader: Reader = { cwd, files: [] };
-  const tree = readExtended(file, 'methods', reader, [file], null);
-  return { tree: dropNullEntries(tree, ['sources', 'terms', 'critics']), files: reader.files };
-}
-
 /** Reads a profile with what it extends; `NAME: null` takes away a table, a row, or a model's parameters. */
 export function composeProfile(file: string, cwd: string): Composed {
   const reader: Reader = { cwd, files: [] };

@@ -1,14 +1,13 @@
 import { stringify } from 'yaml';
 import { canonicalJson, sha256 } from '../common/hash.js';
 import { checkRun } from './check.js';
-import { checkMethod } from './check_method.js';
-import { type Composed, composeMethod, composeRun } from './compose.js';
+import { type Composed, composeRun } from './compose.js';
 import { ConfigError, type ConfigIssue, showLocation } from './errors.js';
 import { findConfig } from './files.js';
 import { Findings } from './findings.js';
 import { resolveSources } from './locate.js';
 import { distinct, parse } from './parse.js';
-import { type MethodConfig, method, type RunConfig, run } from './schema.js';
+import { type RunConfig, run } from './schema.js';
 
 /** A run configuration with nothing left open. */
 export interface ResolvedConfig {
@@ -100,17 +99,6 @@ function resolveWith(
   checkRun(config, findings);
   const warnings = refuse(findings);
   return { config, hash: configHash(config), files: composed.files, warnings, missing };
-}
-
-/** Reads and checks one method by name or path. @throws ConfigError */
-export function resolveMethod(reference: string, cwd: string = process.cwd()): MethodConfig {
-  const file = findConfig('methods', reference, { cwd, beside: cwd, at: null, key: '' });
-  const { tree } = composeMethod(file, cwd);
-  const config: MethodConfig = parse(method, tree);
-  const findings = new Findings(tree);
-  checkMethod(config, [], findings);
-  refuse(findings);
-  return config;
 }
 
 /** A resolved configuration as YAML, which resolves to itself. */

@@ -1,4 +1,5 @@
-import { scheduleEnds } from '../config/schema.js';
+import { evaluatedSets } from '../config/evaluated.js';
+import { longestResponse, mixes } from '../config/responses.js';
 import type { PartPlan, SizedStagePlan } from '../plan/types.js';
 import { INITIAL_STATE } from '../schedule/state.js';
 import { planStep } from '../schedule/step.js';
@@ -16,22 +17,20 @@ export type MemoryRequest = OperationArgs<'predict_memory'>;
 const learningStep = (plan: SizedStagePlan): StepPlan =>
   planStep(plan, { ...INITIAL_STATE, step: plan.adversary.warmup_steps });
 
-/** Longest response that is drawn for training. */
-function longestResponse({ schedules, sampling }: SizedStagePlan): number {
-  const changing = schedules['rollout.max_new_tokens'];
-  return Math.round(changing === undefined ? sampling.max_new_tokens : Math.max(...scheduleEnds(changing)));
-}
+const longestOf = ({ schedules, sampling }: SizedStagePlan): number =>
+  longestResponse(sampling, schedules['rollout.max_new_tokens']);
 
 /** Rows that one request draws for a part: those of all minibatches of an iteration. */
 const drawnRows = ({ iteration }: SizedStagePlan, part: PartPlan) => part.rows * iteration.minibatches;
 
-const mixes = ({ schedules }: SizedStagePlan, { part }: PartPlan) =>
-  scheduleEnds(schedules[`sources.${part}.mixture`] ?? { kind: 'constant', value: 0, warmup: 0 }).some(
-    (share) => share > 0,
-  );
+/** Only the student's parts have a mixture. */
+function isMixed({ schedules }: SizedStagePlan, { part }: PartPlan): boolean {
+  const mixture = schedules[`sources.${part}.mixture`];
+  return mixture !== undefined && mixes({ mixture });
+}
 
 function plannedRollouts(plan: SizedStagePlan): MemoryRequest['rollouts'] {
-  const sampling = { ...plan.sampling, max_new_tokens: longestResponse(plan) };
+  const sampling = { ...plan.sampling, max_new_tokens: longestOf(plan) };
   const drawn = plan.parts.flatMap((part) =>
     part.from === 'dataset'
       ? []
@@ -42,14 +41,12 @@ function plannedRollouts(plan: SizedStagePlan): MemoryRequest['rollouts'] {
             dataset: part.dataset,
             rows: drawnRows(plan, part),
             sampling,
-            ...(part.from === 'student' && mixes(plan, part) ? { mixture: true } : {}),
+            ...(isMixed(plan, part) ? { mixture: true } : {}),
             ...(part.ahead ? { background: true } : {}),
           },
         ],
   );
-  const { validation, test } = plan.data;
-  const sets = [...new Set([...(validation === null ? [] : [validation]), ...test])];
-  const evaluated = sets.flatMap((dataset) => {
+  const evaluated = evaluatedSets(plan.data).flatMap((dataset) => {
     const rows = Math.min(plan.rows[dataset] ?? 0, ROWS_PER_REQUEST);
     if (rows === 0) return [];
     const name = `${EVALUATION} ${dataset}`;
@@ -85,7 +82,7 @@ export function memoryRequest(plan: SizedStagePlan, rehearse: boolean): MemoryRe
       part,
       dataset,
       rows,
-      ...(from === 'dataset' ? {} : { max_new_tokens: longestResponse(plan) }),
+      ...(from === 'dataset' ? {} : { max_new_tokens: longestOf(plan) }),
     })),
     ...limits,
     teacher: score?.teacher ?? false,

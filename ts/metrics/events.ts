@@ -23,7 +23,7 @@ export interface StageStarted {
   readonly steps: number;
   /** Steps already done by the checkpoint that training goes on from; null on a fresh start. */
   readonly resumed_from: number | null;
-  /** Trained parameters by role, for example student, teacher, critic:on. */
+  /** Parameters by role, for example student, teacher, critic:on; of critics those that are trained. */
   readonly parameters: Readonly<Record<string, number>>;
 }
 

@@ -71,7 +71,11 @@ export const evaluationRowSchema = z
     ended: z.number().min(0).max(1).nullable().describe('Fraction of responses that ended with EOS.'),
     mean_length: z.number().nonnegative().nullable().describe('Response tokens.'),
     tokens: count.describe('Response tokens, all rows.'),
-    scores: z.array(z.number()).readonly().optional().describe('Per row, in dataset order; final rows only.'),
+    scores: z
+      .array(z.number())
+      .readonly()
+      .optional()
+      .describe('Per row, in dataset order; not of evaluations during training.'),
     statistics: z
       .array(z.array(z.number()).readonly())
       .readonly()
@@ -99,13 +103,6 @@ export type StepSeconds = StepRow['seconds'];
 export type EvaluationRow = z.infer<typeof evaluationRowSchema>;
 export type Decoding = EvaluationRow['decoding'];
 export type SampleRow = z.infer<typeof sampleRowSchema>;
-
-/** Names of the files in a stage's folder. */
-export const JOURNAL_FILES = {
-  metrics: 'metrics.jsonl',
-  evaluations: 'evaluations.jsonl',
-  samples: 'samples.jsonl',
-} as const;
 
 /** JSON has no NaN or infinity: what is not finite becomes null, and keeps its key. */
 export function finiteOrNull(

@@ -1,5 +1,6 @@
 import { streamSeed } from '../common/random.js';
 import { isDrawnAhead } from '../config/ahead.js';
+import { evaluatedSets } from '../config/evaluated.js';
 import { keepsResponses } from '../config/kept.js';
 import { stageSchedules } from '../config/schedules.js';
 import type { RunConfig, StageConfig } from '../config/schema.js';
@@ -48,7 +49,6 @@ export function planStage(config: RunConfig, name: string, stage: StageConfig, i
   const seed: Seeds = (...names) => streamSeed(config.seed, 'stage', name, ...names);
   const parts = planParts(stage, config.seed, seed);
   const drawn = [...new Set(parts.map(({ dataset }) => dataset))];
-  const { validation, test } = stage.data;
   return {
     name,
     index,
@@ -66,7 +66,7 @@ export function planStage(config: RunConfig, name: string, stage: StageConfig, i
     engine: stage.rollout.engine,
     sampling: stage.rollout.sampling,
     data: stage.data,
-    datasets: [...new Set([...drawn, ...(validation === null ? [] : [validation]), ...test])],
+    datasets: [...new Set([...drawn, ...evaluatedSets(stage.data)])],
     evaluation: stage.evaluation,
     checkpoints: stage.checkpoints,
     diagnostics: stage.diagnostics,

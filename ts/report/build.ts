@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { writeFileAtomic, writeJsonAtomic } from '../common/atomic_file.js';
+import { RUN_FILES } from '../metrics/run_files.js';
 import type { Chart } from './chart.js';
 import { chartSvg, ENCODERS, type FigureFormat } from './chart_file.js';
 import { comparisonReport } from './comparison_report.js';
@@ -61,7 +62,7 @@ export function reportOn(
   const path = join(folder, 'figures');
   return {
     ...report,
-    path: join(folder, 'report.html'),
+    path: join(folder, RUN_FILES.report),
     figures: { path, files: writeFigures(path, report.charts, encoders) },
   };
 }
@@ -96,10 +97,10 @@ function makeFolder(folders: readonly string[], out: string | undefined): string
 }
 
 function writeReport(folder: string, { html, markdown, latex, results }: Report<unknown>): void {
-  writeFileAtomic(join(folder, 'report.html'), html);
-  writeFileAtomic(join(folder, 'results.md'), markdown);
+  writeFileAtomic(join(folder, RUN_FILES.report), html);
+  writeFileAtomic(join(folder, RUN_FILES.table), markdown);
   writeFileAtomic(join(folder, 'tables.tex'), latex);
-  writeJsonAtomic(join(folder, 'results.json'), results);
+  writeJsonAtomic(join(folder, RUN_FILES.results), results);
 }
 
 interface Encoder {

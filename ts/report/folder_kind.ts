@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { RUN_FILES } from '../metrics/run_files.js';
 import { SWEEP_FILES } from '../metrics/sweep_rows.js';
 import { TABLE_FILE } from '../metrics/table_file.js';
 import { ReportError } from './errors.js';
@@ -10,7 +11,7 @@ export type FolderKind = 'run' | 'reproduction' | 'sweep';
 const SIGNS: Readonly<Record<FolderKind, readonly string[]>> = {
   reproduction: [TABLE_FILE],
   sweep: [SWEEP_FILES.summary, SWEEP_FILES.trials],
-  run: ['config.yaml', 'stages'],
+  run: [RUN_FILES.config, RUN_FILES.stages],
 };
 
 /** @throws {ReportError} `report_no_run`: the folder does not exist, or holds nothing that a report is made from */

@@ -6,12 +6,12 @@ import { readJournal } from '../metrics/journal.js';
 import {
   type EvaluationRow,
   evaluationRowSchema,
-  JOURNAL_FILES,
   type SampleRow,
   type StepRow,
   sampleRowSchema,
   stepRowSchema,
 } from '../metrics/rows.js';
+import { RUN_FILES, STAGE_FILES } from '../metrics/run_files.js';
 import { ReportError } from './errors.js';
 
 export interface StageData {
@@ -81,8 +81,8 @@ const manifestContents = z.looseObject({
  */
 export function readRun(folder: string): RunData {
   const path = resolve(folder);
-  const text = readIfThere(join(path, 'config.yaml'));
-  if (text === undefined && !existsSync(join(path, 'stages'))) {
+  const text = readIfThere(join(path, RUN_FILES.config));
+  if (text === undefined && !existsSync(join(path, RUN_FILES.stages))) {
     throw new ReportError(
       'report_no_run',
       `${path} is no run folder: it has neither config.yaml nor stages/`,
@@ -91,8 +91,8 @@ export function readRun(folder: string): RunData {
       },
     );
   }
-  const names = text === undefined ? undefined : readNames(join(path, 'config.yaml'), text);
-  const manifest = readManifest(join(path, 'manifest.json'));
+  const names = text === undefined ? undefined : readNames(join(path, RUN_FILES.config), text);
+  const manifest = readManifest(join(path, RUN_FILES.manifest));
   return {
     name: names?.name ?? basename(path),
     folder: path,
@@ -103,7 +103,7 @@ export function readRun(folder: string): RunData {
     config:
       text === undefined || names === undefined
         ? null
-        : { text, value: names, sha256: readIfThere(join(path, 'config.sha256'))?.trim() ?? null },
+        : { text, value: names, sha256: readIfThere(join(path, RUN_FILES.configHash))?.trim() ?? null },
     manifest,
   };
 }
@@ -136,11 +136,11 @@ function contentsOf(manifest: unknown, stage: string): Readonly<Record<string, s
 
 function stageNames(path: string, names: ConfigNames | undefined): string[] {
   if (names !== undefined) return Object.keys(names.stages);
-  return readdirSync(join(path, 'stages')).sort();
+  return readdirSync(join(path, RUN_FILES.stages)).sort();
 }
 
 function readStage(path: string, name: string, names: ConfigNames | undefined): StageData {
-  const folder = join(path, 'stages', name);
+  const folder = join(path, RUN_FILES.stages, name);
   const method = names?.stages[name]?.method;
   const others = Object.values(names?.stages ?? {});
   return {
@@ -149,10 +149,10 @@ function readStage(path: string, name: string, names: ConfigNames | undefined): 
     teaches: others.some(({ teacher }) => refersTo(teacher, name)),
     begins: others.some(({ student }) => refersTo(student, name)),
     validation: names?.stages[name]?.data?.validation ?? null,
-    done: existsSync(join(folder, 'done.json')),
-    steps: readJournal(join(folder, JOURNAL_FILES.metrics), stepRowSchema),
-    evaluations: readJournal(join(folder, JOURNAL_FILES.evaluations), evaluationRowSchema),
-    samples: readJournal(join(folder, JOURNAL_FILES.samples), sampleRowSchema),
+    done: existsSync(join(folder, STAGE_FILES.done)),
+    steps: readJournal(join(folder, STAGE_FILES.metrics), stepRowSchema),
+    evaluations: readJournal(join(folder, STAGE_FILES.evaluations), evaluationRowSchema),
+    samples: readJournal(join(folder, STAGE_FILES.samples), sampleRowSchema),
   };
 }
 

@@ -1,10 +1,10 @@
+import { mixes } from '../config/responses.js';
 import {
   isT5,
   type ModelConfig,
   type ModelReference,
   type RunConfig,
   type StageConfig,
-  scheduleEnds,
 } from '../config/schema.js';
 import { partRows } from '../config/shares.js';
 
@@ -94,9 +94,10 @@ export function stageCost(
 /** Of the responses that a step draws; those of the teacher are kept, and counted as if each were drawn anew. */
 function drawnFlops(stage: StageConfig, student: number, teacher: number): number {
   const rows = partRows(stage.method.sources, stage.training.batch_size);
-  const each = Object.entries(stage.method.sources).map(([part, { from, mixture }]) => {
+  const each = Object.entries(stage.method.sources).map(([part, source]) => {
+    const { from } = source;
     if (from === 'dataset') return 0;
-    const mixed = from === 'student' && scheduleEnds(mixture).some((share) => share > 0) ? teacher : 0;
+    const mixed = from === 'student' && mixes(source) ? teacher : 0;
     const drawing = (from === 'teacher' ? teacher : student) + mixed;
     return (rows.get(part) ?? 0) * stage.rollout.sampling.max_new_tokens * 2 * drawing;
   });

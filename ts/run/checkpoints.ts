@@ -3,6 +3,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { syncFolder, writeFileAtomic, writeJsonAtomic } from '../common/atomic_file.js';
 import { sha256 } from '../common/hash.js';
+import { showPath } from '../config/files.js';
 import type { WorkerClient } from '../dispatch/client.js';
 import { RunError } from './errors.js';
 import { journalOffsetsSchema } from './stage_journals.js';
@@ -85,7 +86,7 @@ export function readCheckpoint(folder: string): Checkpoint {
   } catch (cause) {
     throw new RunError('checkpoint_invalid', `${folder} is no complete checkpoint`, {
       cause,
-      hint: 'it was cut off while being written, or changed afterwards; an older one is used where there is one',
+      hint: 'it was cut off while being written, or changed afterwards; give another checkpoint',
     });
   }
 }
@@ -102,6 +103,31 @@ export function listCheckpoints(checkpoints: string): readonly string[] {
   return stepFolders(checkpoints)
     .filter((folder) => existsSync(path.join(folder, 'manifest.json')))
     .sort((a, b) => stepOf(b) - stepOf(a));
+}
+
+export const passedOver = (folder: string, { message }: Error): string => `passed over ${folder}: ${message}`;
+
+/** The checkpoints that are whole, newest first, each read only when it is asked for; `note` hears of the others. */
+export function* readableCheckpoints(
+  checkpoints: string,
+  note: (message: string) => void,
+): Generator<Checkpoint, void> {
+  for (const folder of listCheckpoints(checkpoints)) {
+    try {
+      yield readCheckpoint(folder);
+    } catch (error) {
+      if (!(error instanceof RunError)) throw error;
+      note(passedOver(folder, error));
+    }
+  }
+}
+
+/** @throws RunError `config_changed`: steps of another configuration are no beginning of this one's. */
+export function requireConfig({ folder, manifest }: Checkpoint, configHash: string): void {
+  if (manifest.config_hash === configHash) return;
+  throw new RunError('config_changed', `${showPath(folder)} was written with another configuration`, {
+    hint: "put the run's config.yaml back as it was",
+  });
 }
 
 export function checkpointOf(checkpoints: string, step: number): string {

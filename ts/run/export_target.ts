@@ -1,12 +1,20 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { showPath } from '../config/files.js';
 import { type ResolvedConfig, resolveConfig } from '../config/resolve.js';
-import { planRun } from '../plan/run.js';
 import type { StagePlan } from '../plan/types.js';
-import { type Checkpoint, checkpointOf, listCheckpoints, readCheckpoint } from './checkpoints.js';
+import {
+  type Checkpoint,
+  checkpointOf,
+  passedOver,
+  readableCheckpoints,
+  readCheckpoint,
+  requireConfig,
+} from './checkpoints.js';
 import { RunError } from './errors.js';
+import { findStage, isFinished, notYet } from './find_stage.js';
+import { isDamage } from './restore.js';
 import { openRunFolder, type RunFolder } from './run_folder.js';
 
 /** `adapter`: the low-rank adapters alone, in PEFT's format. */
@@ -30,29 +38,6 @@ function openRun(folder: string): { readonly run: RunFolder; readonly resolved: 
   return { run, resolved: resolveConfig(run.config) };
 }
 
-function notFound(message: string, run: RunFolder): RunError {
-  return new RunError('model_not_found', message, {
-    hint: `continue the run with: ammd resume ${showPath(run.path)}`,
-  });
-}
-
-/** A stage by its name; by default the last finished one, or else the last with a checkpoint. */
-function findStage(run: RunFolder, resolved: ResolvedConfig, wanted: string | undefined): StagePlan {
-  const { stages } = planRun(resolved);
-  const named = stages.find(({ name }) => name === wanted);
-  if (named !== undefined) return named;
-  if (wanted !== undefined)
-    throw new RunError('model_not_found', `${showPath(run.path)} has no stage ${wanted}`, {
-      hint: `its stages: ${stages.map(({ name }) => name).join(', ')}`,
-    });
-  const found =
-    stages.findLast(({ name }) => existsSync(run.stage(name).done)) ??
-    stages.findLast(({ name }) => listCheckpoints(run.stage(name).checkpoints).length > 0);
-  if (found === undefined)
-    throw notFound(`no stage of ${showPath(run.path)} has a student or a checkpoint yet`, run);
-  return found;
-}
-
 function finishedStep(file: string): number {
   try {
     return doneSchema.parse(JSON.parse(readFileSync(file, 'utf8'))).step;
@@ -61,23 +46,37 @@ function finishedStep(file: string): number {
   }
 }
 
-/** The best evaluated checkpoint of an unfinished stage, or else its newest. */
-function bestOf(checkpoints: string): Checkpoint | null {
-  const [newest] = listCheckpoints(checkpoints).map(readCheckpoint);
-  if (newest === undefined) return null;
-  const { best } = newest.controller;
-  const folder = best === null ? newest.folder : checkpointOf(checkpoints, best.step);
-  return existsSync(folder) ? readCheckpoint(folder) : newest;
+/** The best evaluated checkpoint of an unfinished stage, or else its newest; damaged ones are passed over. */
+function bestOf(checkpoints: string, note: (message: string) => void): Checkpoint | null {
+  const [newest] = readableCheckpoints(checkpoints, note);
+  const best = newest?.controller.best ?? null;
+  if (newest === undefined || best === null) return newest ?? null;
+  const folder = checkpointOf(checkpoints, best.step);
+  try {
+    return readCheckpoint(folder);
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    note(passedOver(folder, error));
+    return newest;
+  }
 }
 
-function ofRun(folder: string, wanted: string | undefined, form: ExportForm): ExportTarget {
+function ofRun(
+  folder: string,
+  wanted: string | undefined,
+  form: ExportForm,
+  note: (message: string) => void,
+): ExportTarget {
   const { run, resolved } = openRun(folder);
   const stage = findStage(run, resolved, wanted);
   const { done, checkpoints } = run.stage(stage.name);
-  if (!existsSync(done)) {
-    const checkpoint = bestOf(checkpoints);
+  if (!isFinished(run, stage)) {
+    const checkpoint = bestOf(checkpoints, note);
     if (checkpoint === null)
-      throw notFound(`stage ${stage.name} of ${showPath(run.path)} has neither student nor checkpoint`, run);
+      throw notYet(
+        `stage ${stage.name} of ${showPath(run.path)} has neither student nor whole checkpoint`,
+        run,
+      );
     return { run, resolved, stage, step: checkpoint.manifest.step, checkpoint };
   }
   const step = finishedStep(done);
@@ -103,20 +102,21 @@ const isCheckpoint = (folder: string): boolean =>
 /**
  * What a run folder, or a checkpoint's folder in it, stands for.
  *
+ * @param note hears of checkpoints that are damaged, and passed over for others.
  * @throws RunError `run_not_found`, `model_not_found`, `checkpoint_invalid`, `manifest_invalid`; `config_changed` where
  * the checkpoint was written with another configuration.
  */
-export function findExport(target: string, stage: string | undefined, form: ExportForm): ExportTarget {
-  const found = isCheckpoint(target) ? ofCheckpoint(target, stage) : ofRun(target, stage, form);
+export function findExport(
+  target: string,
+  stage: string | undefined,
+  form: ExportForm,
+  note: (message: string) => void,
+): ExportTarget {
+  const found = isCheckpoint(target) ? ofCheckpoint(target, stage) : ofRun(target, stage, form, note);
   if (form === 'adapter' && found.stage.training.lora === null)
     throw new RunError('model_not_found', `stage ${found.stage.name} trains all weights, not adapters`, {
       hint: 'export it with: --form merged',
     });
-  if (found.checkpoint !== null && found.checkpoint.manifest.config_hash !== found.resolved.hash)
-    throw new RunError(
-      'config_changed',
-      `${showPath(found.checkpoint.folder)} was written with another configuration`,
-      { hint: "put the run's config.yaml back as it was" },
-    );
+  if (found.checkpoint !== null) requireConfig(found.checkpoint, found.resolved.hash);
   return found;
 }

@@ -1,7 +1,6 @@
 import { canonicalJson } from '../common/hash.js';
-import type { OperationArgs, OperationResult } from '../wire/protocol.gen.js';
-
-type LoadedRole = OperationResult<'load_role'>;
+import type { OperationArgs } from '../wire/protocol.gen.js';
+import type { LoadedRole } from './loaded_stage.js';
 
 /**
  * The teacher that a worker has loaded. The next stage with the same one, of this run or of another on the same

@@ -9,7 +9,7 @@ import type { RunConfig } from '../config/schema.js';
 import type { PartPlan, RunPlan, StagePlan } from '../plan/types.js';
 import { RunError } from './errors.js';
 import { importOf } from './import_manifest.js';
-import type { LoadedStage } from './stage_setup.js';
+import type { LoadedStage } from './loaded_stage.js';
 
 const factsSchema = z.record(z.string(), z.record(z.string(), z.union([z.string(), z.number()])));
 
@@ -114,16 +114,18 @@ function seedsOf(stage: StagePlan): Record<string, number> {
   return Object.fromEntries(named);
 }
 
-/**
- * @param data of the run's configuration: a file that `ammd import` wrote is named as such.
- * @param goesOn from a checkpoint: the commits of hub models stay those that the stage began with.
- */
-export function withStage(
+interface Admission {
+  /** Of the run's configuration: a file that `ammd import` wrote is named as such. */
+  readonly data: RunConfig['data'];
+  /** From a checkpoint: the commits of hub models stay those that the stage began with. */
+  readonly goesOn: boolean;
+}
+
+function withStage(
   manifest: RunManifest,
   stage: StagePlan,
   loaded: LoadedStage,
-  data: RunConfig['data'],
-  goesOn = false,
+  { data, goesOn }: Admission,
 ): RunManifest {
   const before = goesOn ? (manifest.stages[stage.name]?.models ?? {}) : {};
   const models = Object.entries({ student: loaded.student, teacher: loaded.teacher }).flatMap(
@@ -157,7 +159,7 @@ export function withStage(
  *
  * @throws RunError `config_changed` naming the dataset.
  */
-export function requireSameData(manifest: RunManifest, stage: string, { datasets }: LoadedStage): void {
+function requireSameData(manifest: RunManifest, stage: string, { datasets }: LoadedStage): void {
   for (const [name, { content_hash }] of Object.entries(manifest.stages[stage]?.data ?? {})) {
     if (datasets[name]?.content_hash === content_hash) continue;
     throw new RunError('config_changed', `dataset ${name} is no longer what stage ${stage} began with`, {
@@ -170,7 +172,7 @@ export function requireSameData(manifest: RunManifest, stage: string, { datasets
  * What to say of models of the hub that have another commit than when the stage began. A note, for most commits change no
  * weights, and those of a student are in its checkpoint.
  */
-export function changedModels(manifest: RunManifest, stage: string, loaded: LoadedStage): readonly string[] {
+function changedModels(manifest: RunManifest, stage: string, loaded: LoadedStage): readonly string[] {
   const before = manifest.stages[stage]?.models ?? {};
   return (['student', 'teacher'] as const).flatMap((role) => {
     const [then, now] = [before[role]?.revision, loaded[role]?.revision];
@@ -178,6 +180,25 @@ export function changedModels(manifest: RunManifest, stage: string, loaded: Load
       ? []
       : `the ${role} is at commit ${now} of its hub repository, and was at ${then} when the stage began; pin it with @${then} in another run`;
   });
+}
+
+/**
+ * The manifest with a stage that has loaded, and what to say of it.
+ *
+ * @throws RunError `config_changed` where the stage goes on with other data than it began with.
+ */
+export function admit(
+  manifest: RunManifest,
+  stage: StagePlan,
+  loaded: LoadedStage,
+  admission: Admission,
+): { readonly manifest: RunManifest; readonly notes: readonly string[] } {
+  const { goesOn } = admission;
+  if (goesOn) requireSameData(manifest, stage.name, loaded);
+  return {
+    manifest: withStage(manifest, stage, loaded, admission),
+    notes: goesOn ? changedModels(manifest, stage.name, loaded) : [],
+  };
 }
 
 /**

@@ -1,31 +1,31 @@
 import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { showPath } from '../config/files.js';
 import { resolveConfig } from '../config/resolve.js';
-import type { DatasetConfig, ModelConfig, RunConfig, StageConfig } from '../config/schema.js';
+import type { DatasetConfig, ModelConfig, RunConfig } from '../config/schema.js';
+import type { StagePlan } from '../plan/types.js';
+import type { OperationArgs } from '../wire/protocol.gen.js';
 import { RunError } from './errors.js';
+import { findStage, isFinished, notYet } from './find_stage.js';
 import { RunFolder } from './run_folder.js';
+import { exportedStudent } from './stage_setup.js';
 
 /** A model to evaluate or to generate with: the student of a run's stage, or any model by its source. */
 export interface ModelTarget {
   readonly source: string;
   /** For rows and messages: the stage, or the source itself. */
   readonly name: string;
-  /** Where the target is a run: its datasets, templates and ways of evaluation apply. */
-  readonly run: { readonly config: RunConfig; readonly stage: StageConfig } | null;
+  /** Where the target is a run: its datasets, templates, ways of evaluation and of computing apply. */
+  readonly run: { readonly config: RunConfig; readonly stage: StagePlan } | null;
 }
 
-function ofRun(folder: RunFolder, target: string, wanted: string | undefined): ModelTarget {
-  const { config } = resolveConfig(folder.config);
-  const done = Object.keys(config.stages).filter((name) => existsSync(folder.stage(name).done));
-  const name = wanted ?? done.at(-1);
-  const stage = name === undefined || !done.includes(name) ? undefined : config.stages[name];
-  if (name === undefined || stage === undefined)
-    throw new RunError(
-      'model_not_found',
-      name === undefined ? `no stage of ${target} is done` : `${target} has no finished stage ${name}`,
-      { hint: `finished stages: ${done.join(', ') || 'none'}; continue the run with: ammd resume ${target}` },
-    );
-  return { source: path.resolve(folder.stage(name).student), name, run: { config, stage } };
+function ofRun(run: RunFolder, wanted: string | undefined): ModelTarget {
+  const resolved = resolveConfig(run.config);
+  const stage = findStage(run, resolved, wanted);
+  if (!isFinished(run, stage))
+    throw notYet(`stage ${stage.name} of ${showPath(run.path)} is not finished`, run);
+  const { config } = resolved;
+  return { source: run.stage(stage.name).student, name: stage.name, run: { config, stage } };
 }
 
 /**
@@ -35,7 +35,7 @@ function ofRun(folder: RunFolder, target: string, wanted: string | undefined): M
  */
 export function findModel(target: string, stage: string | undefined): ModelTarget {
   const run = new RunFolder(target);
-  if (run.holdsRun()) return ofRun(run, target, stage);
+  if (run.holdsRun()) return ofRun(run, stage);
   if (stage !== undefined)
     throw new RunError('model_not_found', `${target} is no run, so it has no stage ${stage}`, {
       hint: 'leave --stage out, or give a run folder',
@@ -57,10 +57,18 @@ export function findModel(target: string, stage: string | undefined): ModelTarge
 export const trainingData = ({ run }: Pick<ModelTarget, 'run'>): DatasetConfig | undefined =>
   run?.config.data[run.stage.data.train];
 
-/** The target as the worker loads it. */
-export function targetModel(
-  target: ModelTarget,
-  dtype: ModelConfig['dtype'],
-): Omit<ModelConfig, 'layers' | 'arch' | 'seed' | 'compute_dtype' | 'attention'> & { readonly seed: number } {
-  return { source: target.source, init: 'pretrained', seed: 0, dtype, trust_remote_code: false };
+/** The target as the worker loads it: a run's student as its stage computed it, unless `dtype` says otherwise. */
+export function targetRole(
+  { source, run }: ModelTarget,
+  dtype: ModelConfig['dtype'] | undefined,
+): OperationArgs<'load_role'> {
+  if (run === null)
+    return {
+      role: 'student',
+      model: { source, init: 'pretrained', seed: 0, dtype: dtype ?? 'float32', trust_remote_code: false },
+      gradient_checkpointing: false,
+    };
+  const { student } = run.stage;
+  const computed = dtype === undefined ? student : { ...student, dtype, compute_dtype: null };
+  return exportedStudent({ ...run.stage, student: computed }, source);
 }

@@ -3,9 +3,11 @@ import type { WorkerClient } from '../dispatch/client.js';
 import { withRows } from '../plan/stage.js';
 import type { ModelPlan, RunPlan, SizedStagePlan, StagePlan } from '../plan/types.js';
 import type { OperationResult } from '../wire/protocol.gen.js';
+import { firstRows } from './dataset_evaluation.js';
+import { type LoadedStage, rowsOf } from './loaded_stage.js';
 import { forecastMemory, type MemoryForecast } from './memory_forecast.js';
 import type { RunFolder } from './run_folder.js';
-import { type LoadedStage, loadStage } from './stage_setup.js';
+import { loadStage } from './stage_setup.js';
 
 export type Check = OperationResult<'preflight'>['checks'][number];
 
@@ -40,8 +42,8 @@ function beforeRun(plan: RunPlan, stage: StagePlan): StagePlan | null {
 }
 
 /** The stage with the rows of its datasets; null when one that batches draw from has none. */
-function sizedStage(stage: StagePlan, { datasets }: LoadedStage): SizedStagePlan | null {
-  const rows = Object.fromEntries(Object.entries(datasets).map(([name, data]) => [name, data.rows]));
+function sizedStage(stage: StagePlan, loaded: LoadedStage): SizedStagePlan | null {
+  const rows = rowsOf(loaded);
   const empty = Object.keys(stage.orderSeeds).some((name) => (rows[name] ?? 0) === 0);
   return empty ? null : withRows(stage, rows);
 }
@@ -71,7 +73,7 @@ export async function preflight(
     const about = { worker: config.worker, device };
     const memory = sized === null ? null : await forecastMemory(client, sized, about);
     const available = loaded.datasets[stage.data.train]?.rows ?? 0;
-    const rows = Array.from({ length: Math.min(ROWS, available) }, (_, row) => row);
+    const rows = firstRows(Math.min(ROWS, available));
     const { result } = await client.call('preflight', { dataset: stage.data.train, rows });
     const steps = sized?.studentSteps ?? null;
     outcomes.push({ stage: stage.name, checks: result.checks, memory, steps, skipped: null });

@@ -2,7 +2,13 @@ import path from 'node:path';
 import type { WorkerClient } from '../dispatch/client.js';
 import type { RunEvent } from '../metrics/events.js';
 import { WireError } from '../wire/errors.js';
-import { type Checkpoint, listCheckpoints, readCheckpoint } from './checkpoints.js';
+import {
+  type Checkpoint,
+  listCheckpoints,
+  passedOver,
+  readableCheckpoints,
+  requireConfig,
+} from './checkpoints.js';
 import { RunError } from './errors.js';
 
 export interface Restored {
@@ -41,33 +47,25 @@ export function isDamage(error: unknown): error is RunError | WireError {
  * Puts the newest usable checkpoint back; one that does not verify is passed over, and said so. Null when there is
  * none.
  *
- * @throws RunError `config_changed` when a checkpoint was written with another configuration: its steps are no
- * beginning of this run's.
+ * @throws RunError `config_changed` when a checkpoint was written with another configuration.
  */
 export async function restoreNewest(
   { client, configHash, emit }: RestoreContext,
   checkpoints: string,
 ): Promise<Restored | null> {
-  const candidates = listCheckpoints(checkpoints);
-  for (const candidate of candidates) {
+  const note = (message: string) => emit({ kind: 'note', message });
+  for (const checkpoint of readableCheckpoints(checkpoints, note)) {
+    requireConfig(checkpoint, configHash);
     try {
-      const checkpoint = readCheckpoint(candidate);
-      if (checkpoint.manifest.config_hash !== configHash) throw configChanged(candidate);
       return { checkpoint, policyVersion: await restore(client, checkpoint) };
     } catch (error) {
       if (!isDamage(error)) throw error;
       // The worker refuses everything after an error until the next epoch.
-      if (error instanceof WireError) client.openEpoch();
-      emit({ kind: 'note', message: `passed over ${candidate}: ${error.message}` });
+      client.openEpoch();
+      note(passedOver(checkpoint.folder, error));
     }
   }
-  if (candidates.length > 0)
-    emit({ kind: 'note', message: `no checkpoint in ${checkpoints} can be used; the stage starts anew` });
+  if (listCheckpoints(checkpoints).length > 0)
+    note(`no checkpoint in ${checkpoints} can be used; the stage starts anew`);
   return null;
-}
-
-function configChanged(candidate: string): RunError {
-  return new RunError('config_changed', `${candidate} was written with another configuration`, {
-    hint: "put the run's config.yaml back as it was, or start another run with the new one: ammd train",
-  });
 }

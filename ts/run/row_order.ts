@@ -9,8 +9,8 @@ import type { SizedStagePlan } from '../plan/types.js';
 import { measureLimitsOf } from '../schedule/micro_batches.js';
 import { orderBy } from '../schedule/order.js';
 import { firstRows } from './dataset_evaluation.js';
+import type { LoadedStage } from './loaded_stage.js';
 import type { StageFolder } from './run_folder.js';
-import type { LoadedStage } from './stage_setup.js';
 
 const measuredSchema = z.strictObject({
   by: z.enum(['length', 'teacher_loss', 'gap']),

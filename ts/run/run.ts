@@ -8,16 +8,9 @@ import type { RunPlan } from '../plan/types.js';
 import { WorkerFailure } from '../wire/errors.js';
 import { listCheckpoints } from './checkpoints.js';
 import { RunError } from './errors.js';
+import { isFinished } from './find_stage.js';
 import { acquireLock } from './lock.js';
-import {
-  changedModels,
-  newManifest,
-  type RunManifest,
-  readManifest,
-  requireSameData,
-  withStage,
-  writeManifest,
-} from './manifest.js';
+import { admit, newManifest, type RunManifest, readManifest, writeManifest } from './manifest.js';
 import { requirePackages } from './packages.js';
 import { makeRunFolder, openRunFolder, type RunFolder } from './run_folder.js';
 import { openSession, type Session, type SessionOptions } from './session.js';
@@ -105,8 +98,7 @@ export async function resumeRun(runFolder: string, options: RunOptions): Promise
   return folder;
 }
 
-const isDone = (folder: RunFolder, plan: RunPlan) =>
-  plan.stages.every((stage) => existsSync(folder.stage(stage.name).done));
+const isDone = (folder: RunFolder, plan: RunPlan) => plan.stages.every((stage) => isFinished(folder, stage));
 
 const isWorkerFailure = (error: unknown): boolean =>
   error instanceof WorkerFailure || (error instanceof RunError && error.cause instanceof WorkerFailure);
@@ -202,7 +194,7 @@ async function runOpenStages({ folder, resolved, plan, options }: Run, session: 
     : newManifest(plan, session.version, session.identity, new Date());
   const told = new Set<string>();
   for (const stage of plan.stages) {
-    if (existsSync(folder.stage(stage.name).done)) {
+    if (isFinished(folder, stage)) {
       options.emit({ kind: 'stage_finished', stage: stage.name, seconds: 0 });
       continue;
     }
@@ -220,12 +212,10 @@ async function runOpenStages({ folder, resolved, plan, options }: Run, session: 
           told,
           onLoaded: (loaded) => {
             const goesOn = listCheckpoints(folder.stage(stage.name).checkpoints).length > 0;
-            if (goesOn) {
-              requireSameData(manifest, stage.name, loaded);
-              for (const message of changedModels(manifest, stage.name, loaded))
-                options.emit({ kind: 'note', message: `stage ${stage.name}: ${message}` });
-            }
-            manifest = withStage(manifest, stage, loaded, resolved.config.data, goesOn);
+            const admitted = admit(manifest, stage, loaded, { data: resolved.config.data, goesOn });
+            for (const message of admitted.notes)
+              options.emit({ kind: 'note', message: `stage ${stage.name}: ${message}` });
+            manifest = admitted.manifest;
             writeManifest(folder.manifest, manifest);
           },
         },

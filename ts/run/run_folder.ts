@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { systemCodeOf } from '../common/errors.js';
+import { RUN_FILES, STAGE_FILES } from '../metrics/run_files.js';
 import { RunError } from './errors.js';
 
 /** Where everything of a run lies. Paths only: nothing is read or written here but folders made. */
@@ -12,13 +13,13 @@ export class RunFolder {
   }
 
   get config(): string {
-    return path.join(this.path, 'config.yaml');
+    return path.join(this.path, RUN_FILES.config);
   }
   get configHash(): string {
-    return path.join(this.path, 'config.sha256');
+    return path.join(this.path, RUN_FILES.configHash);
   }
   get manifest(): string {
-    return path.join(this.path, 'manifest.json');
+    return path.join(this.path, RUN_FILES.manifest);
   }
   get lock(): string {
     return path.join(this.path, 'lock');
@@ -33,13 +34,13 @@ export class RunFolder {
     return path.join(this.path, 'tracking.log');
   }
   get report(): string {
-    return path.join(this.path, 'report.html');
+    return path.join(this.path, RUN_FILES.report);
   }
   get results(): string {
-    return path.join(this.path, 'results.json');
+    return path.join(this.path, RUN_FILES.results);
   }
   get table(): string {
-    return path.join(this.path, 'results.md');
+    return path.join(this.path, RUN_FILES.table);
   }
 
   /**
@@ -51,7 +52,7 @@ export class RunFolder {
   }
 
   stage(name: string): StageFolder {
-    return new StageFolder(path.join(this.path, 'stages', name));
+    return new StageFolder(path.join(this.path, RUN_FILES.stages, name));
   }
 }
 
@@ -60,13 +61,13 @@ export class StageFolder {
   constructor(readonly path: string) {}
 
   get metrics(): string {
-    return path.join(this.path, 'metrics.jsonl');
+    return path.join(this.path, STAGE_FILES.metrics);
   }
   get evaluations(): string {
-    return path.join(this.path, 'evaluations.jsonl');
+    return path.join(this.path, STAGE_FILES.evaluations);
   }
   get samples(): string {
-    return path.join(this.path, 'samples.jsonl');
+    return path.join(this.path, STAGE_FILES.samples);
   }
   get tensorboard(): string {
     return path.join(this.path, 'tensorboard');
@@ -81,7 +82,7 @@ export class StageFolder {
     return path.join(this.path, 'order.json');
   }
   get done(): string {
-    return path.join(this.path, 'done.json');
+    return path.join(this.path, STAGE_FILES.done);
   }
 
   make(): this {

@@ -1,6 +1,5 @@
 import path from 'node:path';
 import { writeJsonAtomic } from '../common/atomic_file.js';
-import { showPath } from '../config/files.js';
 import type { RunConfig } from '../config/schema.js';
 import type { WorkerClient } from '../dispatch/client.js';
 import type { RunEvent } from '../metrics/events.js';
@@ -19,9 +18,9 @@ import {
   readCheckpoint,
   writeCheckpoint,
 } from './checkpoints.js';
-import { RunError } from './errors.js';
 import { halvingNote } from './halving_note.js';
 import type { HeldTeacher } from './held_teacher.js';
+import { type LoadedStage, notesOn, parametersOf, rowsOf } from './loaded_stage.js';
 import { memoryWarning } from './memory_forecast.js';
 import { isDamage, restore, restoreNewest } from './restore.js';
 import { type RowOrders, rowOrders } from './row_order.js';
@@ -34,9 +33,9 @@ import {
   validationFigures,
 } from './stage_evaluation.js';
 import { NO_ROWS, StageJournals } from './stage_journals.js';
-import { type LoadedStage, loadStage } from './stage_setup.js';
+import { loadStage } from './stage_setup.js';
+import { isStopped, stopped } from './stage_stop.js';
 import { type Barrier, trainLoop } from './train_loop.js';
-import { TimeOver } from './wall_time.js';
 
 export interface StageContext {
   readonly client: WorkerClient;
@@ -82,7 +81,7 @@ class StageRunner {
     this.#evaluation = {
       client: context.client,
       stage,
-      rows: Object.fromEntries(Object.entries(loaded.datasets).map(([name, data]) => [name, data.rows])),
+      rows: rowsOf(loaded),
       append: (row) => this.#journals.append(row),
       emit: context.emit,
       signal: context.signal,
@@ -200,44 +199,6 @@ const loading = (stage: string, done: number): RunEvent => ({
   total: 1,
 });
 
-/** What a user should know of what was loaded: engine fallbacks, lines skipped, rows cut. */
-function notesOn({ student, teacher, datasets }: LoadedStage): readonly string[] {
-  const ofData = Object.entries(datasets).flatMap(([name, data]) => [
-    ...(data.bad_lines > 0 ? [`dataset ${name}: ${data.bad_lines} bad lines skipped`] : []),
-    ...(data.cut_prompts + data.cut_responses > 0
-      ? [`dataset ${name}: ${data.cut_prompts} prompts and ${data.cut_responses} responses cut to the limit`]
-      : []),
-    ...(data.dropped_prompts > 0
-      ? [`dataset ${name}: ${data.dropped_prompts} rows left out, their prompts over the limit`]
-      : []),
-  ]);
-  const ofEnds = Object.values(datasets).flatMap(({ notes = [] }) => notes);
-  return [...student.notes, ...(teacher?.notes ?? []), ...ofEnds, ...ofData];
-}
-
-function parametersOf({ student, teacher, critics }: LoadedStage): Readonly<Record<string, number>> {
-  return {
-    student: student.parameters,
-    ...(teacher === null ? {} : { teacher: teacher.parameters }),
-    ...Object.fromEntries(Object.entries(critics).map(([name, count]) => [`critic:${name}`, count])),
-  };
-}
-
-/** How a stage ends that its signal has stopped: somebody asked, or its time is over. */
-function stopped({ run, signal }: StageContext, stage: string, where: string): RunError {
-  const hint = `continue with: ammd resume ${showPath(run.path)}`;
-  const why: unknown = signal?.reason;
-  return why instanceof TimeOver
-    ? new RunError('time_over', `stopped after ${why.hours} h in stage ${stage}, ${where}`, { hint })
-    : new RunError('interrupted', `stopped in stage ${stage}, ${where}`, { hint });
-}
-
-/** Cancelled because of the signal, or not run because of that. */
-function isStopped(error: unknown, signal: AbortSignal | undefined): boolean {
-  if (!signal?.aborted || !(error instanceof WireError)) return false;
-  return error.code === 'cancelled' || error.code === 'aborted';
-}
-
 /** The orders of a stage's rows. @throws RunError `interrupted` or `time_over` when the signal stopped it. */
 async function ordered(
   context: StageContext,
@@ -266,8 +227,7 @@ export async function runStage(context: StageContext, plan: StagePlan): Promise<
   const folder = context.run.stage(plan.name).make();
   emit(loading(plan.name, 0));
   const loaded = await loadStage(client, plan, context.config, context.run, context.held);
-  const rows = Object.fromEntries(Object.entries(loaded.datasets).map(([name, data]) => [name, data.rows]));
-  const sized = withRows(plan, rows);
+  const sized = withRows(plan, rowsOf(loaded));
   const warning = await memoryWarning(client, sized);
   if (warning !== null) emit({ kind: 'note', message: warning });
   for (const message of notesOn(loaded)) {

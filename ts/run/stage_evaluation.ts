@@ -1,3 +1,4 @@
+import { evaluatedSets } from '../config/evaluated.js';
 import { betterEnd } from '../config/metrics.js';
 import type { WorkerClient } from '../dispatch/client.js';
 import { type EvaluationWatch, measureRows } from '../dispatch/evaluation.js';
@@ -68,11 +69,10 @@ function glanceOf({ evaluation }: SizedStagePlan): Decoding | undefined {
 /** What is generated. During training only the validation set and one decoding. */
 function passesOf(stage: SizedStagePlan, extent: Extent): readonly Pass[] {
   const { data, evaluation } = stage;
-  const validation = data.validation === null ? [] : [data.validation];
   const all = decodingsOf(evaluation);
   const glance = glanceOf(stage);
   const decodings = extent === 'interval' ? (glance === undefined ? [] : [glance]) : all;
-  const datasets = extent === 'interval' ? validation : [...validation, ...data.test];
+  const datasets = evaluatedSets(extent === 'interval' ? { ...data, test: [] } : data);
   return datasets.flatMap((dataset) =>
     decodings.map((decoding, index) => ({ dataset, decoding, texts: index === 0 ? evaluation.samples : 0 })),
   );

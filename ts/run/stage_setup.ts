@@ -4,22 +4,22 @@ import type { WorkerClient } from '../dispatch/client.js';
 import type { CriticPlan, ModelPlan, StagePlan } from '../plan/types.js';
 import type { OperationArgs, OperationResult } from '../wire/protocol.gen.js';
 import { HeldTeacher } from './held_teacher.js';
+import type { LoadedRole, LoadedStage } from './loaded_stage.js';
 import type { RunFolder } from './run_folder.js';
 
-export type LoadedRole = OperationResult<'load_role'>;
-export type LoadedData = OperationResult<'register_data'>;
+type WireModel = OperationArgs<'load_role'>['model'];
 
-/** What the worker said of everything a stage loaded. */
-export interface LoadedStage {
-  readonly student: LoadedRole;
-  readonly teacher: LoadedRole | null;
-  /** Trained parameters of each critic. */
-  readonly critics: Readonly<Record<string, number>>;
-  readonly datasets: Readonly<Record<string, LoadedData>>;
-}
+/** How a model is computed, wherever its weights are. */
+const wireSettings = (model: ModelPlan) => ({
+  seed: model.seed,
+  dtype: model.dtype,
+  trust_remote_code: model.trust_remote_code,
+  ...(model.compute_dtype === null ? {} : { compute_dtype: model.compute_dtype }),
+  ...(model.attention === null ? {} : { attention: model.attention }),
+});
 
 /** Where the worker finds the weights: outside, or the student that an earlier stage of this run exported. */
-export function wireModel(model: ModelPlan, run: RunFolder): OperationArgs<'load_role'>['model'] {
+export function wireModel(model: ModelPlan, run: RunFolder): WireModel {
   const source =
     model.origin.kind === 'source'
       ? model.origin.source
@@ -27,11 +27,7 @@ export function wireModel(model: ModelPlan, run: RunFolder): OperationArgs<'load
   return {
     source,
     init: model.init,
-    seed: model.seed,
-    dtype: model.dtype,
-    trust_remote_code: model.trust_remote_code,
-    ...(model.compute_dtype === null ? {} : { compute_dtype: model.compute_dtype }),
-    ...(model.attention === null ? {} : { attention: model.attention }),
+    ...wireSettings(model),
     ...(model.layers === null ? {} : { layers: model.layers }),
     ...(model.arch === null ? {} : { arch: model.arch }),
   };
@@ -63,6 +59,17 @@ export async function configureWorker(
 function wireEngine({ engine, parts }: StagePlan, role: 'student' | 'teacher') {
   const draws = role === 'student' || parts.some(({ from }) => from === role);
   return draws && engine !== 'auto' ? { engine } : {};
+}
+
+/** The student that a stage exported to `folder`, frozen, computed and drawn from as in the stage itself. */
+export function exportedStudent(stage: StagePlan, folder: string): OperationArgs<'load_role'> {
+  return {
+    role: 'student',
+    // Whole and of its own shape, whatever the stage began with.
+    model: { source: path.resolve(folder), init: 'pretrained', ...wireSettings(stage.student) },
+    gradient_checkpointing: false,
+    ...wireEngine(stage, 'student'),
+  };
 }
 
 function wireTeacher(

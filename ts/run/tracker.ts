@@ -37,18 +37,22 @@ const UPLOAD_MS = 60_000;
 const trackingFileSchema = z.strictObject({ wandb: z.strictObject({ id: z.string().min(1) }) });
 
 /** The id under which the service knows the run, the same after a resume. */
-function runId(file: string): string {
-  if (existsSync(file)) return trackingFileSchema.parse(JSON.parse(readFileSync(file, 'utf8'))).wandb.id;
+function runId(file: string, note: (message: string) => void): string {
+  try {
+    if (existsSync(file)) return trackingFileSchema.parse(JSON.parse(readFileSync(file, 'utf8'))).wandb.id;
+  } catch {
+    note(`${showPath(file)} names no run: what follows goes to a new one`);
+  }
   const id = randomBytes(8).toString('hex');
   writeJsonAtomic(file, { wandb: { id } });
   return id;
 }
 
-const begin = (wandb: WandbConfig, folder: RunFolder, { config, hash }: ResolvedConfig) => ({
+const begin = (wandb: WandbConfig, folder: RunFolder, { config, hash }: ResolvedConfig, id: string) => ({
   kind: 'begin',
   ...wandb,
   name: path.basename(folder.path),
-  id: runId(folder.tracking),
+  id,
   folder: folder.path,
   config: { ...config, config_hash: hash },
 });
@@ -64,12 +68,13 @@ export async function openTracker(
 ): Promise<Tracker> {
   const { wandb } = resolved.config.tracking;
   if (wandb === null) return NO_TRACKER;
+  const note = (message: string) => emit({ kind: 'note', message: `W&B: ${message}` });
+  const beginning = begin(wandb, folder, resolved, runId(folder.tracking, note));
   const writer = await start({
     command: [python, '-m', 'py_worker.metrics.wandb_writer'],
     packageRoot: packageRoot(),
     logFile: folder.trackingLog,
   });
-  const note = (message: string) => emit({ kind: 'note', message: `W&B: ${message}` });
   let given_up = false;
   void writer.exited.then((exit) => {
     if (exit.exitCode === 0 || given_up) return;
@@ -80,7 +85,7 @@ export async function openTracker(
   });
   const tracking = new Tracking();
   const write = (message: unknown) => writer.write(JSON.stringify(message));
-  write(begin(wandb, folder, resolved));
+  write(beginning);
   return {
     hear: (event) => tracking.messagesOf(event).forEach(write),
     close: async (done) => {

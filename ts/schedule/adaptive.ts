@@ -1,5 +1,5 @@
 import { betterEnd } from '../config/metrics.js';
-import { evaluationsWithin, mostMoves } from '../config/schedules.js';
+import { mostMoves } from '../config/schedules.js';
 import type { AdaptiveSchedule } from '../config/schema.js';
 import type { SizedStagePlan, StagePlan } from '../plan/types.js';
 import type { StageState } from './types.js';
@@ -48,22 +48,4 @@ export function observe(
     }
   }
   return { ...state, adaptive };
-}
-
-/** Evaluations that there have been when `step` steps are done, without the one that sets the mark. */
-function evaluationsBy({ data, evaluation, adversary, steps }: SizedStagePlan, step: number): number {
-  const { every } = evaluation;
-  if (data.validation === null || every === 0) return 0;
-  const last = step === steps && step % every !== 0 ? 1 : 0;
-  return evaluationsWithin(every, adversary.warmup_steps, step) + last;
-}
-
-/** Whether the evaluations of this plan can have left this adaptive state when `step` steps are done. */
-export function couldHaveMoved(plan: SizedStagePlan, { step, adaptive }: StageState): boolean {
-  const schedules = new Map(adaptiveSchedules(plan));
-  const evaluations = evaluationsBy(plan, step);
-  return Object.entries(adaptive).every(([name, { moves }]) => {
-    const schedule = schedules.get(name);
-    return schedule !== undefined && moves <= mostMoves(schedule) && moves <= evaluations;
-  });
 }

@@ -25,18 +25,6 @@ function isUsable(plan: SizedStagePlan, part: PartPlan, drawn: number, next: num
   return part.maxStaleness === null || age <= part.maxStaleness;
 }
 
-/** Whether a buffer can look like this when `step` steps are done: no more than fits, nothing too old. */
-export function couldBeKept(
-  plan: SizedStagePlan,
-  part: ReplayPart,
-  kept: readonly number[],
-  step: number,
-): boolean {
-  const ascends = kept.every((drawn, index) => drawn > (kept[index - 1] ?? -1) && drawn < step);
-  const usable = kept.every((drawn) => isUsable(plan, part, drawn, step));
-  return ascends && usable && kept.length <= (step < plan.steps ? room(part) : 0);
-}
-
 /**
  * DistiLLM's rule, with the step's one number r and φ = `probability`: new responses if r < φ · `fresh`, or if
  * r < φ and another rollout fits in the buffer; else replayed ones if r < φ; else the dataset's. New ones

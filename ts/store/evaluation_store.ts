@@ -9,7 +9,7 @@ import { type EvaluationRow, evaluationRowSchema, type SampleRow, sampleRowSchem
 import { planRun } from '../plan/run.js';
 import { type Decoding, decodingsOf, evaluateDataset } from '../run/dataset_evaluation.js';
 import type { Session } from '../run/session.js';
-import { wireDataset, wireModel } from '../run/stage_setup.js';
+import { exportedStudent, wireDataset } from '../run/stage_setup.js';
 import type { WorkerPool } from '../run/worker_pool.js';
 import type { StageStore } from './stage_store.js';
 import type { StoredStage } from './stored_stage.js';
@@ -127,16 +127,9 @@ export class EvaluationStore {
     const config = student.configure((parent) => this.#stages.student(parent));
     const [stage] = planRun({ config, hash: student.hash }).stages;
     if (stage === undefined) throw new RangeError('a stored stage is one stage');
-    const folder = this.#stages.folder(student);
-    const trained = wireModel(stage.student, folder);
-    const { arch: _arch, layers: _layers, ...settings } = trained;
     const [, , ...registered] = await Promise.all([
       client.call('reset', {}),
-      client.call('load_role', {
-        role: 'student',
-        model: { ...settings, source: this.#stages.student(student), init: 'pretrained' },
-        gradient_checkpointing: false,
-      }),
+      client.call('load_role', exportedStudent(stage, this.#stages.student(student))),
       ...Object.entries(datasets).map(async ([dataset, source]) => {
         const { result } = await client.call('register_data', { dataset, source: wireDataset(source) });
         return [dataset, result.rows] as const;

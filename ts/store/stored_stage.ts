@@ -1,3 +1,4 @@
+import { evaluatedSets } from '../config/evaluated.js';
 import { keepsResponses } from '../config/kept.js';
 import { configHash } from '../config/resolve.js';
 import type { DatasetConfig, ModelConfig, ModelReference, RunConfig, StageConfig } from '../config/schema.js';
@@ -62,8 +63,7 @@ const pick = <Value>(all: Readonly<Record<string, Value>>, names: Iterable<strin
 
 const datasetsOf = ({ data, method }: StageConfig): readonly string[] => [
   data.train,
-  ...(data.validation === null ? [] : [data.validation]),
-  ...data.test,
+  ...evaluatedSets(data),
   ...Object.values(method.sources).flatMap((source) => (source.data === null ? [] : [source.data])),
 ];
 

@@ -1,3 +1,4 @@
+import { evaluatedSets } from '../config/evaluated.js';
 import type { Findings, Path } from '../config/findings.js';
 import { suggestion } from '../config/nearest.js';
 import type { SweepConfig } from '../config/schema/sweep.js';
@@ -101,7 +102,7 @@ function checkDataset(config: SweepConfig, base: RunConfig, stage: StageConfig, 
     findings.error(at, `stage "${config.stage}" has no validation set; set its data.validation`);
     return false;
   }
-  const known = [...(stage.data.validation === null ? [] : [stage.data.validation]), ...stage.data.test];
+  const known = evaluatedSets(stage.data);
   if (!findings.known(at, `dataset of stage "${config.stage}"`, dataset, known)) return false;
   if (!isTestSet(dataset, stage, base.data)) return false;
   const consequence = `"${dataset}" holds the rows of a test set: what is chosen by them cannot be measured on them`;

@@ -10,7 +10,7 @@ import { StageStore } from '../store/stage_store.js';
 import { storedStage } from '../store/stored_stage.js';
 import { SweepError } from './errors.js';
 import type { SweepEvent } from './events.js';
-import { runLanes } from './lanes.js';
+import { type LanesContext, runLanes } from './lanes.js';
 import { summaryOf, writeOutcome } from './outcome.js';
 import type { ResolvedSweep } from './resolve.js';
 import { trialsWanted } from './space.js';
@@ -98,72 +98,74 @@ async function runIn(
     const resolved = resolve();
     writeConfig(folder, resolved);
     for (const message of warnings) options.emit({ kind: 'note', message });
-    return await runOpen(folder, resolved, options);
+    return await whileOpen(folder, resolved, options, (open) => runOpen(folder, resolved, options, open));
   } finally {
     release();
+  }
+}
+
+/** What a sweep trains with, asks and writes to while it runs. */
+interface OpenSweep {
+  readonly pool: WorkerPool;
+  readonly study: Study;
+  readonly journal: Journal<TrialRow>;
+  readonly stages: LanesContext['stages'];
+  readonly jobs: number;
+}
+
+/** Opens all of that for `use`, and closes what was opened however it ends. */
+async function whileOpen(
+  folder: SweepFolder,
+  resolved: ResolvedSweep,
+  options: SweepOptions,
+  use: (open: OpenSweep) => Promise<SweepResult>,
+): Promise<SweepResult> {
+  const { python = workerPython() } = options;
+  const parts = { ...PARTS, ...options.parts };
+  const { worker } = resolved.base;
+  const devices = options.devices ?? [worker.device];
+  const jobs = options.jobs ?? devices.length;
+  const journal = Journal.open(folder.trials, trialRowSchema);
+  const pool = parts.openPool({ worker, devices, jobs, logs: folder.logs, python });
+  let study: Study | undefined;
+  try {
+    study = await parts.openStudy(resolved, folder, python);
+    return await use({ pool, study, journal, stages: parts.stages(folder.stages), jobs });
+  } finally {
+    journal.close();
+    await Promise.all([study?.close(), pool.close()]);
   }
 }
 
 async function runOpen(
   folder: SweepFolder,
   resolved: ResolvedSweep,
-  options: SweepOptions,
+  { emit, signal = new AbortController().signal }: SweepOptions,
+  open: OpenSweep,
 ): Promise<SweepResult> {
   const started = performance.now();
-  const { emit, python = workerPython() } = options;
-  const parts = { ...PARTS, ...options.parts };
-  const devices = options.devices ?? [resolved.base.worker.device];
-  const jobs = options.jobs ?? devices.length;
-  const pool = parts.openPool({
-    worker: resolved.base.worker,
-    devices,
-    jobs,
-    logs: folder.logs,
-    python,
+  const { study } = open;
+  const rows = readJournal(folder.trials, trialRowSchema);
+  checkFiles(folder, study, rows);
+  const fingerprint = contentFingerprint();
+  if (rows.length < trialsWanted(resolved.config)) checkContent(folder, resolved, rows, fingerprint);
+  emit({
+    kind: 'sweep_started',
+    name: resolved.config.name,
+    folder: folder.path,
+    wanted: trialsWanted(resolved.config),
+    done: rows.length,
+    objective: resolved.objective,
   });
-  const study = await parts.openStudy(resolved, folder, python);
-  const journal = Journal.open(folder.trials, trialRowSchema);
-  try {
-    const rows = readJournal(folder.trials, trialRowSchema);
-    checkFiles(folder, study, rows);
-    const fingerprint = contentFingerprint();
-    if (rows.length < trialsWanted(resolved.config)) checkContent(folder, resolved, rows, fingerprint);
-    emit({
-      kind: 'sweep_started',
-      name: resolved.config.name,
-      folder: folder.path,
-      wanted: trialsWanted(resolved.config),
-      done: rows.length,
-      objective: resolved.objective,
-    });
-    const summarise = async () => summaryOf(resolved, rows, await study.weigh());
-    const sumUp = async () => writeOutcome(folder, resolved, await summarise());
-    await sumUp();
-    const stages = parts.stages(folder.stages);
-    const signal = options.signal ?? new AbortController().signal;
-    await runLanes({
-      resolved,
-      folder,
-      study,
-      stages,
-      pool,
-      fingerprint,
-      emit,
-      signal,
-      jobs,
-      rows,
-      journal,
-      sumUp,
-    });
-    const summary = await summarise();
-    const seconds = (performance.now() - started) / 1000;
-    checkEnd(folder, summary, signal);
-    emit({ kind: 'sweep_finished', folder: folder.path, best: summary.best, seconds });
-    return { folder, summary, rows };
-  } finally {
-    journal.close();
-    await Promise.all([study.close(), pool.close()]);
-  }
+  const summarise = async () => summaryOf(resolved, rows, await study.weigh());
+  const sumUp = async () => writeOutcome(folder, resolved, await summarise());
+  await sumUp();
+  await runLanes({ ...open, resolved, folder, fingerprint, emit, signal, rows, sumUp });
+  const summary = await summarise();
+  const seconds = (performance.now() - started) / 1000;
+  checkEnd(folder, summary, signal);
+  emit({ kind: 'sweep_finished', folder: folder.path, best: summary.best, seconds });
+  return { folder, summary, rows };
 }
 
 /** The search's journal and the rows must be of the same trials: a row is written before the search is told. */

@@ -120,8 +120,8 @@ async function endProcess(child: WorkerProcess, patienceMs: number): Promise<voi
   await child.exited;
 }
 
-async function cleanUp(reception: Reception, endpoint: Endpoint): Promise<void> {
-  await reception.close();
+async function cleanUp(reception: Reception | undefined, endpoint: Endpoint): Promise<void> {
+  await reception?.close();
   await endpoint.remove();
 }
 
@@ -135,14 +135,15 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const begin = logSize(options.logFile);
   const tail = () => logTail(options.logFile, begin);
   const endpoint = await newEndpoint(options.transport ?? 'ipc');
-  const reception = await Reception.open(endpoint.address, {
-    token: endpoint.token,
-    logTail: tail,
-    ...(endpoint.curve === undefined ? {} : { curve: endpoint.curve }),
-    ...(options.liveness === undefined ? {} : { liveness: options.liveness }),
-  });
+  let reception: Reception | undefined;
   let child: WorkerProcess | undefined;
   try {
+    reception = await Reception.open(endpoint.address, {
+      token: endpoint.token,
+      logTail: tail,
+      ...(endpoint.curve === undefined ? {} : { curve: endpoint.curve }),
+      ...(options.liveness === undefined ? {} : { liveness: options.liveness }),
+    });
     child = await spawnWorker({
       command: options.command ?? [options.python, '-m', 'py_worker'],
       endpoint: reception.endpoint,

@@ -1,18 +1,24 @@
 import { describe, expect, test } from '@jest/globals';
 import { evaluationOf, findDataset } from '../../../ts/cli/eval.js';
+import { planRun } from '../../../ts/plan/run.js';
 import { resolveRun } from '../config/workspace.js';
 
 const OWN = 'stages.student.evaluation';
 
-/** The student's stage of the demo run, with an evaluation that no default is like. */
+/** The student's stage of the demo run. */
+function planned(...settings: readonly string[]) {
+  const resolved = resolveRun(...settings);
+  const stage = planRun(resolved).stages.find(({ name }) => name === 'student');
+  if (stage === undefined) throw new Error('the demo run has a stage student');
+  return { run: { config: resolved.config, stage } };
+}
+
+/** With an evaluation that no default is like. */
 function target() {
-  const { config } = resolveRun(
+  return planned(
     `${OWN}={metrics: [rouge_l], seeds: [3, 4], greedy: false, rows: 5}`,
     `${OWN}.sampling={temperature: 0.7, top_p: 0.9, max_new_tokens: 77, no_repeat_ngram_size: 6}`,
   );
-  const stage = config.stages.student;
-  if (stage === undefined) throw new Error('the demo run has a stage student');
-  return { run: { config, stage } };
 }
 
 test('what no option says is as in the run, over all rows', () => {
@@ -44,12 +50,8 @@ describe('a source', () => {
   const split = 'train';
   const options = { split, template: undefined, fields: undefined };
 
-  function trainedOn(...settings: readonly string[]) {
-    const { config } = resolveRun(...settings.map((setting) => `data.train.${setting}`));
-    const stage = config.stages.student;
-    if (stage === undefined) throw new Error('the demo run has a stage student');
-    return { run: { config, stage } };
-  }
+  const trainedOn = (...settings: readonly string[]) =>
+    planned(...settings.map((setting) => `data.train.${setting}`));
   const mapped = () =>
     trainedOn('template=text', 'max_prompt_tokens=100', 'max_tokens=300', 'fields={output: answer}');
 

@@ -250,8 +250,8 @@ describe('a run folder', () => {
 
   test('without a finished stage has no model to evaluate', async () => {
     runFolder();
-    expectRefused(await runCaptured('eval', 'run', '--data', 'check'), 2, /no stage of run is done/);
-    expectRefused(await runCaptured('generate', 'run', '--prompt', 'p'), 2, /no stage of run is done/);
+    expectRefused(await runCaptured('eval', 'run', '--data', 'check'), 2, /no stage of run has a student/);
+    expectRefused(await runCaptured('generate', 'run', '--prompt', 'p'), 2, /no stage of run has a student/);
     expectRefused(await runCaptured('export', 'run', '--out', 'o'), 2, /no stage of run has a student/);
   });
 });

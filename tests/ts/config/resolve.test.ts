@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { configToYaml, resolveConfig, resolveMethod } from '../../../ts/config/resolve.js';
+import { configToYaml, resolveConfig } from '../../../ts/config/resolve.js';
 import { configErrorOf, RUN, resolveRun, resolveText, workspace } from './workspace.js';
 
 describe('a resolved configuration', () => {
@@ -197,14 +197,18 @@ describe('layers of configuration', () => {
 describe('finding configurations', () => {
   test('shipped runs and methods are found by name', () => {
     expect(resolveConfig('quickstart', [], '/').config.name).toBe('quickstart');
-    expect(resolveMethod('ammd').name).toBe('ammd');
+    expect(
+      resolveRun('stages.teacher.method=kd', 'stages.teacher.teacher=big').config.stages.teacher?.method.name,
+    ).toBe('kd');
   });
 
   test('an unknown name gets the nearest, a missing path the file looked for', () => {
     expect(configErrorOf(() => resolveConfig('quikstart')).message).toBe(
       'unknown run configuration "quikstart"; did you mean "quickstart"? (a file is given by its path)',
     );
-    expect(configErrorOf(() => resolveMethod('amdm')).message).toContain('did you mean "ammd"?');
+    expect(configErrorOf(() => resolveRun('stages.teacher.method=amdm')).message).toContain(
+      'did you mean "ammd"?',
+    );
     expect(configErrorOf(() => resolveConfig('no/such.yaml', [], '/')).message).toBe('no file /no/such.yaml');
   });
 
@@ -215,17 +219,18 @@ describe('finding configurations', () => {
     expect(configErrorOf(() => resolveConfig('folder.yaml', [], folder)).message).toContain('cannot read');
   });
 
-  test('a method by itself is checked like one in a run', () => {
+  test('a method in a file of its own is checked, and errors name its lines', () => {
     const folder = workspace({
+      'run.yaml': RUN,
       'm.yaml': 'extends: sft\nname: m\nterms: {cross_entropy: {part: of}}\n',
       'bad.yaml': 'extends: sft\nnmae: m\n',
     });
-    expect(configErrorOf(() => resolveMethod('./m.yaml', folder)).message).toContain(
-      'm.yaml:3:31: terms.cross_entropy.part: unknown part "of"; did you mean "off"?',
+    const problems = (method: string) =>
+      configErrorOf(() => resolveConfig('run.yaml', [`stages.teacher.method=${method}`], folder)).message;
+    expect(problems('./m.yaml')).toContain(
+      'm.yaml:3:31: stages.teacher.method.terms.cross_entropy.part: unknown part "of"; did you mean "off"?',
     );
-    expect(configErrorOf(() => resolveMethod('./bad.yaml', folder)).message).toContain(
-      'did you mean "name"?',
-    );
+    expect(problems('./bad.yaml')).toContain('did you mean "name"?');
   });
 });
 

@@ -2,9 +2,10 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { packageRoot, shippedConfigs } from '../../../ts/config/files.js';
-import { resolveConfig, resolveMethod } from '../../../ts/config/resolve.js';
+import { resolveConfig } from '../../../ts/config/resolve.js';
+import type { MethodConfig } from '../../../ts/config/schema.js';
 import { planRun } from '../../../ts/plan/run.js';
-import { workspace } from './workspace.js';
+import { resolveRun, workspace } from './workspace.js';
 
 /** Data that shipped runs name by path: beside a clone of the package, and where `ammd import` writes. */
 const ROW = '{"instruction": "x", "output": "y"}\n';
@@ -60,8 +61,17 @@ test.each(shippedConfigs('runs'))('run %s resolves without warning and is planne
   expect(planRun(resolved).stages.map((stage) => stage.name)).toEqual(Object.keys(resolved.config.stages));
 });
 
+/** A shipped method as a stage that says nothing of it has it; adaptive schedules need the evaluation. */
+function methodOf(name: string): MethodConfig {
+  const evaluation = '{every: 5, measure: [cross_entropy]}';
+  const stage = `{student: tiny, teacher: {stage: teacher}, method: ${name}, evaluation: ${evaluation}}`;
+  const method = resolveRun(`stages.other=${stage}`).config.stages.other?.method;
+  if (method === undefined) throw new Error('the run has a stage other');
+  return method;
+}
+
 test.each(shippedConfigs('methods'))('method %s is whole', (name) => {
-  const method = resolveMethod(name);
+  const method = methodOf(name);
   expect(method.name).toBe(name);
   const used = Object.values(method.terms).flatMap(({ critic }) => (critic === null ? [] : [critic]));
   expect(Object.keys(method.critics).sort()).toEqual(used.sort());
@@ -84,8 +94,8 @@ test('the run of all methods has a stage for each, with no setting of its own bu
 });
 
 test('the sides of the game keep only their own part, critic and gap', () => {
-  const off = resolveMethod('ammd-off');
-  const on = resolveMethod('ammd-on');
+  const off = methodOf('ammd-off');
+  const on = methodOf('ammd-on');
   expect([Object.keys(off.sources), Object.keys(off.terms), Object.keys(off.critics)]).toEqual([
     ['off'],
     ['off', 'anchor'],

@@ -4,12 +4,12 @@ import { Journal } from '../../../ts/metrics/journal.js';
 import {
   type EvaluationRow,
   evaluationRowSchema,
-  JOURNAL_FILES,
   type SampleRow,
   type StepRow,
   sampleRowSchema,
   stepRowSchema,
 } from '../../../ts/metrics/rows.js';
+import { STAGE_FILES } from '../../../ts/metrics/run_files.js';
 import { makeEvaluation, makeSample, makeStep } from '../metrics/make_rows.js';
 
 /** What the synthetic run is made of. Its figures are invented: they show a page's layout, and nothing else. */
@@ -99,9 +99,9 @@ export function writeStage(
   { steps = [], evaluations = [], samples = [], done }: StageRows,
 ): void {
   const files = [
-    [Journal.open<StepRow>(join(folder, JOURNAL_FILES.metrics), stepRowSchema), steps],
-    [Journal.open<EvaluationRow>(join(folder, JOURNAL_FILES.evaluations), evaluationRowSchema), evaluations],
-    [Journal.open<SampleRow>(join(folder, JOURNAL_FILES.samples), sampleRowSchema), samples],
+    [Journal.open<StepRow>(join(folder, STAGE_FILES.metrics), stepRowSchema), steps],
+    [Journal.open<EvaluationRow>(join(folder, STAGE_FILES.evaluations), evaluationRowSchema), evaluations],
+    [Journal.open<SampleRow>(join(folder, STAGE_FILES.samples), sampleRowSchema), samples],
   ] as const;
   for (const [journal, rows] of files) {
     for (const row of rows) journal.append(row as never);

@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { configToYaml } from '../../../ts/config/resolve.js';
 import { writeCheckpoint } from '../../../ts/run/checkpoints.js';
 import { exportCheckpoint } from '../../../ts/run/export_student.js';
-import { findExport } from '../../../ts/run/export_target.js';
+import { type ExportForm, findExport as find } from '../../../ts/run/export_target.js';
 import { RunFolder } from '../../../ts/run/run_folder.js';
 import { temporaryFolder } from '../bootstrap/temporary_folder.js';
 import { resolveRun } from '../config/workspace.js';
@@ -14,7 +14,11 @@ const LORA = 'stages.student.training.lora={rank: 4}';
 
 let run = new RunFolder('.');
 let client = new ScriptedClient();
+const notes: string[] = [];
+const findExport = (target: string, stage: string | undefined, form: ExportForm) =>
+  find(target, stage, form, (note) => notes.push(note));
 beforeEach(() => {
+  notes.length = 0;
   run = new RunFolder(temporaryFolder());
   client = new ScriptedClient();
 });
@@ -47,6 +51,8 @@ async function checkpoint(stage: string, step: number, best: number | null, conf
   return folder;
 }
 
+const damage = (folder: string) => writeFileSync(path.join(folder, 'controller.json'), '{}');
+
 describe('a run folder', () => {
   test('stands for the student of its last finished stage', () => {
     begin();
@@ -71,6 +77,33 @@ describe('a run folder', () => {
     expect(best).toMatchObject({ step: 5, checkpoint: { manifest: { step: 5 } } });
     rmSync(run.stage('student').checkpoints, { recursive: true });
     await checkpoint('student', 10, 5, hash);
+    expect(findExport(run.path, 'student', 'merged').step).toBe(10);
+  });
+
+  test('passes over damaged checkpoints, and reads none that it does not need', async () => {
+    const { hash } = begin();
+    finish('teacher', 20);
+    const [oldest, best, newest] = [
+      await checkpoint('student', 5, null, hash),
+      await checkpoint('student', 10, null, hash),
+      await checkpoint('student', 15, 10, hash),
+    ];
+    const found = () => findExport(run.path, 'student', 'merged').step;
+    damage(oldest);
+    expect(found()).toBe(10);
+    expect(notes).toEqual([]);
+    damage(best);
+    expect(found()).toBe(15);
+    expect(notes).toEqual([expect.stringMatching(/^passed over .*step-00000010/)]);
+    damage(newest);
+    expect(found).toThrow(/has neither student nor whole checkpoint/);
+  });
+
+  test('takes the newest where the best was cut off while it was deleted', async () => {
+    const { hash } = begin();
+    const best = await checkpoint('student', 5, null, hash);
+    await checkpoint('student', 10, 5, hash);
+    rmSync(path.join(best, 'manifest.json'));
     expect(findExport(run.path, 'student', 'merged').step).toBe(10);
   });
 
@@ -99,7 +132,7 @@ describe('a run folder', () => {
       'a stage not begun',
       'student',
       'merged',
-      { message: expect.stringContaining('neither student nor check') },
+      { message: expect.stringContaining('neither student nor whole check') },
     ],
     ['no adapters', 'teacher', 'adapter', { message: 'stage teacher trains all weights, not adapters' }],
     ['a broken record', 'teacher', 'merged', { code: 'manifest_invalid' }],
@@ -146,7 +179,12 @@ describe('a checkpoint', () => {
     const { hash } = begin();
     const folder = await checkpoint('student', 5, null, hash);
     rmSync(path.join(folder, 'controller.json'));
-    expect(() => findExport(folder, undefined, 'merged')).toThrow(/is no complete checkpoint/);
+    expect(() => findExport(folder, undefined, 'merged')).toThrow(
+      expect.objectContaining({
+        code: 'checkpoint_invalid',
+        hint: expect.stringMatching(/another checkpoint$/),
+      }),
+    );
   });
 });
 

@@ -2,14 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from '@jest/globals';
 import { planRun } from '../../../ts/plan/run.js';
-import {
-  changedModels,
-  newManifest,
-  readManifest,
-  requireSameData,
-  withStage,
-  writeManifest,
-} from '../../../ts/run/manifest.js';
+import { admit, newManifest, readManifest, writeManifest } from '../../../ts/run/manifest.js';
 import { RunFolder } from '../../../ts/run/run_folder.js';
 import { loadStage } from '../../../ts/run/stage_setup.js';
 import { temporaryFolder } from '../bootstrap/temporary_folder.js';
@@ -27,7 +20,7 @@ const loaded = await loadStage(new ScriptedClient(), stage, resolved.config, new
 
 /** A manifest of the demo run once its second stage has been loaded. */
 const manifest = (data = resolved.config.data) =>
-  withStage(newManifest(plan, '1.2.3', WORKER, NOW), stage, loaded, data);
+  admit(newManifest(plan, '1.2.3', WORKER, NOW), stage, loaded, { data, goesOn: false }).manifest;
 
 test('who, what and where', () => {
   const begun = newManifest(plan, '1.2.3', WORKER, NOW);
@@ -76,50 +69,58 @@ test('a stage adds its models, data and seeds', async () => {
   ]);
 });
 
+const BEGINS = { data: {}, goesOn: false };
+const GOES_ON = { data: {}, goesOn: true };
+
 test('a stage that goes on with other data is refused by the name of the dataset', () => {
   const begun = manifest();
-  requireSameData(begun, 'student', loaded);
-  requireSameData(begun, 'teacher', { ...loaded, datasets: {} }); // not begun
+  expect(admit(begun, stage, loaded, GOES_ON).notes).toEqual([]);
   const { train, ...others } = loaded.datasets;
   if (train === undefined) throw new Error('the demo run has data train');
   const changed = { ...loaded, datasets: { ...others, train: { ...train, content_hash: 'c3' } } };
-  expect(() => requireSameData(begun, 'student', changed)).toThrow(
+  expect(() => admit(begun, stage, changed, GOES_ON)).toThrow(
     expect.objectContaining({
       code: 'config_changed',
       message: expect.stringMatching(/^dataset train is no/),
     }),
   );
+  expect(admit(begun, stage, changed, BEGINS).manifest.stages.student?.data.train).toMatchObject({
+    content_hash: 'c3',
+  });
+  admit({ ...begun, stages: {} }, stage, changed, GOES_ON); // not begun
+});
+
+const at = (revision?: string) => ({
+  ...loaded,
+  student: { ...loaded.student, ...(revision === undefined ? {} : { revision }) },
 });
 
 test('a model of the hub that has another commit now is told', () => {
-  const at = (revision?: string) => ({
-    ...loaded,
-    student: { ...loaded.student, ...(revision === undefined ? {} : { revision }) },
-  });
-  const begun = withStage(manifest(), stage, at('a1b2'), {});
+  const begun = admit(manifest(), stage, at('a1b2'), BEGINS).manifest;
   expect(begun.stages.student?.models.student).toMatchObject({ revision: 'a1b2' });
-  expect(changedModels(begun, 'student', at('a1b2'))).toEqual([]);
-  expect(changedModels(begun, 'student', at())).toEqual([]);
-  expect(changedModels(manifest(), 'student', at('c3d4'))).toEqual([]);
-  expect(changedModels(begun, 'student', at('c3d4'))).toEqual([
+  const notes = (before: typeof begun, revision?: string) =>
+    admit(before, stage, at(revision), GOES_ON).notes;
+  expect(notes(begun, 'a1b2')).toEqual([]);
+  expect(notes(begun)).toEqual([]);
+  expect(notes(manifest(), 'c3d4')).toEqual([]);
+  expect(admit(begun, stage, at('c3d4'), BEGINS).notes).toEqual([]);
+  expect(notes(begun, 'c3d4')).toEqual([
     'the student is at commit c3d4 of its hub repository, and was at a1b2 when the stage began; pin it with @a1b2 in another run',
   ]);
 });
 
 test('the commit that a stage began with stays when it goes on with another one', () => {
-  const at = (revision: string) => ({ ...loaded, student: { ...loaded.student, revision } });
-  const begun = withStage(manifest(), stage, at('a1b2'), {});
-  const resumed = withStage(begun, stage, at('c3d4'), {}, true);
+  const begun = admit(manifest(), stage, at('a1b2'), BEGINS).manifest;
+  const resumed = admit(begun, stage, at('c3d4'), GOES_ON).manifest;
   expect(resumed.stages.student?.models.student).toMatchObject({
     revision: 'a1b2',
     resumed_revision: 'c3d4',
   });
-  expect(changedModels(resumed, 'student', at('e5f6'))).toEqual([
+  expect(admit(resumed, stage, at('e5f6'), GOES_ON).notes).toEqual([
     expect.stringContaining('was at a1b2 when the stage began'),
   ]);
-  expect(withStage(resumed, stage, at('c3d4'), {}).stages.student?.models.student).toMatchObject({
-    revision: 'c3d4',
-  });
+  const anew = admit(resumed, stage, at('c3d4'), BEGINS).manifest;
+  expect(anew.stages.student?.models.student).toMatchObject({ revision: 'c3d4' });
 });
 
 test('each resumption is noted, the rest is kept', async () => {

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { configToYaml } from '../../../ts/config/resolve.js';
-import { findModel, targetModel } from '../../../ts/run/model_target.js';
+import { findModel, targetRole } from '../../../ts/run/model_target.js';
 import { RunFolder } from '../../../ts/run/run_folder.js';
 import { temporaryFolder } from '../bootstrap/temporary_folder.js';
 import { resolveRun } from '../config/workspace.js';
@@ -13,10 +13,12 @@ beforeEach(() => {
 });
 
 /** The demo run with these stages done. */
-function runWith(...done: readonly string[]): RunFolder {
+const runWith = (...done: readonly string[]): RunFolder => runOf([], ...done);
+
+function runOf(settings: readonly string[], ...done: readonly string[]): RunFolder {
   const run = new RunFolder(path.join(folder, 'run'));
   mkdirSync(run.path);
-  writeFileSync(run.config, configToYaml(resolveRun().config));
+  writeFileSync(run.config, configToYaml(resolveRun(...settings).config));
   writeFileSync(run.configHash, 'hash');
   for (const name of done) writeFileSync(run.stage(name).make().done, '{}');
   return run;
@@ -28,7 +30,7 @@ describe('a run', () => {
     const target = findModel(run.path, undefined);
     expect(target).toMatchObject({ source: run.stage('student').student, name: 'student' });
     expect(target.run?.config.name).toBe('demo');
-    expect(target.run?.stage.method.name).toBe('ammd');
+    expect(target.run?.stage.method).toBe('ammd');
   });
 
   test('or of the stage named', () => {
@@ -43,19 +45,56 @@ describe('a run', () => {
     expect(findModel(runWith('teacher').path, undefined).name).toBe('teacher');
   });
 
-  test('has no stage that is not done, and says which are', () => {
+  test('has no student of a stage that is not finished, nor of one it does not have', () => {
     const run = runWith('teacher');
     expect(() => findModel(run.path, 'student')).toThrow(
       expect.objectContaining({
         code: 'model_not_found',
-        message: `${run.path} has no finished stage student`,
-        hint: `finished stages: teacher; continue the run with: ammd resume ${run.path}`,
+        message: expect.stringMatching(/^stage student of .* is not finished$/),
+        hint: expect.stringMatching(/^continue the run with: ammd resume /),
       }),
+    );
+    expect(() => findModel(run.path, 'studnt')).toThrow(
+      expect.objectContaining({ code: 'model_not_found', hint: 'its stages: teacher, student' }),
     );
   });
 
   test('without a finished stage has no model yet', () => {
-    expect(() => findModel(runWith().path, undefined)).toThrow(/no stage of .* is done/);
+    expect(() => findModel(runWith().path, undefined)).toThrow(/no stage of .* has a student/);
+  });
+
+  describe('is loaded', () => {
+    const SETTINGS = [
+      'models.tiny={compute_dtype: bfloat16, attention: eager, trust_remote_code: true}',
+      'stages.student.rollout.engine=forward',
+    ];
+    const loaded = (dtype?: 'float16') =>
+      targetRole(findModel(runOf(SETTINGS, 'teacher', 'student').path, undefined), dtype);
+
+    test('whole, and computed and drawn from as its stage did', () => {
+      const role = loaded();
+      expect(role).toEqual({
+        role: 'student',
+        model: {
+          source: new RunFolder(path.join(folder, 'run')).stage('student').student,
+          init: 'pretrained',
+          seed: expect.any(Number),
+          dtype: 'float32',
+          compute_dtype: 'bfloat16',
+          attention: 'eager',
+          trust_remote_code: true,
+        },
+        engine: 'forward',
+        gradient_checkpointing: false,
+      });
+    });
+
+    test('in one other dtype where that is asked for', () => {
+      const { model, engine } = loaded('float16');
+      expect(model).toMatchObject({ dtype: 'float16', attention: 'eager', trust_remote_code: true });
+      expect(model).not.toHaveProperty('compute_dtype');
+      expect(engine).toBe('forward');
+    });
   });
 });
 
@@ -92,12 +131,18 @@ describe('another model', () => {
   });
 
   test('is loaded as it is, without code of its own', () => {
-    expect(targetModel(findModel('org/name', undefined), 'bfloat16')).toEqual({
-      source: 'org/name',
-      init: 'pretrained',
-      seed: 0,
-      dtype: 'bfloat16',
-      trust_remote_code: false,
+    const target = findModel('org/name', undefined);
+    expect(targetRole(target, 'bfloat16')).toEqual({
+      role: 'student',
+      model: {
+        source: 'org/name',
+        init: 'pretrained',
+        seed: 0,
+        dtype: 'bfloat16',
+        trust_remote_code: false,
+      },
+      gradient_checkpointing: false,
     });
+    expect(targetRole(target, undefined).model.dtype).toBe('float32');
   });
 });

@@ -40,6 +40,11 @@ describe('what is evaluated', () => {
     expect(texts).toEqual([...FULL('0'), '1 check sampled 10', '2 check sampled 10', ...FULL('2 final')]);
   });
 
+  test('a set that is validation and test once', async () => {
+    const { texts } = await evaluationsOf('data.test=[check, extra]');
+    expect(texts.filter((text) => text.startsWith('2 final'))).toEqual(FULL('2 final'));
+  });
+
   test('in between greedily where there are no seeds', async () => {
     const { texts } = await evaluationsOf('evaluation.seeds=[]');
     expect(texts.filter((text) => text.startsWith('1'))).toEqual(['1 check greedy -']);

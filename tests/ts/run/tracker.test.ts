@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { RunEvent } from '../../../ts/metrics/events.js';
 import { RunFolder } from '../../../ts/run/run_folder.js';
@@ -88,6 +88,28 @@ describe('a run that is tracked', () => {
     await open('{project: p}');
     expect(writer.messages[0]?.id).toBe(first?.id);
     expect(first?.id).toMatch(/^[0-9a-f]{16}$/);
+  });
+
+  test.each(['{', '{"wandb": {}}'])(
+    'goes to a new one where its file is %s, which is noted',
+    async (text) => {
+      writeFileSync(folder.tracking, text);
+      await open('{project: p}');
+      expect(notes).toEqual([expect.stringMatching(/^W&B: .*tracking\.json names no run/)]);
+      const { id } = writer.messages[0] ?? {};
+      expect(id).toMatch(/^[0-9a-f]{16}$/);
+      notes.length = 0;
+      writer = new FakeWriter();
+      await open('{project: p}');
+      expect(writer.messages[0]?.id).toBe(id);
+      expect(notes).toEqual([]);
+    },
+  );
+
+  test('has its id before its writer is started', async () => {
+    mkdirSync(folder.tracking);
+    await expect(open('{project: p}')).rejects.toThrow();
+    expect(writer.started).toBeUndefined();
   });
 
   test('offline says how to upload it', async () => {

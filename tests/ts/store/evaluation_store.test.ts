@@ -9,7 +9,12 @@ import { temporaryFolder } from '../bootstrap/temporary_folder.js';
 import { resolveRun } from '../config/workspace.js';
 import { ScriptedPool } from './scripted_pool.js';
 
-const RUN = resolveRun('stages.teacher.training.steps=2', 'stages.student.training.steps=2');
+const RUN = resolveRun(
+  'stages.teacher.training.steps=2',
+  'stages.student.training.steps=2',
+  'stages.student.rollout.engine=forward',
+  'models.tiny.compute_dtype=bfloat16',
+);
 const STAGE = storedStage(RUN.config, 'student');
 
 function request(changes: Partial<EvaluationRequest> = {}): EvaluationRequest {
@@ -96,12 +101,17 @@ test('what is new is evaluated alone', async () => {
   expect(it.store.isDone(STAGE, request())).toBe(false);
 });
 
-test('the exported student is loaded, whole and frozen, and no teacher beside it', async () => {
+test('the exported student is loaded, whole, frozen and computed as it was trained, and no teacher beside it', async () => {
   const it = scene();
   await it.train();
   await it.run();
   const loaded = it.client()?.argsOf('load_role').at(-1);
-  expect(loaded).toMatchObject({ role: 'student', model: { source: it.student(), init: 'pretrained' } });
+  expect(loaded).toMatchObject({ role: 'student', engine: 'forward' });
+  expect(loaded?.model).toMatchObject({
+    source: it.student(),
+    init: 'pretrained',
+    compute_dtype: 'bfloat16',
+  });
   expect(loaded).not.toHaveProperty('optimizer');
   expect(it.client()?.argsOf('reset').at(-1)).toEqual({});
 });

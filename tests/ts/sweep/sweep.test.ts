@@ -1,6 +1,6 @@
-import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeEach, describe, expect, test } from '@jest/globals';
+import { beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { AmmdError } from '../../../ts/common/errors.js';
 import { resolveConfig } from '../../../ts/config/resolve.js';
 import { readJournal } from '../../../ts/metrics/journal.js';
@@ -294,6 +294,21 @@ describe('a sweep that was stopped', () => {
     });
     write('before');
     expect((await resume({ trials: 3 })).summary.trials.complete).toBe(3);
+  });
+
+  test('whose rows cannot be opened starts no search; one without a search leaves no worker', async () => {
+    await run({}, 'search.trials=1');
+    const { opened } = search;
+    rmSync(folder().trials);
+    mkdirSync(folder().trials);
+    await expect(resume()).rejects.toThrow('EISDIR');
+    expect(search.opened).toBe(opened);
+    rmSync(folder().trials, { recursive: true });
+    const close = jest.fn(async () => {});
+    const openPool = (settings: WorkerPoolOptions) => Object.assign(new WorkerPool(settings), { close });
+    const openStudy = () => Promise.reject(new Error('no Optuna'));
+    await expect(resume({ parts: { openStudy, openPool } })).rejects.toThrow('no Optuna');
+    expect(close).toHaveBeenCalledTimes(1);
   });
 
   test('whose files are not of the same trials is refused', async () => {

@@ -1,6 +1,8 @@
-import { readFileSync } from 'node:fs';
-import { describe, expect, test } from '@jest/globals';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, jest, test } from '@jest/globals';
 import type { WorkerFailure } from '../../../ts/wire/errors.js';
+import { Reception } from '../../../ts/wire/reception.js';
 import { isAlive, logFile, openFake, PYTHON, QUICK, startFake } from './fake_worker.js';
 
 const memory = {} as const;
@@ -62,6 +64,15 @@ describe('a worker that does not start', () => {
     const failure = await failureOf(startFake({}, { command: ['/no/such/python'] }));
     expect(failure.message).toContain('could not be started');
     expect(failure.message).toContain('ENOENT');
+  });
+
+  test('an endpoint that cannot be bound leaves no folder behind', async () => {
+    const bind = jest.spyOn(Reception, 'open').mockRejectedValueOnce(new Error('cannot be bound'));
+    await expect(startFake()).rejects.toThrow('cannot be bound');
+    const socket = bind.mock.calls[0]?.[0].replace('ipc://', '') ?? '';
+    expect(path.basename(socket)).toBe('worker.sock');
+    expect(existsSync(path.dirname(socket))).toBe(false);
+    bind.mockRestore();
   });
 
   test('no hello in time', async () => {
