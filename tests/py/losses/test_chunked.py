@@ -3,6 +3,7 @@
 import os
 import shutil
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
