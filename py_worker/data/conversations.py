@@ -41,19 +41,24 @@ def from_messages(value: object, place: str, group: str) -> Record:
     *history, question = messages
     if not question.content.strip():
         raise DataError(f"{place}: the user's last message is empty")
-    return Record(question.content, "", () if answer is None else (answer.content,), group, tuple(history))
+    return Record(
+        question.content, "", () if answer is None else (answer.content,), group, tuple(history), place
+    )
 
 
 def _message(value: object, place: str) -> Message:
     if not isinstance(value, Mapping):
         raise DataError(f"{place} is {kind_of(value)}; expected an object with role and content")
-    spelling = next((names for names in _SPELLINGS if all(name in value for name in names)), None)
+    # A parquet file of both has both in every message, and null in those that are not meant.
+    spelled = [names for names in _SPELLINGS if all(name in value for name in names)]
+    filled = [names for names in spelled if all(value[name] is not None for name in names)]
+    spelling = next(iter([*filled, *spelled]), None)
     if spelling is None:
         found = ", ".join(map(str, value)) or "nothing"
         raise DataError(f"{place} has {found}; expected role and content (or from and value)")
     role, content = (value[name] for name in spelling)
     if not isinstance(role, str) or role not in _ROLES:
-        raise DataError(f"{place} is of {role!r}; expected {', '.join(_ROLES)}")
+        raise DataError(f"{place} is of {str(role)[:40]!r}; expected {', '.join(_ROLES)}")
     if not isinstance(content, str):
         raise DataError(f"{place}: {spelling[1]} is {kind_of(content)}; expected a string")
     return Message(_ROLES[role], content)

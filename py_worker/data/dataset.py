@@ -3,7 +3,7 @@
 import json
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from hashlib import blake2b
 from itertools import pairwise
@@ -12,17 +12,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from transformers import PreTrainedTokenizerFast
 
 from py_worker.data.cache import Cached, open_or_build
 from py_worker.data.encoding import EncodedRow, Limits, encode
 from py_worker.data.errors import DataError
 from py_worker.data.records import Record
 from py_worker.data.sources import Records
+from py_worker.data.templates import Template
 from py_worker.data.tokenizer_hash import tokenizer_hash
 
 # Raised when the meaning of a cached array, or how texts become ids, changes.
-_LAYOUT = 7
+_LAYOUT = 8
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,10 @@ class TokenizedDataset:
 
     Attributes:
         content_hash: of the rows' records, whatever their tokens.
-        bad_lines: lines of the source that were skipped.
+        bad_lines: lines of the source that were skipped, and rows that the template refused.
         cut_prompts: rows whose prompt was cut to the limit.
         dropped_prompts: rows left out in place of that.
+        unanswered: rows without a reference; nothing can be learned from them, and no score compares them.
         cut_responses: rows whose response was cut to the limit.
         prompt_tokens: sum over rows.
         response_tokens: sum over rows, EOS included.
@@ -63,9 +64,10 @@ class TokenizedDataset:
         self._row_groups = cached.arrays["groups"]
         self._group_names: list[str] = cached.notes["groups"]
         self.content_hash: str = cached.notes["content_hash"]
-        self.bad_lines = bad_lines
+        self.bad_lines = bad_lines + int(cached.notes["refused"])
         self.cut_prompts: int = cached.notes["cut_prompts"]
         self.dropped_prompts: int = cached.notes["dropped_prompts"]
+        self.unanswered: int = cached.notes["unanswered"]
         self.cut_responses: int = cached.notes["cut_responses"]
         self.prompt_tokens: int = cached.notes["prompt_tokens"]
         self.response_tokens: int = cached.notes["response_tokens"]
@@ -123,33 +125,26 @@ class TokenizedDataset:
 
 
 def tokenize_dataset(
-    records: Records,
-    tokenizer: PreTrainedTokenizerFast,
-    template: str,
-    limits: Limits,
-    cache_folder: Path,
-    *,
-    for_encoder: bool = False,
+    records: Records, template: Template, limits: Limits, cache_folder: Path, *, for_encoder: bool = False
 ) -> TokenizedDataset:
     """Tokenizes records as `encode` does, or takes the result of an earlier call from the cache.
 
     The cache is keyed by all that decides the result.
 
     Raises:
-        DataError: an unknown template, a tokenizer that does not suit it, a cache that cannot be written, or
-            no row is left.
+        DataError: a row that the template cannot show and that is not to be skipped, a cache that cannot be
+            written, or no row is left.
     """
-    identity = [_LAYOUT, hash_records(records.rows), tokenizer_hash(tokenizer), template, for_encoder]
-    key = _hash([json.dumps([*identity, *astuple(limits)]).encode()])
-
-    def encoded() -> Iterator[EncodedRow]:
-        return encode(records.rows, tokenizer, template, limits, for_encoder=for_encoder)
+    identity = [_LAYOUT, hash_records(records.rows), tokenizer_hash(template.tokenizer), template.identity]
+    key = _hash([json.dumps([*identity, for_encoder, records.skips, *astuple(limits)]).encode()])
 
     def built() -> Cached:
-        pairs = zip(records.rows, encoded(), strict=True)
-        return _build(pairs, drop_cut=limits.drop_long_prompts)
+        encoded = encode(records.rows, template, limits, for_encoder=for_encoder, skip_refused=records.skips)
+        return _build(zip(records.rows, encoded, strict=True), drop_cut=limits.drop_long_prompts)
 
     dataset = TokenizedDataset(open_or_build(cache_folder, key, built), records.bad_lines)
+    if records.rows and dataset.dropped_prompts == 0 and not len(dataset):
+        raise DataError(f"the template shows none of the {len(records.rows)} rows")
     if dataset.dropped_prompts and not len(dataset):
         raise DataError(
             f"all {dataset.dropped_prompts} prompts are over {limits.max_prompt_tokens} tokens; raise "
@@ -181,12 +176,15 @@ def _bounds(ends: NDArray[np.int64], first: int, count: int) -> list[int]:
     return [start, *ends[first : first + count].tolist()]
 
 
-def _build(pairs: Iterable[tuple[Record, EncodedRow]], *, drop_cut: bool) -> Cached:
-    """Rows in their order; with `drop_cut` without those whose prompt was cut."""
+def _build(pairs: Iterable[tuple[Record, EncodedRow | None]], *, drop_cut: bool) -> Cached:
+    """Rows in their order, but those that were refused and, with `drop_cut`, those whose prompt was cut."""
     tokens, token_ends, has_eos = array("i"), array("q"), array("b")
     counts: Counter[str] = Counter()
     records: list[Record] = []
     for record, row in pairs:
+        if row is None:
+            counts["refused"] += 1
+            continue
         if drop_cut and row.prompt_cut:
             counts["dropped_prompts"] += 1
             continue
@@ -199,7 +197,11 @@ def _build(pairs: Iterable[tuple[Record, EncodedRow]], *, drop_cut: bool) -> Cac
         counts["response_tokens"] += len(row.response)
         counts["cut_prompts"] += row.prompt_cut
         counts["cut_responses"] += bool(record.outputs) and not row.has_eos
-    names = ("prompt_tokens", "response_tokens", "cut_prompts", "cut_responses", "dropped_prompts")
+        counts["unanswered"] += not record.outputs
+    names = (
+        *("prompt_tokens", "response_tokens", "cut_prompts", "cut_responses"),
+        *("dropped_prompts", "refused", "unanswered"),
+    )
     group_names = sorted({record.group for record in records})
     group_numbers = {name: number for number, name in enumerate(group_names)}
     notes = {name: counts[name] for name in names}

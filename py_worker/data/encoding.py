@@ -7,8 +7,9 @@ from transformers import PreTrainedTokenizerFast
 
 from py_worker.data.errors import DataError
 from py_worker.data.records import Record
+from py_worker.data.shown import Shown
 from py_worker.data.spelling import Speller, tokenize
-from py_worker.data.templates import TEMPLATES, Template
+from py_worker.data.templates import Template
 
 # Rows tokenized in one call: enough for the tokenizer's threads, little enough to hold few texts twice.
 _CHUNK = 2048
@@ -58,14 +59,13 @@ class EncodedRow:
 
 def encode(
     records: Sequence[Record],
-    tokenizer: PreTrainedTokenizerFast,
-    template: str,
+    template: Template,
     limits: Limits,
     *,
     for_encoder: bool = False,
-) -> Iterator[EncodedRow]:
-    """Renders and tokenizes records, without adding special tokens; the template's closing token ends each
-    response, which is EOS but for some chats.
+    skip_refused: bool = False,
+) -> Iterator[EncodedRow | None]:
+    """Shows and tokenizes records, no special tokens added; the template's closing token ends responses.
 
     A prompt that is too long loses its end, as in MiniLLM's reference code (our choice to follow it). Prompt
     and response are tokenized as one text where that leaves the prompt's ids as they are alone, which is how
@@ -74,72 +74,70 @@ def encode(
 
     Args:
         records: rows of a dataset.
-        tokenizer: of the models.
-        template: name of how a prompt is rendered.
+        template: how they are shown, with the models' tokenizer.
         limits: cuts.
         for_encoder: prompts go to an encoder. Each is tokenized by itself, and ends as the tokenizer ends a
             text (T5's EOS), after any cut; so encoders were trained.
+        skip_refused: None in place of a record that the template cannot show, instead of an error.
 
     Raises:
-        DataError: an unknown template, one that cannot show a conversation, or a tokenizer without EOS or,
-            for `chat`, without a chat template that takes the records.
+        DataError: a record that the template cannot show, or a tokenizer without EOS.
     """
-    if template not in TEMPLATES:
-        raise DataError(f"no template '{template}'; there are {', '.join(TEMPLATES)}")
-    chosen = TEMPLATES[template]
-    closing = chosen.closing_id(tokenizer)
+    tokenizer, closing = template.tokenizer, template.closing_id
     if closing is None:
         raise DataError("the tokenizer has no EOS token, so no response could end; set its eos_token")
-    speller = Speller(tokenizer, chosen, records) if chosen.special_tokens else None
+    speller = Speller(tokenizer, template, records) if template.special_tokens else None
     ending = _ending(tokenizer) if for_encoder else None
+    joint = ending is None
     for start in range(0, len(records), _CHUNK):
         chunk = records[start : start + _CHUNK]
-        pairs = _common(chunk, tokenizer, chosen, joint=ending is None)
-        if speller is not None:
-            for index, record in enumerate(chunk):
-                if speller.spells(record):
-                    prompts = [speller.prompt(record)]
-                    (pairs[index],) = _pairs([record], prompts, speller.tokenize, joint=ending is None)
-        for prompt, response in pairs:
+        shown = [_show(record, template.show, skip_refused) for record in chunk]
+        there = [each for each in shown if each is not None]
+        pairs = _pairs(there, lambda texts: tokenize(tokenizer, texts, template.special_tokens), joint=joint)
+        rows = iter(pairs)
+        for record, each in zip(chunk, shown, strict=True):
+            if each is None:
+                yield None
+                continue
+            prompt, response = next(rows)
+            if speller is not None and speller.spells(record):
+                ((prompt, response),) = _pairs([speller.show(record)], speller.tokenize, joint=joint)
             yield _cut(prompt, response, closing, limits, ending or [])
 
 
 Pair = tuple[list[int], list[int] | None]
-"""Ids of the prompt and, without EOS, of the response; None where there is no answer."""
+"""Ids of the prompt and, without its end, of the response; None where there is no answer."""
 
 
-def _common(
-    records: Sequence[Record], tokenizer: PreTrainedTokenizerFast, template: Template, *, joint: bool
-) -> list[Pair]:
-    """Of records that spell no special token."""
-    prompts = [template.render(tokenizer, record) for record in records]
-    return _pairs(
-        records, prompts, lambda texts: tokenize(tokenizer, texts, template.special_tokens), joint=joint
-    )
+def _show(record: Record, show: Callable[[Record], Shown], skip_refused: bool) -> Shown | None:
+    try:
+        return show(record)
+    except DataError as error:
+        if skip_refused:
+            return None
+        raise DataError(f"{record.place}: {error}" if record.place else str(error)) from error
 
 
 def _pairs(
-    records: Sequence[Record],
-    prompts: list[str],
-    ids_of: Callable[[list[str]], list[list[int]]],
-    *,
-    joint: bool,
+    shown: Sequence[Shown], ids_of: Callable[[list[str]], list[list[int]]], *, joint: bool
 ) -> list[Pair]:
     """Ids of the prompts and of the answers; with `joint` of the answers after them."""
-    answers = [record.outputs[0] if record.outputs else None for record in records]
+    if not shown:
+        return []
+    prompts = [each.prompt for each in shown]
     if not joint:
-        responses = ids_of([answer or "" for answer in answers])
-        each = zip(ids_of(prompts), answers, responses, strict=True)
-        return [(prompt, None if answer is None else ids) for prompt, answer, ids in each]
-    joined = ids_of([prompt + (answer or "") for prompt, answer in zip(prompts, answers, strict=True)])
+        responses = ids_of([each.answer or "" for each in shown])
+        both = zip(shown, ids_of(prompts), responses, strict=True)
+        return [(prompt, None if each.answer is None else ids) for each, prompt, ids in both]
+    joined = ids_of([each.prompt + (each.answer or "") for each in shown])
     pairs: list[Pair] = []
-    for prompt, whole, answer in zip(ids_of(prompts), joined, answers, strict=True):
-        if answer is None:
+    for each, prompt, whole in zip(shown, ids_of(prompts), joined, strict=True):
+        if each.answer is None:
             pairs.append((prompt, None))
         elif whole[: len(prompt)] == prompt:
             pairs.append((prompt, whole[len(prompt) :]))
         else:
-            pairs.append((prompt, ids_of([answer])[0]))
+            pairs.append((prompt, ids_of([each.answer])[0]))
     return pairs
 
 

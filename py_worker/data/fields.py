@@ -52,6 +52,7 @@ def to_record(value: object, place: str, fields: Mapping[str, str]) -> Record:
         input="" if given_input is None else _text(given_input, "input", place),
         outputs=_outputs(_column(value, "output", place, fields), place),
         group=_group(value, place, fields),
+        place=place,
     )
 
 
@@ -65,10 +66,21 @@ def _column(value: Mapping[str, object], name: str, place: str, fields: Mapping[
             wanted = f"'{column}' (for {name})" if column != name else f"'{name}'"
             raise DataError(
                 f"{place}: there is no {wanted}; there is {', '.join(map(str, value)) or 'nothing'}. "
-                f"Map another column with fields: {{{name}: COLUMN}}"
+                f"Map another column with fields: {{{_suggestion(value, name)}}}"
             )
         found = found[key]
     return found
+
+
+def _suggestion(value: Mapping[str, object], name: str) -> str:
+    """What `fields` could say: a list of objects is a conversation."""
+    lists = (
+        str(column)
+        for column, found in value.items()
+        if isinstance(found, list) and found and all(isinstance(item, Mapping) for item in found)
+    )
+    talk = next(lists, None)
+    return f"{name}: COLUMN" if talk is None else f"messages: {talk}"
 
 
 def _outputs(value: object, place: str) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """The record that every data source yields."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Speaker = Literal["system", "user", "assistant"]
@@ -24,6 +24,7 @@ class Record:
         outputs: references, best first; the first is what a model is trained on. Empty where there is none.
         group: task or category, for figures per group; empty where the source has none.
         history: of a conversation, the messages before the user's last.
+        place: where it stands, such as `data.jsonl, line 3`, for errors; no part of what it is.
     """
 
     instruction: str
@@ -31,3 +32,4 @@ class Record:
     outputs: tuple[str, ...]
     group: str = ""
     history: tuple[Message, ...] = ()
+    place: str = field(default="", compare=False)

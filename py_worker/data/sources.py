@@ -47,10 +47,17 @@ class DataSource:
 
 @dataclass(frozen=True)
 class Records:
-    """Rows of a source, and how many bad lines were skipped among those that were read."""
+    """Rows of a source.
+
+    Attributes:
+        rows: those that are used.
+        bad_lines: how many were skipped among those that were read.
+        skips: whether rows that prove to be bad later are skipped, too.
+    """
 
     rows: tuple[Record, ...]
     bad_lines: int
+    skips: bool = False
 
 
 def read_records(source: DataSource) -> Records:
@@ -67,7 +74,7 @@ def read_records(source: DataSource) -> Records:
         raise DataError(
             f"{source.source}: the split '{source.split}' has no rows ({bad.count} bad lines skipped)"
         )
-    return Records(rows, bad.count)
+    return Records(rows, bad.count, source.skip_bad_lines)
 
 
 def _microtasks(source: DataSource) -> Iterator[Record]:

@@ -11,6 +11,7 @@ from tokenizers import AddedToken, Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from py_worker.data.records import Record
+from py_worker.data.shown import Shown
 from py_worker.data.templates import Template
 
 _PRIVATE = range(0xF0000, 0xFFFFE)
@@ -98,22 +99,28 @@ class Speller:
         """Whether one of the record's texts that are tokenized has a special token in it."""
         return any(self._pattern.search(text) for text in _texts(record))
 
-    def prompt(self, record: Record) -> str:
-        """The rendered prompt, in which marks stand for the template's own special tokens."""
+    def show(self, record: Record) -> Shown:
+        """What the template shows, in which marks stand for the template's own special tokens."""
         marked = replace(
             record,
             instruction=self._mark(record.instruction),
             input=self._mark(record.input),
             history=tuple(replace(each, content=self._mark(each.content)) for each in record.history),
+            outputs=tuple(map(self._mark, record.outputs[:1])),
         )
-        stretches = self._pattern.split(self._template.render(self._tokenizer, marked))
-        return "".join(
-            self._marks[stretch] if index % 2 else stretch.translate(self._spellings)
-            for index, stretch in enumerate(stretches)
-        )
+        shown = self._template.show(marked)
+        answer = None if shown.answer is None else self._swap(shown.answer)
+        return replace(shown, prompt=self._swap(shown.prompt), answer=answer)
 
     def _mark(self, text: str) -> str:
         return self._pattern.sub(lambda match: self._marks[match[0]], text)
+
+    def _swap(self, shown: str) -> str:
+        """Marks for special tokens, and for marks what they stood for."""
+        return "".join(
+            self._marks[stretch] if index % 2 else stretch.translate(self._spellings)
+            for index, stretch in enumerate(self._pattern.split(shown))
+        )
 
     def tokenize(self, texts: list[str]) -> list[list[int]]:
         """Ids of texts in which marks are special tokens, and nothing else is."""

@@ -1,35 +1,100 @@
-"""Prompt templates: how what a record asks becomes the text before the response."""
+"""Prompt templates: how a record becomes the text before the response, and the response."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
-from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerFast
 
+from py_worker.data.chat import Chat
 from py_worker.data.errors import DataError
-from py_worker.data.records import Message, Record
+from py_worker.data.records import Record
+from py_worker.data.shown import Shown
 
 _TASK = "Below is an instruction that describes a task"
 _REQUEST = "Write a response that appropriately completes the request."
 
 
-@dataclass(frozen=True)
-class Template:
-    """A prompt template.
+class Template(Protocol):
+    """A template, for one tokenizer.
 
     Attributes:
-        render: `(tokenizer, record) -> prompt`.
-        special_tokens: whether the prompt spells special tokens that must become ids. Where it does not, a
+        tokenizer: whose ids the texts become.
+        identity: all that decides what it shows, for JSON.
+        special_tokens: whether what it shows has special tokens that must become ids. Where it has none, a
             text that happens to spell one stays text.
     """
 
-    render: Callable[[PreTrainedTokenizerFast, Record], str]
-    special_tokens: bool = False
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerFast: ...
 
-    def closing_id(self, tokenizer: PreTrainedTokenizerFast) -> int | None:
-        """Id of the token that closes a response: EOS, in a chat its own token where it has one."""
-        own = turn_end(tokenizer) if self.special_tokens else None
-        return tokenizer.eos_token_id if own is None else own
+    @property
+    def identity(self) -> list[object]: ...
+
+    @property
+    def special_tokens(self) -> bool: ...
+
+    @property
+    def closing_id(self) -> int | None:
+        """Id of the token that closes a response; None where the tokenizer has none."""
+        ...
+
+    def show(self, record: Record) -> Shown:
+        """The texts of a record.
+
+        Raises:
+            DataError: it cannot be shown.
+        """
+        ...
+
+
+Options = Mapping[str, bool | float | str]
+
+
+def bound_template(name: str, tokenizer: PreTrainedTokenizerFast, options: Options | None = None) -> Template:
+    """The template of that name for a tokenizer.
+
+    Args:
+        name: of `TEMPLATES`.
+        tokenizer: of the models.
+        options: variables of a chat template; the others have none.
+
+    Raises:
+        DataError: an unknown name, options of a template that has none, or no chat template for `chat`.
+    """
+    if name not in TEMPLATES:
+        raise DataError(f"no template '{name}'; there are {', '.join(TEMPLATES)}")
+    return TEMPLATES[name](tokenizer, options or {})
+
+
+@dataclass(frozen=True)
+class _OneQuestion:
+    """A template of instruction and input alone; EOS closes the response."""
+
+    name: str
+    wrap: Callable[[str, str], str]
+    tokenizer: PreTrainedTokenizerFast
+    special_tokens = False
+
+    @property
+    def identity(self) -> list[object]:
+        return [self.name]
+
+    @property
+    def closing_id(self) -> int | None:
+        own: int | None = self.tokenizer.eos_token_id
+        return own
+
+    def show(self, record: Record) -> Shown:
+        if record.history:
+            roles = ", ".join(message.role for message in record.history)
+            raise DataError(
+                f"a conversation has messages before the user's last ({roles}), which only the template chat "
+                "can show"
+            )
+        answer = record.outputs[0] if record.outputs else None
+        return Shown(self.wrap(record.instruction, record.input), answer)
 
 
 def _alpaca(instruction: str, text: str) -> str:
@@ -52,67 +117,17 @@ def _text(instruction: str, text: str) -> str:
     return f"{instruction}{text}"
 
 
-def _of_one_question(wrap: Callable[[str, str], str]) -> Template:
-    """A template of instruction and input alone."""
-
-    def render(_: PreTrainedTokenizerFast, record: Record) -> str:
-        if record.history:
-            roles = ", ".join(message.role for message in record.history)
-            raise DataError(
-                f"a conversation has messages before the user's last ({roles}), which only the template chat "
-                f"can show; the last is {record.instruction[:60]!r}"
-            )
-        return wrap(record.instruction, record.input)
-
-    return Template(render)
+def _one_question(
+    name: str, wrap: Callable[[str, str], str], tokenizer: PreTrainedTokenizerFast, options: Options
+) -> Template:
+    if options:
+        raise DataError(f"template_options are of the template chat; leave out {', '.join(options)}")
+    return _OneQuestion(name, wrap, tokenizer)
 
 
-def _chat(tokenizer: PreTrainedTokenizerFast, record: Record) -> str:
-    """The tokenizer's own chat template, up to where the assistant speaks; the input follows the instruction.
-
-    Raises:
-        DataError: the tokenizer has no chat template, or it refuses the conversation.
-    """
-    if not tokenizer.chat_template:
-        raise DataError(
-            "the tokenizer has no chat template; take another: alpaca, plain or text (--template, or the "
-            "dataset's template)"
-        )
-    content = f"{record.instruction}\n\n{record.input}" if record.input else record.instruction
-    messages = [vars(message) for message in (*record.history, Message("user", content))]
-    try:
-        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
-    except TemplateError as error:
-        roles = ", ".join(message["role"] for message in messages)
-        raise DataError(
-            f"the tokenizer's chat template refuses a conversation of {roles}: {error}; its last message is "
-            f"{content[:60]!r}"
-        ) from error
-
-
-def turn_end(tokenizer: PreTrainedTokenizerFast) -> int | None:
-    """Id of the special token that the chat template puts right behind an answer; None where it puts none.
-
-    It is not EOS everywhere: Gemma's is `<end_of_turn>`, Phi-3's `<|end|>`, that of Qwen's base models
-    `<|im_end|>`.
-    """
-    if not tokenizer.chat_template:
-        return None
-    answer = "answer"
-    messages = [{"role": "user", "content": "question"}, {"role": "assistant", "content": answer}]
-    try:
-        shown = str(tokenizer.apply_chat_template(messages, tokenize=False))
-    except (TemplateError, TypeError):
-        return None
-    _, found, behind = shown.rpartition(answer)
-    first, *_ = tokenizer(behind, add_special_tokens=False)["input_ids"] or [None]
-    token = tokenizer.added_tokens_decoder.get(first)
-    return first if found and token is not None and token.special else None
-
-
-TEMPLATES: Mapping[str, Template] = {
-    "alpaca": _of_one_question(_alpaca),
-    "chat": Template(_chat, special_tokens=True),
-    "plain": _of_one_question(_plain),
-    "text": _of_one_question(_text),
+TEMPLATES: Mapping[str, Callable[[PreTrainedTokenizerFast, Options], Template]] = {
+    "alpaca": partial(_one_question, "alpaca", _alpaca),
+    "chat": Chat,
+    "plain": partial(_one_question, "plain", _plain),
+    "text": partial(_one_question, "text", _text),
 }

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from py_worker.data.batch import TokenBatch, collate
-from py_worker.data.templates import turn_end
+from py_worker.data.chat import turn_end
 from py_worker.models.errors import ModelError, UnsupportedModelError
 from py_worker.models.head import OutputHead
 from py_worker.models.lora import adapter_parameters

@@ -1,16 +1,20 @@
 """Reads, tokenizes and names a dataset."""
 
+import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from py_worker.data.dataset import tokenize_dataset
 from py_worker.data.encoding import Limits
 from py_worker.data.errors import DataError
+from py_worker.data.records import Record
+from py_worker.data.shown import Shown
 from py_worker.data.sources import read_records
-from py_worker.data.templates import TEMPLATES
-from py_worker.ops.specs import data_source
+from py_worker.data.templates import Template, bound_template
+from py_worker.ops.specs import data_source, given
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError
 from py_worker.server.protocol_gen import RegisterDataArgs, RegisterDataResult
@@ -29,16 +33,18 @@ def run(session: Session, args: RegisterDataArgs, context: OperationContext) -> 
     limits = Limits(
         source.max_prompt_tokens, source.max_tokens, drop_long_prompts=source.long_prompts == "drop"
     )
+    options = json.loads(given(source.template_options) or "{}")
     records = read_records(data_source(source))
     context.check()
     cache = Path(settings.cache_dir).expanduser()
     try:
-        dataset = tokenize_dataset(
-            records, policy.tokenizer, source.template, limits, cache, for_encoder=policy.has_encoder
-        )
+        template = bound_template(source.template, policy.tokenizer, options)
+        dataset = tokenize_dataset(records, template, limits, cache, for_encoder=policy.has_encoder)
     except DataError as error:
         raise DataError(f"dataset {args.dataset}: {error}") from error
     dataset.require_below(policy.vocab_size)
+    notes = _end_notes(session, template) if dataset.response_tokens else []
+    notes += _answer_notes(records.rows, template)
     result = RegisterDataResult(
         rows=len(dataset),
         content_hash=dataset.content_hash,
@@ -49,25 +55,53 @@ def run(session: Session, args: RegisterDataArgs, context: OperationContext) -> 
         dropped_prompts=dataset.dropped_prompts,
         cut_responses=dataset.cut_responses,
         groups=dict(Counter(dataset.groups()).most_common(_MOST_GROUPS)),
-        notes=_end_notes(session, source.template) if dataset.response_tokens else UNSET,
+        unanswered=dataset.unanswered,
+        notes=notes or UNSET,
     )
     context.commit()
     session.datasets[args.dataset] = dataset
     return result
 
 
-def _end_notes(session: Session, template: str) -> list[str] | UnsetType:
+def _end_notes(session: Session, template: Template) -> list[str]:
     """Responses end as the template has it; to a teacher that ends otherwise that end is any token."""
     if not {"student", "teacher"} <= session.roles.keys():
-        return UNSET
-    student, teacher = session.role("student").policy, session.role("teacher").policy
-    end = TEMPLATES[template].closing_id(student.tokenizer)
+        return []
+    teacher, end = session.role("teacher").policy, template.closing_id
     if end in teacher.eos_ids:
-        return UNSET
-    own = student.tokenizer.convert_ids_to_tokens(end)
+        return []
+    own = template.tokenizer.convert_ids_to_tokens(end)
     others = ", ".join(repr(teacher.tokenizer.convert_ids_to_tokens(index)) for index in teacher.eos_ids[:8])
     return [
-        f"With the template {template} responses in the data end with {own!r} (id {end}), the teacher's with "
-        f"{others}: it teaches the student not to end there. Give both tokenizers the same end (eos_token, "
-        "in chats the chat template's), or name it in the teacher's generation_config.json."
+        f"With the template {template.identity[0]} responses in the data end with {own!r} (id {end}), the "
+        f"teacher's with {others}: it teaches the student not to end there. Give both tokenizers the same "
+        "end (eos_token, in chats the chat template's), or name it in the teacher's generation_config.json."
     ]
+
+
+def _answer_notes(records: Sequence[Record], template: Template) -> list[str]:
+    """What the first answer that can be shown meets in the template."""
+    for record in records:
+        if not record.outputs:
+            continue
+        try:
+            shown = template.show(record)
+        except DataError:
+            continue
+        return _notes_of(shown, record.outputs[0])
+    return []
+
+
+def _notes_of(shown: Shown, answer: str) -> list[str]:
+    if shown.opened:
+        return [
+            f"The chat template's prompt ends with {shown.opened[:99]!r}, behind which its own answers do "
+            "not stand; begin answers with what belongs there, or give the tokenizer another chat template."
+        ]
+    before, _, _ = (shown.answer or "").partition(answer.strip())
+    if answer.strip() and before.strip():
+        return [
+            f"The chat template puts {before[:99]!r} before answers, which is learned, too; where it has an "
+            "option for that, as Qwen3's, template_options: {enable_thinking: false} puts it into the prompt."
+        ]
+    return []

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 PROTOCOL_VERSION: Final = 1
-PROTOCOL_HASH: Final = "e01415f041eff4f089b9f617588fea2a8fb9c18cb2e0b508737d99d9f36b83f1"
+PROTOCOL_HASH: Final = "b6492307da72a6d93bd514f8651d58420c8b37e787950fc3e1d5ca7594f6a441"
 
 MAX_BODY_BYTES: Final = 8388608
 """Largest MessagePack body of one message, in bytes."""
@@ -158,6 +158,8 @@ class DataSource(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Names of the source's columns: instruction, input, output, or messages."""
     max_prompt_tokens: Annotated[int, Meta(ge=1, le=1048576)]
     """Prompts are cut to this length."""
+    template_options: Annotated[str, Meta(max_length=4096)] | UnsetType = UNSET
+    """Variables of the chat template besides the messages, a JSON object; absent is none."""
     long_prompts: Literal["cut", "drop"] | UnsetType = UNSET
     """drop: rows with longer prompts are left out instead; absent is cut."""
     max_tokens: Annotated[int, Meta(ge=2, le=1048576)]
@@ -561,11 +563,13 @@ class RegisterDataResult(Struct, kw_only=True, frozen=True, forbid_unknown_field
     response_tokens: Annotated[int, Meta(ge=0)]
     """Sum over rows."""
     bad_lines: Annotated[int, Meta(ge=0)]
-    """Lines skipped."""
+    """Lines skipped, and rows that the template refuses."""
     cut_prompts: Annotated[int, Meta(ge=0)]
     """Prompts cut to the limit."""
     dropped_prompts: Annotated[int, Meta(ge=0)]
     """Rows left out, their prompts over the limit."""
+    unanswered: Annotated[int, Meta(ge=0)]
+    """Rows without a reference."""
     cut_responses: Annotated[int, Meta(ge=0)]
     """Responses cut to the limit; they have no EOS label."""
     groups: Annotated[dict[str, Annotated[int, Meta(ge=0)]], Meta(max_length=256)]

@@ -36,12 +36,14 @@ export function wireModel(model: ModelPlan, run: RunFolder): WireModel {
 export function wireDataset({
   limit,
   long_prompts,
+  template_options,
   ...dataset
 }: DatasetConfig): OperationArgs<'register_data'>['source'] {
   return {
     ...dataset,
     ...(limit === null ? {} : { limit }),
     ...(long_prompts === 'cut' ? {} : { long_prompts }),
+    ...(template_options === undefined ? {} : { template_options: JSON.stringify(template_options) }),
   };
 }
 

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 export const PROTOCOL_VERSION = 1;
-export const PROTOCOL_HASH = 'e01415f041eff4f089b9f617588fea2a8fb9c18cb2e0b508737d99d9f36b83f1';
+export const PROTOCOL_HASH = 'b6492307da72a6d93bd514f8651d58420c8b37e787950fc3e1d5ca7594f6a441';
 
 export const LIMITS = {
   /** Largest MessagePack body of one message, in bytes. */
@@ -168,6 +168,8 @@ export const dataSourceSchema = z.strictObject({
   fields: mapSchema(z.string().max(128), 16),
   /** Prompts are cut to this length. */
   max_prompt_tokens: z.int().min(1).max(1048576),
+  /** Variables of the chat template besides the messages, a JSON object; absent is none. */
+  template_options: z.string().max(4096).exactOptional(),
   /** drop: rows with longer prompts are left out instead; absent is cut. */
   long_prompts: z.enum(["cut","drop"]).exactOptional(),
   /** Prompt and response are cut to this length. */
@@ -612,12 +614,14 @@ export const OPERATIONS = {
   prompt_tokens: z.int().min(0),
   /** Sum over rows. */
   response_tokens: z.int().min(0),
-  /** Lines skipped. */
+  /** Lines skipped, and rows that the template refuses. */
   bad_lines: z.int().min(0),
   /** Prompts cut to the limit. */
   cut_prompts: z.int().min(0),
   /** Rows left out, their prompts over the limit. */
   dropped_prompts: z.int().min(0),
+  /** Rows without a reference. */
+  unanswered: z.int().min(0),
   /** Responses cut to the limit; they have no EOS label. */
   cut_responses: z.int().min(0),
   /** Rows per task or category, where the source has them; of more than 256 the largest. */

@@ -54,7 +54,7 @@ def test_the_other_spelling() -> None:
             [ASK, {"role": "tool", "content": "2"}],
             r"messages\[1\] is of 'tool'; expected system, user, assistant",
         ),
-        ([{"role": ["user"], "content": "2"}], r"messages\[0\] is of \['user'\]"),
+        ([{"role": ["user"], "content": "2"}], r"messages\[0\] is of .\['user'\]"),
         ([ASK, {**ANSWER, "content": None}], r"messages\[1\]: content is null; expected a string"),
         ([{"from": "human", "value": [ASK]}], r"messages\[0\]: value is a list; expected a string"),
     ],

@@ -13,6 +13,7 @@ from py_worker.data.encoding import Limits, encode
 from py_worker.data.errors import DataError
 from py_worker.data.records import Message, Record
 from py_worker.data.sources import DataSource, Records, read_records
+from py_worker.data.templates import bound_template
 from tests.py.data.tokenizers import bpe_tokenizer
 
 CHAR = char_tokenizer()
@@ -27,13 +28,13 @@ ROWS = (
 
 
 def build(folder: Path, rows: tuple[Record, ...] = ROWS, limits: Limits = LIMITS) -> TokenizedDataset:
-    return tokenize_dataset(Records(rows, 3), CHAR, "plain", limits, folder)
+    return tokenize_dataset(Records(rows, 3), bound_template("plain", CHAR), limits, folder)
 
 
 def test_rows_are_the_encoded_records(tmp_path: Path) -> None:
     dataset = build(tmp_path)
     assert len(dataset) == 5
-    for index, expected in enumerate(encode(ROWS, CHAR, "plain", LIMITS)):
+    for index, expected in enumerate(encode(ROWS, bound_template("plain", CHAR), LIMITS)):
         row = dataset.row(index)
         assert row.prompt.dtype == row.response.dtype == np.int32
         assert row.prompt.tolist() == expected.prompt
@@ -45,7 +46,7 @@ def test_references_groups_and_counts(tmp_path: Path) -> None:
     dataset = build(tmp_path)
     assert [dataset.references(i) for i in range(5)] == [row.outputs for row in ROWS]
     assert dataset.groups() == {"open": 1, "words": 3}
-    assert (dataset.bad_lines, dataset.cut_prompts, dataset.cut_responses) == (3, 1, 1)
+    assert (dataset.bad_lines, dataset.unanswered, dataset.cut_prompts, dataset.cut_responses) == (3, 1, 1, 1)
     assert dataset.prompt_tokens == sum(len(dataset.row(i).prompt) for i in range(5))
     assert dataset.response_tokens == sum(len(dataset.row(i).response) for i in range(5))
     rows = [dataset.row(i) for i in range(5)]
@@ -105,14 +106,14 @@ def test_tokenized_once_until_something_changes(tmp_path: Path, monkeypatch: pyt
     assert len(calls) == 1
     build(tmp_path, ROWS[:4])
     build(tmp_path, limits=Limits(16, 25))
-    tokenize_dataset(Records(ROWS, 0), CHAR, "alpaca", LIMITS, tmp_path)
-    tokenize_dataset(Records(ROWS, 0), bpe_tokenizer(), "plain", LIMITS, tmp_path)
+    tokenize_dataset(Records(ROWS, 0), bound_template("alpaca", CHAR), LIMITS, tmp_path)
+    tokenize_dataset(Records(ROWS, 0), bound_template("plain", bpe_tokenizer()), LIMITS, tmp_path)
     for _ in range(2):
-        tokenize_dataset(Records(ROWS, 0), CHAR, "plain", LIMITS, tmp_path, for_encoder=True)
+        tokenize_dataset(Records(ROWS, 0), bound_template("plain", CHAR), LIMITS, tmp_path, for_encoder=True)
     build(tmp_path, limits=replace(LIMITS, drop_long_prompts=True))
     assert len(calls) == 7
     # What was skipped belongs to the reading, not to the cache.
-    assert tokenize_dataset(Records(ROWS, 0), CHAR, "plain", LIMITS, tmp_path).bad_lines == 0
+    assert tokenize_dataset(Records(ROWS, 0), bound_template("plain", CHAR), LIMITS, tmp_path).bad_lines == 0
     assert len(calls) == 7
 
 
@@ -136,7 +137,7 @@ def test_content_hash_depends_on_every_field_and_on_nothing_else(tmp_path: Path)
 
 def test_rows_make_batches(tmp_path: Path) -> None:
     records = read_records(DataSource("builtin:microtasks", limit=20))
-    dataset = tokenize_dataset(records, CHAR, "plain", Limits(48, 64), tmp_path)
+    dataset = tokenize_dataset(records, bound_template("plain", CHAR), Limits(48, 64), tmp_path)
     rows = [dataset.row(i) for i in range(20)]
     batch = collate(
         [np.concatenate([row.prompt, row.response]) for row in rows],

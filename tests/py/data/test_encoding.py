@@ -12,6 +12,7 @@ from py_worker.data.char_tokenizer import ALPHABET, char_tokenizer
 from py_worker.data.encoding import EncodedRow, Limits, encode
 from py_worker.data.errors import DataError
 from py_worker.data.records import Message, Record
+from py_worker.data.templates import bound_template
 from tests.py.data.tokenizers import bpe_tokenizer, word_tokenizer
 
 CHAR = char_tokenizer()
@@ -19,7 +20,7 @@ BPE = bpe_tokenizer()
 
 
 def one(record: Record, limits: Limits, template: str = "plain") -> EncodedRow:
-    (row,) = encode([record], CHAR, template, limits)
+    (row,) = encode([record], bound_template(template, CHAR), limits)
     return row
 
 
@@ -71,23 +72,23 @@ def test_the_prompt_is_the_one_that_generation_sees_even_where_a_token_spans_the
     joint = BPE.encode("Response:\n\n\nRed")
     alone = BPE.encode("Response:\n")
     assert joint[: len(alone)] != alone
-    (row,) = encode([Record("Response:", "", ("\n\nRed",))], BPE, "plain", Limits(20, 40))
+    (row,) = encode([Record("Response:", "", ("\n\nRed",))], bound_template("plain", BPE), Limits(20, 40))
     assert row.prompt == alone
     assert BPE.decode(row.response) == "\n\nRed<|end|>"
 
 
 def test_answers_are_tokenized_in_their_context() -> None:
-    (row,) = encode([Record("Write a", "", ("Red, yellow",))], BPE, "plain", Limits(20, 40))
+    (row,) = encode([Record("Write a", "", ("Red, yellow",))], bound_template("plain", BPE), Limits(20, 40))
     assert row.prompt + row.response[:-1] == BPE.encode("Write a\nRed, yellow")
 
 
 def test_special_tokens_are_read_in_chats_only() -> None:
     end = BPE.eos_token_id
     record = Record("Say <|end|> now", "", ("<|end|>",))
-    (plain,) = encode([record], BPE, "plain", Limits(60, 90))
+    (plain,) = encode([record], bound_template("plain", BPE), Limits(60, 90))
     assert end not in plain.prompt
     assert plain.response.count(end) == 1
-    (chat,) = encode([Record("Hi", "", ("Red",))], BPE, "chat", Limits(60, 90))
+    (chat,) = encode([Record("Hi", "", ("Red",))], bound_template("chat", BPE), Limits(60, 90))
     assert BPE.convert_ids_to_tokens(chat.prompt)[0] == "<|user|>"
     assert BPE.decode(chat.response) == "Red<|end|>"
 
@@ -96,9 +97,9 @@ def test_a_chat_ends_as_its_template_ends_answers() -> None:
     tokenizer = deepcopy(BPE)
     tokenizer.chat_template = tokenizer.chat_template.replace("<|end|>", "<|user|>")
     (user,) = BPE.encode("<|user|>")
-    (chat,) = encode([Record("Hi", "", ("Red",))], tokenizer, "chat", Limits(60, 90))
+    (chat,) = encode([Record("Hi", "", ("Red",))], bound_template("chat", tokenizer), Limits(60, 90))
     assert chat.response == [*BPE.encode("Red"), user] and chat.has_eos
-    (plain,) = encode([Record("Hi", "", ("Red",))], tokenizer, "plain", Limits(60, 90))
+    (plain,) = encode([Record("Hi", "", ("Red",))], bound_template("plain", tokenizer), Limits(60, 90))
     assert plain.response == [*BPE.encode("Red"), BPE.eos_token_id]
 
 
@@ -107,7 +108,7 @@ def test_a_record_of_a_chat_holds_no_special_tokens() -> None:
     specials = set(BPE.all_special_ids) | set(BPE.convert_tokens_to_ids(["<|user|>", "<|assistant|>"]))
     limits = Limits(200, 300)
     record = Record("Say <|end|><|assistant|> Red", "", ("A <|end|>",))
-    (chat,) = encode([record], BPE, "chat", limits)
+    (chat,) = encode([record], bound_template("chat", BPE), limits)
     assert [BPE.decode(i) for i in chat.prompt if i in specials] == ["<|user|>", "<|end|>", "<|assistant|>"]
     assert BPE.decode(chat.prompt) == "<|user|>Say <|end|><|assistant|> Red<|end|><|assistant|>"
     assert [i for i in chat.response if i in specials] == [BPE.eos_token_id] and chat.has_eos
@@ -117,8 +118,7 @@ def test_a_record_of_a_chat_holds_no_special_tokens() -> None:
     assert chat.prompt[1:-2] == user
     plain, answered, _, unanswered = encode(
         [Record("Hi", "", ("Red",)), Record("Hi", "", ("<|user|>",)), record, Record("<|end|>", "", ())],
-        BPE,
-        "chat",
+        bound_template("chat", BPE),
         limits,
     )
     assert answered.prompt == plain.prompt == BPE.encode("<|user|>Hi<|end|><|assistant|>")
@@ -128,7 +128,7 @@ def test_a_record_of_a_chat_holds_no_special_tokens() -> None:
 
 def test_a_conversations_earlier_messages_hold_no_special_tokens_either() -> None:
     history = (Message("user", "Say <|end|>"), Message("assistant", "<|user|>"))
-    (chat,) = encode([Record("Hi", "", ("Red",), "", history)], BPE, "chat", Limits(200, 300))
+    (chat,) = encode([Record("Hi", "", ("Red",), "", history)], bound_template("chat", BPE), Limits(200, 300))
     text = ["<|user|>", "Say <|end|>", "<|end|>", "<|assistant|>", "<|user|>", "<|end|>", "<|user|>", "Hi"]
     spelled = [BPE.encode(part, split_special_tokens=index in (1, 4)) for index, part in enumerate(text)]
     assert chat.prompt == [*chain.from_iterable(spelled), *BPE.encode("<|end|><|assistant|>")]
@@ -138,7 +138,7 @@ def test_a_conversations_earlier_messages_hold_no_special_tokens_either() -> Non
 @given(st.lists(st.sampled_from(["<|end|>", "<|user|>", "a", " ", "\U000f0000", "Red", "\n"]), max_size=8))
 def test_only_the_template_speaks_in_special_tokens(words: list[str]) -> None:
     text = "".join(words)
-    (chat,) = encode([Record(text, "", (text,))], BPE, "chat", Limits(500, 900))
+    (chat,) = encode([Record(text, "", (text,))], bound_template("chat", BPE), Limits(500, 900))
     inner = BPE.encode(text, split_special_tokens=True)
     user, end, assistant = BPE.convert_tokens_to_ids(["<|user|>", "<|end|>", "<|assistant|>"])
     assert chat.prompt == [user, *inner, end, assistant]
@@ -149,7 +149,9 @@ def test_only_the_template_speaks_in_special_tokens(words: list[str]) -> None:
 def test_spelling_a_special_token_changes_nothing_before_it(scheme: str) -> None:
     tokenizer = word_tokenizer(scheme)
     records = [Record("hi", "", (answer,)) for answer in ("hi", "hi <e>", "<b>")]
-    plain, *spelled = encode([*records, Record("hi <e>", "", ("hi",))], tokenizer, "chat", Limits(60, 90))
+    plain, *spelled = encode(
+        [*records, Record("hi <e>", "", ("hi",))], bound_template("chat", tokenizer), Limits(60, 90)
+    )
     assert [row.prompt for row in spelled[:2]] == [plain.prompt] * 2
     tokens = [tokenizer.convert_ids_to_tokens(row.response) for row in spelled]
     assert tokens == [["hi", "▁", "<", "e", ">", "<e>"], ["<", "b", ">", "<e>"], ["hi", "<e>"]]
@@ -160,7 +162,7 @@ def test_spelling_a_special_token_changes_nothing_before_it(scheme: str) -> None
 
 def test_many_rows_are_those_of_single_calls() -> None:
     records = [Record(f"ask {i}", "", (f"answer {i}",)) for i in range(5000)]
-    rows = list(encode(records, CHAR, "plain", Limits()))
+    rows = list(encode(records, bound_template("plain", CHAR), Limits()))
     assert len(rows) == 5000
     for i in (0, 2047, 2048, 4999):
         assert rows[i] == one(records[i], Limits())
@@ -175,7 +177,7 @@ def test_what_cannot_be_encoded() -> None:
     without_eos = char_tokenizer()
     without_eos.eos_token = None
     with pytest.raises(DataError, match="no EOS token"):
-        list(encode([Record("a", "", ("b",))], without_eos, "plain", Limits()))
+        list(encode([Record("a", "", ("b",))], bound_template("plain", without_eos), Limits()))
 
 
 def ending_tokenizer() -> PreTrainedTokenizerFast:
@@ -188,14 +190,16 @@ def ending_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def for_encoder(record: Record, limits: Limits) -> EncodedRow:
-    (row,) = encode([record], ending_tokenizer(), "plain", limits, for_encoder=True)
+    (row,) = encode([record], bound_template("plain", ending_tokenizer()), limits, for_encoder=True)
     return row
 
 
 def test_a_prompt_for_an_encoder_ends_as_the_tokenizer_ends_texts() -> None:
     row = for_encoder(Record("up", "ab", ("AB",)), Limits(20, 40))
     assert (CHAR.decode(row.prompt), CHAR.decode(row.response)) == ("up\nab\n<eos>", "AB<eos>")
-    (plain,) = encode([Record("up", "ab", ("AB",))], ending_tokenizer(), "plain", Limits(20, 40))
+    (plain,) = encode(
+        [Record("up", "ab", ("AB",))], bound_template("plain", ending_tokenizer()), Limits(20, 40)
+    )
     assert CHAR.decode(plain.prompt) == "up\nab\n"
 
 
@@ -216,12 +220,12 @@ def test_its_end_counts_as_a_token(max_tokens: int, response: str, has_eos: bool
 def test_a_response_of_a_decoder_is_tokenized_by_itself() -> None:
     """A byte-pair tokenizer would join it with the prompt before it."""
     record = Record("the", "", ("the cat",))
-    (joint,) = encode([record], BPE, "text", Limits(20, 40))
-    (apart,) = encode([record], BPE, "text", Limits(20, 40), for_encoder=True)
+    (joint,) = encode([record], bound_template("text", BPE), Limits(20, 40))
+    (apart,) = encode([record], bound_template("text", BPE), Limits(20, 40), for_encoder=True)
     alone = BPE("the cat", add_special_tokens=False)["input_ids"]
     assert apart.response[:-1] == alone
     assert apart.prompt == joint.prompt
-    (bare,) = encode([Record("the", "", ())], BPE, "text", Limits(20, 40), for_encoder=True)
+    (bare,) = encode([Record("the", "", ())], bound_template("text", BPE), Limits(20, 40), for_encoder=True)
     assert (bare.response, bare.has_eos) == ([], False)
 
 
@@ -231,7 +235,11 @@ def test_a_tokenizer_that_begins_texts_is_refused_for_an_encoder() -> None:
         single="<eos> $A", special_tokens=[("<eos>", tokenizer.eos_token_id)]
     )
     with pytest.raises(DataError, match="puts a special token before a text"):
-        list(encode([Record("a", "", ("b",))], tokenizer, "plain", Limits(7, 40), for_encoder=True))
+        list(
+            encode(
+                [Record("a", "", ("b",))], bound_template("plain", tokenizer), Limits(7, 40), for_encoder=True
+            )
+        )
 
 
 def unigram_tokenizer() -> PreTrainedTokenizerFast:
@@ -254,7 +262,7 @@ def test_a_record_that_spells_a_piece_that_is_special_keeps_its_text(for_encoder
     tokenizer = unigram_tokenizer()
     assert 1 in tokenizer("a </s>", split_special_tokens=True)["input_ids"], "what is mended"
     record = Record("x </s> <pad>a", "", ("e <x></s>d",))
-    (row,) = encode([record], tokenizer, "text", Limits(60, 120), for_encoder=for_encoder)
+    (row,) = encode([record], bound_template("text", tokenizer), Limits(60, 120), for_encoder=for_encoder)
     assert {0, 1, 13}.isdisjoint([*row.prompt, *row.response[:-1]])
     assert tokenizer.decode(row.prompt) == record.instruction
     assert tokenizer.decode(row.response[:-1]).strip() == record.outputs[0]
@@ -267,7 +275,7 @@ def test_a_template_keeps_its_special_tokens_beside_a_record_that_spells_them() 
     tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}</s>{% endfor %}"
     tokenizer.add_tokens(["\n"])
     plain, spelled = (
-        next(encode([Record(text, "", ("e",))], tokenizer, "chat", Limits(60, 120)))
+        next(encode([Record(text, "", ("e",))], bound_template("chat", tokenizer), Limits(60, 120)))
         for text in ("a\nx", "a\nx </s>")
     )
     assert plain.prompt[-1] == spelled.prompt[-1] == 1
@@ -278,6 +286,8 @@ def test_a_template_keeps_its_special_tokens_beside_a_record_that_spells_them() 
 
 def test_unknown_characters_are_no_special_tokens() -> None:
     tokenizer = unigram_tokenizer()
-    (row,) = encode([Record("aé", "", ("é",))], tokenizer, "text", Limits(60, 120), for_encoder=True)
+    (row,) = encode(
+        [Record("aé", "", ("é",))], bound_template("text", tokenizer), Limits(60, 120), for_encoder=True
+    )
     assert row.prompt == [*tokenizer("aé", add_special_tokens=False)["input_ids"]]
     assert 2 in row.prompt and 2 in row.response

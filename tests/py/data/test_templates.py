@@ -1,18 +1,17 @@
-from copy import deepcopy
 from dataclasses import replace
 
 import pytest
-from transformers import PreTrainedTokenizerFast
 
 from py_worker.data.char_tokenizer import char_tokenizer
 from py_worker.data.errors import DataError
 from py_worker.data.records import Message, Record
-from py_worker.data.templates import TEMPLATES, turn_end
+from py_worker.data.shown import Shown
+from py_worker.data.templates import bound_template
 from tests.py.data.tokenizers import bpe_tokenizer
 
 
 def render(template: str, instruction: str, text: str) -> str:
-    return TEMPLATES[template].render(bpe_tokenizer(), Record(instruction, text, ()))
+    return bound_template(template, bpe_tokenizer()).show(Record(instruction, text, ())).prompt
 
 
 def test_alpaca_word_for_word() -> None:
@@ -52,7 +51,7 @@ def test_chat() -> None:
     assert render("chat", "Add.", "1 2") == "<|user|>Add.\n\n1 2<|end|><|assistant|>"
     assert render("chat", "Hello.", "") == "<|user|>Hello.<|end|><|assistant|>"
     with pytest.raises(DataError, match="no chat template; take another: alpaca, plain or text"):
-        TEMPLATES["chat"].render(char_tokenizer(), Record("Hello.", "", ()))
+        bound_template("chat", char_tokenizer())
 
 
 TALK = Record(
@@ -65,50 +64,22 @@ TALK = Record(
 
 
 def test_a_chat_shows_the_whole_conversation() -> None:
-    shown = TEMPLATES["chat"].render(bpe_tokenizer(), TALK)
+    shown = bound_template("chat", bpe_tokenizer()).show(TALK)
     before = "<|system|>Be brief.<|end|><|user|>1?<|end|><|assistant|>2<|end|>"
-    assert shown == f"{before}<|user|>And 2?<|end|><|assistant|>"
+    assert shown == Shown(f"{before}<|user|>And 2?<|end|><|assistant|>", "4")
 
 
 @pytest.mark.parametrize("template", ["alpaca", "plain", "text"])
 def test_other_templates_refuse_what_they_would_leave_out(template: str) -> None:
-    message = r"before the user's last \(system, user, assistant\), which only the template chat .*'And 2\?'"
+    chosen = bound_template(template, bpe_tokenizer())
+    message = r"before the user's last \(system, user, assistant\), which only the template chat can show"
     with pytest.raises(DataError, match=message):
-        TEMPLATES[template].render(bpe_tokenizer(), TALK)
-    assert (
-        TEMPLATES[template].render(bpe_tokenizer(), replace(TALK, history=())).startswith(("Below", "And 2?"))
-    )
+        chosen.show(TALK)
+    assert chosen.show(replace(TALK, history=())).prompt.startswith(("Below", "And 2?"))
+    with pytest.raises(DataError, match="template_options are of the template chat; leave out thinking"):
+        bound_template(template, bpe_tokenizer(), {"thinking": False})
 
 
-def ending_with(end: str) -> PreTrainedTokenizerFast:
-    """The tokenizer with another token behind the assistant's answers."""
-    tokenizer = deepcopy(bpe_tokenizer())
-    tokenizer.chat_template = tokenizer.chat_template.replace("<|end|>", end)
-    return tokenizer
-
-
-def test_a_chats_answer_is_closed_by_the_templates_own_token() -> None:
-    tokenizer = ending_with("<|user|>\n")
-    (user,) = tokenizer.encode("<|user|>")
-    assert turn_end(tokenizer) == TEMPLATES["chat"].closing_id(tokenizer) == user
-    assert TEMPLATES["alpaca"].closing_id(tokenizer) == tokenizer.eos_token_id
-    tokenizer.eos_token = None
-    assert (TEMPLATES["chat"].closing_id(tokenizer), TEMPLATES["plain"].closing_id(tokenizer)) == (user, None)
-
-
-@pytest.mark.parametrize("template", [None, "{{ messages[0]['content'] }}", "{{ raise_exception('no') }}"])
-def test_without_such_a_token_eos_closes_it(template: str | None) -> None:
-    tokenizer = ending_with(" and so on")
-    assert turn_end(tokenizer) is None
-    tokenizer.chat_template = template
-    assert turn_end(tokenizer) is None
-    assert TEMPLATES["chat"].closing_id(tokenizer) == tokenizer.eos_token_id
-    assert turn_end(bpe_tokenizer()) == bpe_tokenizer().eos_token_id
-
-
-def test_what_the_models_template_refuses_is_named() -> None:
-    tokenizer = deepcopy(bpe_tokenizer())
-    tokenizer.chat_template = "{{ raise_exception('System role not supported') }}"
-    message = "refuses a conversation of system, user, assistant, user: System role not supported; its last"
-    with pytest.raises(DataError, match=message):
-        TEMPLATES["chat"].render(tokenizer, TALK)
+def test_an_unknown_name_is_told_with_those_there_are() -> None:
+    with pytest.raises(DataError, match="no template 'vicuna'; there are alpaca, chat, plain, text"):
+        bound_template("vicuna", bpe_tokenizer())

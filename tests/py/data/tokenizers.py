@@ -46,5 +46,6 @@ def word_tokenizer(prepend_scheme: str) -> PreTrainedTokenizerFast:
         bos_token=AddedToken("<b>", rstrip=True, special=True),
         eos_token="<e>",
         unk_token="<unk>",
-        chat_template="<b> {% for m in messages %}user:{{ m['content'] }}\n{% endfor %}",
+        chat_template="<b> {% for m in messages %}{% if m['role'] == 'user' %}user:{{ m['content'] }}\n"
+        "{% else %}{{ m['content'] }}{% endif %}{% endfor %}",
     )

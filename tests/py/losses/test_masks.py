@@ -9,6 +9,7 @@ from torch import Tensor
 from py_worker.data.batch import TokenBatch, collate
 from py_worker.data.encoding import Limits, encode
 from py_worker.data.records import Record
+from py_worker.data.templates import bound_template
 from py_worker.losses.driver import student_backward
 from py_worker.losses.objectives import OBJECTIVES, Chunk
 from py_worker.losses.returns import Returns
@@ -146,7 +147,9 @@ def test_what_fills_a_row_makes_no_difference(name, critic):
 
 def test_a_student_learns_to_stop_where_responses_end_and_not_where_they_were_cut():
     records = [Record("abc", "", ("de",)), Record("abc", "", ("fghijk",))]
-    ended, cut = encode(records, tiny_tokenizer(), "plain", Limits(max_prompt_tokens=4, max_tokens=8))
+    ended, cut = encode(
+        records, bound_template("plain", tiny_tokenizer()), Limits(max_prompt_tokens=4, max_tokens=8)
+    )
     assert ended.has_eos and ended.response[-1] == EOS == PAD
     assert not cut.has_eos and EOS not in cut.response
     setting, rows = Setting(), [(ended.prompt, ended.response), (cut.prompt, cut.response)]

@@ -18,6 +18,7 @@ from transformers.utils import cached_file
 from py_worker.data.batch import collate
 from py_worker.data.encoding import Limits, encode
 from py_worker.data.records import Record
+from py_worker.data.templates import bound_template
 from py_worker.models import sources
 from py_worker.models.errors import ModelError
 from py_worker.models.load import load_policy
@@ -136,7 +137,9 @@ def test_ids_are_sentencepieces_own(published: Folder) -> None:
 def test_an_encoders_prompts_end_with_its_eos(published: Folder) -> None:
     folder, pieces, _ = published
     records = [Record("The dog\nlikes", "a\tcat", ("My sister sees.",)), Record(" ".join(SENTENCES), "", ())]
-    rows = list(encode(records, loaded(folder).tokenizer, "plain", Limits(30, 60), for_encoder=True))
+    rows = list(
+        encode(records, bound_template("plain", loaded(folder).tokenizer), Limits(30, 60), for_encoder=True)
+    )
     assert rows[0].prompt == [*pieces.encode("The dog likes a cat"), 1]
     assert rows[0].response == [*pieces.encode("My sister sees."), 1]
     assert rows[1].prompt == [*pieces.encode(" ".join(SENTENCES))[:29], 1] and rows[1].prompt_cut

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,7 +62,7 @@ def test_a_template_that_does_not_suit_is_told_with_the_dataset(empty: LocalWork
     source = data_source(source=str(path))
     error = empty.error("register_data", dataset="d", source=source)
     assert error["message"].startswith(
-        "dataset d: a conversation has messages before the user's last (system)"
+        f"dataset d: {path}, line 1: a conversation has messages before the user's last (system)"
     )
     error = empty.error("register_data", dataset="d", source={**source, "template": "chat"})
     assert error["message"].startswith("dataset d: the tokenizer has no chat template; take another")
@@ -114,3 +115,44 @@ def test_without_responses_or_a_teacher_no_end_is_noted(empty: LocalWorker, tmp_
     load_student(empty)
     assert "notes" not in empty.call("register_data", dataset="asked", source=data_source(source=str(path)))
     assert "notes" in empty.call("register_data", dataset="answered", source=data_source())
+
+
+def test_rows_without_a_reference_are_counted(empty: LocalWorker, tmp_path: Path) -> None:
+    empty.call("configure", **empty.settings)
+    load_student(empty)
+    path = tmp_path / "data.jsonl"
+    path.write_text('{"instruction": "a", "output": []}\n{"instruction": "a", "output": "b"}\n')
+    result = empty.call("register_data", dataset="d", source=data_source(source=str(path)))
+    assert (result["rows"], result["unanswered"]) == (2, 1)
+
+
+def test_what_a_chat_template_does_to_answers_is_told(empty: LocalWorker, tmp_path: Path) -> None:
+    empty.call("configure", **empty.settings)
+    load_student(empty)
+    tokenizer = empty.session.role("student").policy.tokenizer
+    path = tmp_path / "chats.jsonl"
+    talks = ([{"role": "user", "content": "ab"}, {"role": "assistant", "content": text}] for text in "xyz")
+    path.write_text("".join(f"{json.dumps({'messages': talk})}\n" for talk in talks))
+    source = data_source(source=str(path), template="chat")
+
+    def notes(name: str, template: str, **more: Any) -> list[str]:
+        tokenizer.chat_template = template
+        return empty.call("register_data", dataset=name, source={**source, **more}).get("notes", [])
+
+    thought = "{% if think is defined %}{% else %}so: {% endif %}"
+    shown = "{% for m in messages %}{% if m.role == 'assistant' %}"
+    shown += thought + "{% endif %}{{ m.content }}{% endfor %}"
+    (note,) = notes("thought", shown)
+    assert note.startswith("The chat template puts 'so: ' before answers, which is learned, too")
+    assert notes("chosen", shown, template_options='{"think": false}') == []
+    opens = "{% if add_generation_prompt %}so{% endif %}"
+    (note,) = notes("opened", "{% for m in messages %}{{ m.content }}{% endfor %}" + opens)
+    assert note.startswith(
+        "The chat template's prompt ends with 'so', behind which its own answers do not stand"
+    )
+    no_y = "{% if messages[-1].content == 'y' %}{{ raise_exception('no y') }}{% endif %}"
+    tokenizer.chat_template = no_y + shown
+    error = empty.error("register_data", dataset="d", source=source)
+    assert error["message"].startswith(f"dataset d: {path}, line 2: the tokenizer's chat template refuses")
+    result = empty.call("register_data", dataset="d", source={**source, "skip_bad_lines": True})
+    assert (result["rows"], result["bad_lines"]) == (2, 1)

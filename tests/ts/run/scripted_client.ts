@@ -190,6 +190,7 @@ export class ScriptedClient implements WorkerClient {
       bad_lines: 0,
       cut_prompts: 0,
       dropped_prompts: 0,
+      unanswered: 0,
       cut_responses: 0,
       ...this.lost,
       groups: {},

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { type DeepReadonly, positiveCount, seed } from './common.js';
 
 /** What a row's columns are: a question in two parts and its answer, or a conversation. */
-export const FIELDS = ['instruction', 'input', 'output', 'messages'] as const;
+export const FIELDS = ['instruction', 'input', 'output', 'messages', 'group'] as const;
 
 export const dataset = z.strictObject({
   source: z
@@ -16,11 +16,15 @@ export const dataset = z.strictObject({
     .max(128)
     .default('train')
     .describe('Split of the source: train, validation, or the name of a test set; C'),
-  limit: positiveCount.nullable().default(null).describe('Rows used, from the first; rows, null is all; C'),
+  limit: positiveCount.nullable().default(null).describe('Rows used, from the first, before long prompts are dropped; rows, null is all; C'),
   template: z
     .enum(['alpaca', 'chat', 'plain', 'text'])
     .default('alpaca')
     .describe('Prompt template; text: the instruction as it is, for plain text; R: alpaca'),
+  template_options: z
+    .record(z.string().min(1).max(64), z.union([z.boolean(), z.number(), z.string().max(1024)]))
+    .exactOptional()
+    .describe('Variables of the chat template besides the messages, as {enable_thinking: false}; C'),
   max_prompt_tokens: z
     .int()
     .min(1)
@@ -41,11 +45,13 @@ export const dataset = z.strictObject({
     .describe('Prompt and response together are cut to this length; tokens; R'),
   fields: z
     .partialRecord(z.enum(FIELDS), z.string().min(1).max(128))
-    .refine((fields) => fields.messages === undefined || Object.keys(fields).length === 1, {
-      error: 'messages stands for instruction, input and output; give it alone',
+    .refine(({ messages, instruction, input, output }) => !(messages && (instruction ?? input ?? output)), {
+      error: 'messages stands for instruction, input and output; give one of them (of a base, NAME: null takes it away)',
     })
     .default({})
-    .describe('Names of the columns where they differ from instruction, input, output, or from messages; C'),
+    .describe(
+      'Names of the columns where they differ from instruction, input, output, or from messages; and of group, the task that figures are shown by; C',
+    ),
   validation_fraction: z
     .number()
     .min(0)

@@ -9,6 +9,7 @@ from py_worker.data.char_tokenizer import char_tokenizer
 from py_worker.data.encoding import Limits, encode
 from py_worker.data.errors import DataError
 from py_worker.data.sources import DataSource, read_records
+from py_worker.data.templates import bound_template
 from tests.py.data.fake_hub import FakeHub
 from tests.py.data.importers.scene import counts_of, do_import, jsonl, rows_of
 
@@ -29,7 +30,7 @@ def test_the_template_puts_a_document_together_again(tmp_path: Path) -> None:
     }
     tokenizer = char_tokenizer()
     records = read_records(DataSource(str(tmp_path / "out" / "train.jsonl"))).rows
-    rows = list(encode(records, tokenizer, "text", Limits(8, 200)))
+    rows = list(encode(records, bound_template("text", tokenizer), Limits(8, 200)))
     assert [tokenizer.decode([*row.prompt, *row.response[:-1]]) for row in rows] == [
         "A first text.\n\nWith two paragraphs.",
         "Second  text",

@@ -1,0 +1,126 @@
+"""A tokenizer's own chat template: conversations as its model was trained to see them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from transformers import PreTrainedTokenizerFast
+
+from py_worker.data.errors import DataError
+from py_worker.data.records import Message, Record
+from py_worker.data.shown import Shown
+
+_ANSWER = "answer"
+
+
+@dataclass(frozen=True)
+class Chat:
+    """Shows a record as the chat template shows a conversation; an input follows its instruction.
+
+    Attributes:
+        tokenizer: whose template it is.
+        options: variables of the template besides the messages, such as `enable_thinking`.
+    """
+
+    tokenizer: PreTrainedTokenizerFast
+    options: Mapping[str, bool | float | str] = field(default_factory=dict)
+    special_tokens = True
+
+    def __post_init__(self) -> None:
+        if not self.tokenizer.chat_template:
+            raise DataError(
+                "the tokenizer has no chat template; take another: alpaca, plain or text (--template, or the "
+                "dataset's template)"
+            )
+
+    @property
+    def identity(self) -> list[object]:
+        """All that decides what is shown, but the tokenizer."""
+        return ["chat", dict(self.options)]
+
+    @property
+    def closing_id(self) -> int | None:
+        """The template's own end of an answer, or EOS where it has none."""
+        return self.tokenizer.eos_token_id if self._end is None else self._end
+
+    def show(self, record: Record) -> Shown:
+        """The prompt up to where the assistant speaks, and the answer as the template shows it behind that.
+
+        So both together are the ids of the whole conversation, with what some templates put before an answer:
+        a space (Mistral), an empty thought (Qwen3).
+
+        Raises:
+            DataError: the template refuses the conversation.
+        """
+        text = f"{record.instruction}\n\n{record.input}" if record.input else record.instruction
+        asked = [*record.history, Message("user", text)]
+        prompt = self._render(asked, ask=True)
+        if not record.outputs:
+            return Shown(prompt, None)
+        answer = record.outputs[0]
+        whole = self._render([*asked, Message("assistant", answer)], ask=False)
+        if whole.startswith(prompt):
+            return Shown(prompt, self._without_end(whole[len(prompt) :]))
+        # DeepSeek-R1's prompt opens a thought, and its conversations have none.
+        opened = prompt[_common(prompt, whole) :]
+        return Shown(prompt, answer.removeprefix(opened), opened=opened)
+
+    def _without_end(self, shown: str) -> str:
+        before, found, _ = shown.rpartition(self._end_text)
+        return before if found else shown
+
+    @cached_property
+    def _end(self) -> int | None:
+        return turn_end(self.tokenizer)
+
+    @cached_property
+    def _end_text(self) -> str:
+        """No text has the second."""
+        return "\U0010ffff" if self._end is None else self.tokenizer.added_tokens_decoder[self._end].content
+
+    def _render(self, messages: Sequence[Message], *, ask: bool) -> str:
+        try:
+            return _rendered(self.tokenizer, messages, self.options, ask=ask)
+        except Exception as error:  # a template is a program of others
+            roles = ", ".join(message.role for message in messages)
+            raise DataError(
+                f"the tokenizer's chat template refuses a conversation of {roles}: {error}; leave out the "
+                "row (skip_bad_lines does) or its system message"
+            ) from error
+
+
+def turn_end(tokenizer: PreTrainedTokenizerFast) -> int | None:
+    """Id of the added token that the chat template puts behind an answer; None where it puts none.
+
+    It is not EOS everywhere: Gemma's is `<end_of_turn>`, Phi-3's `<|end|>`, that of Qwen's base models
+    `<|im_end|>`.
+    """
+    if not tokenizer.chat_template:
+        return None
+    messages = (Message("user", "question"), Message("assistant", _ANSWER))
+    try:
+        shown = _rendered(tokenizer, messages, {}, ask=False)
+    except Exception:  # a template is a program of others
+        return None
+    _, found, behind = shown.rpartition(_ANSWER)
+    ids = tokenizer(behind, add_special_tokens=False)["input_ids"] if found else []
+    known = tokenizer.added_tokens_decoder
+    return next((index for index in ids if index in known and known[index].content.strip()), None)
+
+
+def _rendered(
+    tokenizer: PreTrainedTokenizerFast,
+    messages: Sequence[Message],
+    options: Mapping[str, bool | float | str],
+    *,
+    ask: bool,
+) -> str:
+    plain = [vars(message) for message in messages]
+    text = tokenizer.apply_chat_template(plain, tokenize=False, add_generation_prompt=ask, **options)
+    return str(text)
+
+
+def _common(left: str, right: str) -> int:
+    """Characters that both begin with."""
+    pairs = enumerate(zip(left, right, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(left), len(right)))
