@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from typing import Final, cast
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from msgspec import UNSET
@@ -17,12 +16,10 @@ from py_worker.losses.divergence import DivergenceKind, divergence
 from py_worker.losses.moment import moment_gap
 from py_worker.losses.scored import score_batch
 from py_worker.models.critic import Critic
-from py_worker.models.policy import Policy
+from py_worker.models.policy import Ids, Policy
 from py_worker.rollout.engine import Engine, Mixture, Sampling
 from py_worker.server.protocol_gen import Check
 from py_worker.server.session import RoleName
-
-Ids = npt.NDArray[np.int32]
 
 POSITIONS: Final = 64
 """Positions that divergences are tried on: their logits must exist at once."""
