@@ -25,7 +25,8 @@ function printHead({ config, hash, warnings }: ResolvedConfig, plot: boolean): v
 }
 
 function printPreflight(outcomes: readonly StagePreflight[]): void {
-  for (const { stage, checks, memory, skipped } of outcomes) {
+  for (const { stage, checks, memory, notes, skipped } of outcomes) {
+    for (const note of notes) console.log(`stage ${stage}: note: ${note}`);
     if (skipped !== null) console.log(`stage ${stage}: not tried: ${skipped}`);
     for (const line of memory === null ? [] : memoryLines(memory)) console.log(`stage ${stage}: ${line}`);
     for (const check of checks) {

@@ -11,6 +11,7 @@ import type { WorkerClient } from '../dispatch/client.js';
 import { summarise } from '../metrics/aggregate.js';
 import type { EvaluationRow } from '../metrics/rows.js';
 import { decodingsOf, describeDecoding, evaluateDataset } from '../run/dataset_evaluation.js';
+import { lossesOf } from '../run/loaded_stage.js';
 import { findModel, type ModelTarget, trainingData } from '../run/model_target.js';
 import { wireDataset } from '../run/stage_setup.js';
 import { CliError } from './errors.js';
@@ -28,6 +29,10 @@ interface EvalArguments extends ModelArguments {
   readonly greedy: boolean | undefined;
   readonly 'no-greedy': boolean | undefined;
   readonly rows: number | undefined;
+  readonly 'max-prompt-tokens': number | undefined;
+  readonly 'max-tokens': number | undefined;
+  readonly 'long-prompts': DatasetConfig['long_prompts'] | undefined;
+  readonly 'skip-bad-lines': boolean | undefined;
   readonly 'max-new-tokens': number | undefined;
   readonly 'no-repeat-ngram-size': number | undefined;
 }
@@ -68,20 +73,24 @@ function fieldOf(text: string): readonly [name: string, column: string] {
 export function findDataset(
   target: Pick<ModelTarget, 'run'>,
   reference: string,
-  { split, template, fields }: Pick<EvalArguments, 'split' | 'template' | 'fields'>,
+  args: Pick<EvalArguments, 'split' | 'template' | 'fields'> & Partial<EvalArguments>,
 ): DatasetConfig {
   const own = target.run?.config.data[reference];
   if (own !== undefined) return own;
   const trained = trainingData(target);
   // A built-in source has columns of its own.
   const columns = reference.startsWith('builtin:') ? undefined : trained?.fields;
+  const template = args.template ?? trained?.template;
   return parseOptions(datasetSchema, {
     source: reference,
-    split,
-    template: template ?? trained?.template,
-    max_prompt_tokens: trained?.max_prompt_tokens,
-    max_tokens: trained?.max_tokens,
-    fields: fields === undefined ? columns : Object.fromEntries(fields.map(fieldOf)),
+    split: args.split,
+    template,
+    ...(template === 'chat' ? given('template_options', trained?.template_options) : {}),
+    max_prompt_tokens: args['max-prompt-tokens'] ?? trained?.max_prompt_tokens,
+    max_tokens: args['max-tokens'] ?? trained?.max_tokens,
+    long_prompts: args['long-prompts'] ?? trained?.long_prompts,
+    skip_bad_lines: args['skip-bad-lines'] ?? trained?.skip_bad_lines,
+    fields: args.fields === undefined ? columns : Object.fromEntries(args.fields.map(fieldOf)),
   });
 }
 
@@ -107,6 +116,13 @@ async function evaluateTask(
   });
   const rows = Math.min(result.rows, evaluation.rows ?? result.rows);
   if (rows === 0) throw new CliError('usage', `--data ${task.reference} has no rows`);
+  if (result.unanswered > 0)
+    throw new CliError(
+      'usage',
+      `--data ${task.reference}: ${result.unanswered} of ${result.rows} rows have no answer to score responses by; leave them out`,
+    );
+  for (const note of [...(result.notes ?? []), ...lossesOf(task.reference, result)])
+    console.error(`note: ${note}`);
   const status = openStatusLine();
   for (const decoding of decodingsOf(evaluation)) {
     const evaluated = await evaluateDataset(
@@ -190,6 +206,23 @@ export const evalCommand: CommandModule<object, EvalArguments> = {
         array: true,
         nargs: 1,
         describe: 'Column of such a source: output=answer; repeatable; default as in the training set',
+      })
+      .option('max-prompt-tokens', {
+        ...NUMBER,
+        describe: 'Longest prompt of such a source; default that of the training set, or 256',
+      })
+      .option('max-tokens', {
+        ...NUMBER,
+        describe: 'Longest prompt and answer together; default that of the training set, or 512',
+      })
+      .option('long-prompts', {
+        choices: datasetSchema.shape.long_prompts.unwrap().options,
+        requiresArg: true,
+        describe: 'Cut longer prompts, or drop their rows; default as in the training set, or cut',
+      })
+      .option('skip-bad-lines', {
+        type: 'boolean',
+        describe: 'Leave bad lines of such a source out; default as in the training set, or no',
       })
       .option('metric', {
         choices: SCORES,

@@ -68,6 +68,7 @@ export const EXIT_OF_CODE: Readonly<Record<KnownCode, ExitCode | 'cause'>> = {
   over_budget: EXIT.usage,
 
   data_error: EXIT.input,
+  answers_missing: EXIT.input,
   model_error: EXIT.input,
   incompatible_vocabulary: EXIT.input,
   unsupported: EXIT.input,

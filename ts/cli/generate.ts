@@ -40,6 +40,7 @@ async function readPrompts(given: readonly string[] | undefined): Promise<readon
 function defaultsOf(target: ModelTarget) {
   return {
     template: trainingData(target)?.template ?? 'chat',
+    templateOptions: trainingData(target)?.template_options,
     maxNewTokens: target.run?.stage.evaluation.sampling.max_new_tokens ?? 256,
   };
 }
@@ -58,14 +59,14 @@ export const promptRow = (prompt: string, system: string | undefined) =>
 /** Prompts become rows of a dataset, never cut. */
 function promptSource(
   rows: readonly ReturnType<typeof promptRow>[],
-  template: DatasetConfig['template'],
+  shown: Pick<DatasetConfig, 'template' | 'template_options'>,
   scratch: string,
 ): DatasetConfig {
   const file = path.join(scratch, 'prompts.jsonl');
   writeFileSync(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
   return datasetSchema.parse({
     source: file,
-    template,
+    ...shown,
     max_prompt_tokens: 1_048_575,
     max_tokens: 1_048_576,
   });
@@ -83,7 +84,13 @@ async function generate(args: GenerateArguments): Promise<void> {
   });
   await withModel(args, target, async (client, scratch) => {
     const rows = prompts.map((prompt) => promptRow(prompt, args.system));
-    const source = promptSource(rows, args.template ?? defaults.template, scratch);
+    const template = args.template ?? defaults.template;
+    const options = template === 'chat' ? defaults.templateOptions : undefined;
+    const source = promptSource(
+      rows,
+      { template, ...(options === undefined ? {} : { template_options: options }) },
+      scratch,
+    );
     await client.call('register_data', { dataset: 'prompts', source: wireDataset(source) });
     const { texts } = await evaluateRows(client, {
       role: 'student',

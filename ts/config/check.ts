@@ -29,6 +29,10 @@ export function checkRun(config: RunConfig, findings: Findings): void {
     checkEngine(stage, name, config.worker, findings);
   });
   checkRollouts(config, findings);
+  for (const [name, { template, template_options }] of Object.entries(config.data)) {
+    if (template_options !== undefined && template !== 'chat')
+      findings.error(['data', name, 'template_options'], 'are of `template: chat`; leave them out');
+  }
   const used = usedNames(config);
   for (const kind of ['data', 'models'] as const) {
     for (const name of Object.keys(config[kind])) {

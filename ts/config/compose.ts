@@ -100,7 +100,10 @@ export function composeRun(file: string, overrides: readonly string[], cwd: stri
   const merged = set === null ? written : merge(written, set);
   const pruned = dropNullEntries(merged, ['stages', 'data', 'models']);
   const defaulted = applyDefaults(applyDefaults(pruned, 'data', 'data_defaults'), 'stages', 'stage_defaults');
-  const whole = mapEntry(defaulted, 'stages', (stages) =>
+  const columned = mapEntry(defaulted, 'data', (data) =>
+    mapValues(data, (dataset) => dropNullEntries(dataset, ['fields'])),
+  );
+  const whole = mapEntry(columned, 'stages', (stages) =>
     mapValues(stages, (stage) => inlineMethod(stage, reader)),
   );
   return { tree: whole.kind === 'map' ? without(whole, ...COMPOSING_KEYS) : whole, files: reader.files };

@@ -9,6 +9,7 @@ export type RunErrorCode =
   | 'model_not_found'
   | 'config_changed'
   | 'checkpoint_invalid'
+  | 'answers_missing'
   | 'package_missing'
   | 'python_missing'
   | 'stage_failed'

@@ -27,15 +27,20 @@ export function parametersOf({ student, teacher, critics }: LoadedStage): Readon
 
 /** What a user should know of what was loaded: engine fallbacks, lines skipped, rows cut. */
 export function notesOn({ student, teacher, datasets }: LoadedStage): readonly string[] {
-  const ofData = Object.entries(datasets).flatMap(([name, data]) => [
-    ...(data.bad_lines > 0 ? [`dataset ${name}: ${data.bad_lines} bad lines skipped`] : []),
-    ...(data.cut_prompts + data.cut_responses > 0
-      ? [`dataset ${name}: ${data.cut_prompts} prompts and ${data.cut_responses} responses cut to the limit`]
-      : []),
-    ...(data.dropped_prompts > 0
-      ? [`dataset ${name}: ${data.dropped_prompts} rows left out, their prompts over the limit`]
-      : []),
-  ]);
-  const ofEnds = Object.values(datasets).flatMap(({ notes = [] }) => notes);
-  return [...student.notes, ...(teacher?.notes ?? []), ...ofEnds, ...ofData];
+  const ofWorker = Object.values(datasets).flatMap(({ notes = [] }) => notes);
+  const ofData = Object.entries(datasets).flatMap(([name, data]) => lossesOf(name, data));
+  return [...student.notes, ...(teacher?.notes ?? []), ...ofWorker, ...ofData];
+}
+
+/** What a dataset lost on its way from its source. */
+export function lossesOf(name: string, data: LoadedData): readonly string[] {
+  const { rows, bad_lines, cut_prompts, cut_responses, dropped_prompts, unanswered } = data;
+  const found = [
+    bad_lines > 0 && `${bad_lines} bad lines skipped`,
+    cut_prompts + cut_responses > 0 &&
+      `${cut_prompts} prompts and ${cut_responses} responses cut to the limit`,
+    dropped_prompts > 0 && `${dropped_prompts} rows left out, their prompts over the limit`,
+    unanswered > 0 && `${unanswered} of ${rows} rows are prompts alone, with no answer to learn`,
+  ];
+  return found.filter((text) => text !== false).map((text) => `dataset ${name}: ${text}`);
 }

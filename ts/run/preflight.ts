@@ -4,7 +4,7 @@ import { withRows } from '../plan/stage.js';
 import type { ModelPlan, RunPlan, SizedStagePlan, StagePlan } from '../plan/types.js';
 import type { OperationResult } from '../wire/protocol.gen.js';
 import { firstRows } from './dataset_evaluation.js';
-import { type LoadedStage, rowsOf } from './loaded_stage.js';
+import { type LoadedStage, notesOn, rowsOf } from './loaded_stage.js';
 import { forecastMemory, type MemoryForecast } from './memory_forecast.js';
 import type { RunFolder } from './run_folder.js';
 import { loadStage } from './stage_setup.js';
@@ -18,6 +18,8 @@ export interface StagePreflight {
   readonly memory: MemoryForecast | null;
   /** Steps of the student that the data make; null when that could not be seen. */
   readonly steps: number | null;
+  /** What a user should know of models and data. */
+  readonly notes: readonly string[];
   /** Why the stage could not be tried before the run; null when it was. */
   readonly skipped: string | null;
 }
@@ -65,7 +67,7 @@ export async function preflight(
     const stage = beforeRun(plan, planned);
     if (stage === null) {
       const skipped = 'it starts from some layers of a model that only an earlier stage makes';
-      outcomes.push({ stage: planned.name, checks: [], memory: null, steps: null, skipped });
+      outcomes.push({ stage: planned.name, checks: [], memory: null, steps: null, notes: [], skipped });
       continue;
     }
     const loaded = await loadStage(client, stage, config, run);
@@ -76,7 +78,8 @@ export async function preflight(
     const rows = firstRows(Math.min(ROWS, available));
     const { result } = await client.call('preflight', { dataset: stage.data.train, rows });
     const steps = sized?.studentSteps ?? null;
-    outcomes.push({ stage: stage.name, checks: result.checks, memory, steps, skipped: null });
+    const notes = notesOn(loaded);
+    outcomes.push({ stage: stage.name, checks: result.checks, memory, steps, notes, skipped: null });
   }
   return outcomes;
 }

@@ -3,6 +3,7 @@ import type { DatasetConfig, RunConfig } from '../config/schema.js';
 import type { WorkerClient } from '../dispatch/client.js';
 import type { CriticPlan, ModelPlan, StagePlan } from '../plan/types.js';
 import type { OperationArgs, OperationResult } from '../wire/protocol.gen.js';
+import { requireAnswers } from './answers.js';
 import { HeldTeacher } from './held_teacher.js';
 import type { LoadedRole, LoadedStage } from './loaded_stage.js';
 import type { RunFolder } from './run_folder.js';
@@ -161,6 +162,7 @@ function loadCritics(client: WorkerClient, { critics, adversary: { optimizer } }
  * once; the worker runs them in order: the teacher first, whose vocabulary the student's is checked against.
  *
  * @param held the teacher that the worker may have loaded already; by default it has none
+ * @throws RunError `answers_missing`
  */
 export async function loadStage(
   client: WorkerClient,
@@ -175,10 +177,7 @@ export async function loadStage(
     Promise.all(registerDatasets(client, stage.datasets, config.data)),
     Promise.all(loadCritics(client, stage)),
   ]);
-  return {
-    student: student.result,
-    teacher,
-    critics: Object.fromEntries(critics),
-    datasets: Object.fromEntries(datasets),
-  };
+  const loaded = Object.fromEntries(datasets);
+  requireAnswers(stage, loaded);
+  return { student: student.result, teacher, critics: Object.fromEntries(critics), datasets: loaded };
 }

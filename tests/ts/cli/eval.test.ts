@@ -67,6 +67,26 @@ describe('a source', () => {
     });
   });
 
+  test('with the variables of its chat template, its drops and its bad lines', () => {
+    const chats = trainedOn(
+      'template=chat',
+      'template_options={enable_thinking: false}',
+      'long_prompts=drop',
+      'skip_bad_lines=true',
+    );
+    expect(findDataset(chats, 'new.jsonl', options)).toMatchObject({
+      ...{ template: 'chat', long_prompts: 'drop', skip_bad_lines: true },
+      template_options: { enable_thinking: false },
+    });
+    const found = findDataset(chats, 'new.jsonl', {
+      ...{ split, fields: undefined, template: 'text', 'long-prompts': 'cut', 'skip-bad-lines': false },
+      ...{ 'max-prompt-tokens': 700, 'max-tokens': 900 },
+    });
+    expect(found).toMatchObject({ template: 'text', long_prompts: 'cut', skip_bad_lines: false });
+    expect(found).toMatchObject({ max_prompt_tokens: 700, max_tokens: 900 });
+    expect(found).not.toHaveProperty('template_options');
+  });
+
   test('but for what options say', () => {
     const given = { split, template: 'plain', fields: ['instruction=a=b', 'input=c'] } as const;
     expect(findDataset(mapped(), 'new.jsonl', given)).toMatchObject({
@@ -81,7 +101,7 @@ describe('a source', () => {
     expect(findDataset(mapped(), 'new.jsonl', given).fields).toEqual({ messages: 'conversations' });
     expect(() =>
       findDataset(mapped(), 'new.jsonl', { ...given, fields: ['messages=a', 'output=b'] }),
-    ).toThrow('messages stands for instruction, input and output; give it alone');
+    ).toThrow('messages stands for instruction, input and output; give one of them');
   });
 
   test('that is built in has its own columns', () => {

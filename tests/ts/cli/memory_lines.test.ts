@@ -25,6 +25,7 @@ const outcome = (stage: string, memory: MemoryForecast | null) => ({
   memory,
   checks: [],
   steps: 1,
+  notes: [],
   skipped: null,
 });
 

@@ -37,6 +37,10 @@ describe('names that refer to something', () => {
       `${METHOD}.critics.on={form: ratio, bound_value: 0.5}`,
       `${METHOD}.critics.on.form: a ratio is the best critic under the bound mixture, within ±2`,
     ],
+    [
+      'data.train.template_options={enable_thinking: false}',
+      'data.train.template_options: are of `template: chat`',
+    ],
     [`${METHOD}.critics.on.head=policy`, `${METHOD}.critics.on.head: policy gives a guess at the student`],
     [
       `${METHOD}.critics.on={head: policy, form: ratio, spectral_norm: true}`,

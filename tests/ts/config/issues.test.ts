@@ -67,7 +67,7 @@ describe('wrong values', () => {
     ['name=a b', 'name: a name of at most 32 letters, digits, _ and -, beginning with a letter, got "a b"'],
     [
       'data=3',
-      'data: expected mapping of names to mapping {source, split, limit, template, max_prompt_tokens, ',
+      'data: expected mapping of names to mapping {source, split, limit, template, template_options, max_prompt_tokens, ',
     ],
     ['stages.student.evaluation.seeds=[1, x]', 'stages.student.evaluation.seeds.1: expected whole number'],
     ['stages.student.student=[1]', 'stages.student.student: expected text, or mapping {stage, init, layers}'],

@@ -90,6 +90,18 @@ describe('layers of configuration', () => {
     expect(config.data.check).toMatchObject({ limit: 7 });
   });
 
+  test('columns of the defaults are laid under a dataset’s, but for those that it takes away', () => {
+    const { config } = resolveRun(
+      'data_defaults={fields: {messages: talk, group: task}}',
+      'data.check={fields: {messages: null, output: answer}}',
+    );
+    expect(config.data.train?.fields).toEqual({ messages: 'talk', group: 'task' });
+    expect(config.data.check?.fields).toEqual({ group: 'task', output: 'answer' });
+    expect(() => resolveRun('data.check.fields={messages: talk, output: answer}')).toThrow(
+      'data.check.fields: messages stands for instruction, input and output; give one of them',
+    );
+  });
+
   test('an override reaches into a method given by name, and can exchange it', () => {
     const { config } = resolveRun(
       'stages.student.method.adversary.turns=3',

@@ -12,7 +12,7 @@ const forecast = (fits: boolean): MemoryForecast => ({
 const check = (name: string, ok: boolean) => ({ name, ok, detail: '' });
 
 test('a stage that cannot fit is a problem, as is a check that failed', () => {
-  const stage = { steps: 1, skipped: null };
+  const stage = { steps: 1, notes: [], skipped: null };
   expect(
     problemsOf([
       { ...stage, stage: 'teacher', memory: forecast(true), checks: [check('loss is finite', true)] },

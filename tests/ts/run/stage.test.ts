@@ -90,7 +90,7 @@ describe('a stage from loading to its exported student', () => {
   test('rows that the data lost on their way are counted', async () => {
     const scene = new StageScene('training.steps=1');
     const client = scene.client();
-    client.lost = { bad_lines: 3, cut_prompts: 2, cut_responses: 1, dropped_prompts: 4 };
+    client.lost = { bad_lines: 3, cut_prompts: 2, cut_responses: 1, dropped_prompts: 4, unanswered: 0 };
     await scene.go(client);
     expect(scene.notes.filter((note) => note.includes('dataset train'))).toEqual([
       'stage student: dataset train: 3 bad lines skipped',

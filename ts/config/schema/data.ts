@@ -16,7 +16,10 @@ export const dataset = z.strictObject({
     .max(128)
     .default('train')
     .describe('Split of the source: train, validation, or the name of a test set; C'),
-  limit: positiveCount.nullable().default(null).describe('Rows used, from the first, before long prompts are dropped; rows, null is all; C'),
+  limit: positiveCount
+    .nullable()
+    .default(null)
+    .describe('Rows used, from the first, before long prompts are dropped; rows, null is all; C'),
   template: z
     .enum(['alpaca', 'chat', 'plain', 'text'])
     .default('alpaca')
@@ -46,7 +49,8 @@ export const dataset = z.strictObject({
   fields: z
     .partialRecord(z.enum(FIELDS), z.string().min(1).max(128))
     .refine(({ messages, instruction, input, output }) => !(messages && (instruction ?? input ?? output)), {
-      error: 'messages stands for instruction, input and output; give one of them (of a base, NAME: null takes it away)',
+      error:
+        'messages stands for instruction, input and output; give one of them (of a base, NAME: null takes it away)',
     })
     .default({})
     .describe(
