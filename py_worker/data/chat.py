@@ -61,8 +61,14 @@ class Chat:
         whole = self._render([*asked, Message("assistant", answer)], ask=False)
         if whole.startswith(prompt):
             return Shown(prompt, self._without_end(whole[len(prompt) :]))
+        # Some templates of Mistral's move the system's message; what is behind the question is as it was.
+        question = text.strip()
+        behind = prompt.rsplit(question, 1)[-1]
+        shown = whole.split(question, prompt.count(question))[-1]
+        if shown.startswith(behind):
+            return Shown(prompt, self._without_end(shown[len(behind) :]))
         # DeepSeek-R1's prompt opens a thought, and its conversations have none.
-        opened = prompt[_common(prompt, whole) :]
+        opened = behind[_common(behind, shown) :]
         return Shown(prompt, answer.removeprefix(opened), opened=opened)
 
     def _without_end(self, shown: str) -> str:

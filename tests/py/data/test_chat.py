@@ -68,6 +68,18 @@ def test_options_of_the_template_change_what_is_asked() -> None:
     assert Chat(tokenizer).identity != Chat(tokenizer, {"enable_thinking": False}).identity
 
 
+def test_a_message_that_the_template_moves_changes_nothing_behind_the_question() -> None:
+    """The system's is before the last message, as long as that is the user's."""
+    moves = (
+        "{% for m in messages %}{% if m.role == 'user' %}<|user|>"
+        "{% if loop.last and messages[0].role == 'system' %}{{ messages[0].content }} {% endif %}"
+        "{{ m.content }}<|assistant|>{% elif m.role == 'assistant' %} {{ m.content }}<|end|>{% endif %}"
+        "{% endfor %}"
+    )
+    record = Record("Hi", "", ("Hi, Red",), "", (Message("system", "Be brief."),))
+    assert Chat(tokenizer_of(moves)).show(record) == Shown("<|user|>Be brief. Hi<|assistant|>", " Hi, Red")
+
+
 def test_a_thought_that_the_prompt_opens_is_not_opened_again() -> None:
     chat = Chat(tokenizer_of(DEEPSEEK_R1))
     thoughtful = chat.show(Record("Hi", "", ("<think>\nblue\n</think>\nRed",)))
