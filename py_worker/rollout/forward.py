@@ -145,12 +145,14 @@ def _decode(module: Any, state: _State, prompts: dict[str, Tensor], ids: Tensor)
 
 
 def _lengthen(cache: Any, tokens: int) -> None:
-    """Makes room for more tokens; a cache of another kind than keys and values [B, K, T, D] does not grow."""
+    """Puts more tokens in; a cache of another kind than keys and values [B, K, T, D] does not grow.
+
+    By the layer's own method: one with a sliding window counts what it was given, and keeps the last of it.
+    """
     for layer in getattr(getattr(cache, "self_attention_cache", cache), "layers", ()):
-        for name in ("keys", "values"):
-            held = getattr(layer, name, None)
-            if isinstance(held, Tensor) and tokens > 0:
-                setattr(layer, name, F.pad(held, (0, 0, 0, tokens)))
+        held = getattr(layer, "keys", None), getattr(layer, "values", None)
+        if tokens > 0 and all(isinstance(each, Tensor) for each in held):
+            layer.update(*(each.new_zeros(*each.shape[:2], tokens, each.shape[3]) for each in held))
 
 
 class _Draw(LogitsProcessor):  # type: ignore[misc]

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from transformers import GPT2LMHeadModel, LlamaForCausalLM, T5ForConditionalGeneration
+from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    GPT2LMHeadModel,
+    LlamaForCausalLM,
+    T5ForConditionalGeneration,
+)
 
 from py_worker.rollout.engine import Engine, Mixture, Sampling
 from py_worker.rollout.forward import ForwardEngine
@@ -30,6 +36,15 @@ def llama(**changes) -> ModulePolicy:
 
 def gpt2() -> ModulePolicy:
     return ModulePolicy(seeded(lambda: GPT2LMHeadModel(gpt2_config(n_embd=64)), torch.float32))
+
+
+def gemma2(window: int) -> ModulePolicy:
+    config = Gemma2Config(
+        **{"vocab_size": 40, "hidden_size": 64, "intermediate_size": 160, "num_hidden_layers": 2},
+        **{"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "sliding_window": window},
+        **{"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 1},
+    )
+    return ModulePolicy(seeded(lambda: Gemma2ForCausalLM(config), torch.float32))
 
 
 def t5() -> ModulePolicy:
@@ -64,19 +79,21 @@ CASES = {
     "gpt2": (lambda: Mixture.of(gpt2()), {}),
     "mixture": (lambda: Mixture.blend(llama(), llama(num_hidden_layers=3), 0.5), {}),
     "t5": (lambda: Mixture.of(t5()), {}),
+    "wide-window": (lambda: Mixture.of(gemma2(4096)), {}),
+    "narrow-window": (lambda: Mixture.of(gemma2(8)), {}),
     "no-n-gram-twice": (lambda: Mixture.of(llama()), {"no_repeat_ngram_size": 3}),
     "nucleus": (lambda: Mixture.of(llama()), {"top_p": 0.9}),
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [name for name in CASES if "window" not in name])
 def test_native_engine(name):
     make, sampling = CASES[name]
     predicted, measured = compare(NativeEngine(), make(), [24] * 12, **sampling)
     assert predicted == pytest.approx(measured, rel=0.03)
 
 
-@pytest.mark.parametrize("name", ["gpt2", "mixture", "t5"])
+@pytest.mark.parametrize("name", ["gpt2", "mixture", "t5", "wide-window", "narrow-window"])
 def test_forward_engine(name):
     make, sampling = CASES[name]
     predicted, measured = compare(ForwardEngine(), make(), [24] * 12, **sampling)
