@@ -1,8 +1,9 @@
 """A tokenizer's own chat template: conversations as its model was trained to see them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from inspect import signature
 
 from transformers import PreTrainedTokenizerFast
 
@@ -11,6 +12,19 @@ from py_worker.data.records import Message, Record
 from py_worker.data.shown import Shown
 
 _ANSWER = "answer"
+_MARK = "\U0010fffe"
+"""Stands for a question; no text has it."""
+_DATE = {"%Y": "2024", "%m": "07", "%d": "26", "%b": "Jul", "%B": "July", "%a": "Fri", "%A": "Friday"}
+_CALENDAR = "".join(
+    [
+        "{% macro strftime_now(format) %}{{ format",
+        *(f"|replace('{directive}', '{text}')" for directive, text in _DATE.items()),
+        "|replace('%H', '12')|replace('%M', '00')|replace('%S', '00') }}{% endmacro %}",
+    ]
+)
+"""Before templates that ask for the day: rows must not depend on when they are tokenized. It is the day that
+Llama 3's template takes where it is told none."""
+_RESERVED = frozenset({"messages", *signature(PreTrainedTokenizerFast.apply_chat_template).parameters})
 
 
 @dataclass(frozen=True)
@@ -32,6 +46,8 @@ class Chat:
                 "the tokenizer has no chat template; take another: alpaca, plain or text (--template, or the "
                 "dataset's template)"
             )
+        if taken := _RESERVED.intersection(self.options):
+            raise DataError(f"template_options: {', '.join(sorted(taken))} cannot be set")
 
     @property
     def identity(self) -> list[object]:
@@ -52,24 +68,28 @@ class Chat:
         Raises:
             DataError: the template refuses the conversation.
         """
-        text = f"{record.instruction}\n\n{record.input}" if record.input else record.instruction
-        asked = [*record.history, Message("user", text)]
-        prompt = self._render(asked, ask=True)
-        if not record.outputs:
+        prompt, whole = self._asked(record), self._answered(record)
+        if whole is None:
             return Shown(prompt, None)
-        answer = record.outputs[0]
-        whole = self._render([*asked, Message("assistant", answer)], ask=False)
         if whole.startswith(prompt):
             return Shown(prompt, self._without_end(whole[len(prompt) :]))
         # Some templates of Mistral's move the system's message; what is behind the question is as it was.
-        question = text.strip()
-        behind = prompt.rsplit(question, 1)[-1]
-        shown = whole.split(question, prompt.count(question))[-1]
+        marked = replace(record, instruction=_MARK, input="")
+        behind = self._asked(marked).rpartition(_MARK)[2]
+        shown = (self._answered(marked) or "").rpartition(_MARK)[2]
         if shown.startswith(behind):
             return Shown(prompt, self._without_end(shown[len(behind) :]))
         # DeepSeek-R1's prompt opens a thought, and its conversations have none.
         opened = behind[_common(behind, shown) :]
-        return Shown(prompt, answer.removeprefix(opened), opened=opened)
+        return Shown(prompt, record.outputs[0].removeprefix(opened), opened=opened)
+
+    def _asked(self, record: Record) -> str:
+        return self._render(_question(record), ask=True)
+
+    def _answered(self, record: Record) -> str | None:
+        """The whole conversation; None without a reference."""
+        answer = (Message("assistant", text) for text in record.outputs[:1])
+        return self._render([*_question(record), *answer], ask=False) if record.outputs else None
 
     def _without_end(self, shown: str) -> str:
         before, found, _ = shown.rpartition(self._end_text)
@@ -77,7 +97,7 @@ class Chat:
 
     @cached_property
     def _end(self) -> int | None:
-        return turn_end(self.tokenizer)
+        return turn_end(self.tokenizer, self.options)
 
     @cached_property
     def _end_text(self) -> str:
@@ -95,7 +115,9 @@ class Chat:
             ) from error
 
 
-def turn_end(tokenizer: PreTrainedTokenizerFast) -> int | None:
+def turn_end(
+    tokenizer: PreTrainedTokenizerFast, options: Mapping[str, bool | float | str] | None = None
+) -> int | None:
     """Id of the added token that the chat template puts behind an answer; None where it puts none.
 
     It is not EOS everywhere: Gemma's is `<end_of_turn>`, Phi-3's `<|end|>`, that of Qwen's base models
@@ -104,14 +126,22 @@ def turn_end(tokenizer: PreTrainedTokenizerFast) -> int | None:
     if not tokenizer.chat_template:
         return None
     messages = (Message("user", "question"), Message("assistant", _ANSWER))
-    try:
-        shown = _rendered(tokenizer, messages, {}, ask=False)
-    except Exception:  # a template is a program of others
-        return None
-    _, found, behind = shown.rpartition(_ANSWER)
-    ids = tokenizer(behind, add_special_tokens=False)["input_ids"] if found else []
-    known = tokenizer.added_tokens_decoder
-    return next((index for index in ids if index in known and known[index].content.strip()), None)
+    # Some refuse a system's message, and some want one.
+    for before in ((), (Message("system", "system"),)):
+        try:
+            shown = _rendered(tokenizer, (*before, *messages), options or {}, ask=False)
+        except Exception:  # a template is a program of others
+            continue
+        _, found, behind = shown.rpartition(_ANSWER)
+        ids = tokenizer(behind, add_special_tokens=False)["input_ids"] if found else []
+        known = tokenizer.added_tokens_decoder
+        return next((index for index in ids if index in known and known[index].content.strip()), None)
+    return None
+
+
+def _question(record: Record) -> list[Message]:
+    text = f"{record.instruction}\n\n{record.input}" if record.input else record.instruction
+    return [*record.history, Message("user", text)]
 
 
 def _rendered(
@@ -122,7 +152,14 @@ def _rendered(
     ask: bool,
 ) -> str:
     plain = [vars(message) for message in messages]
-    text = tokenizer.apply_chat_template(plain, tokenize=False, add_generation_prompt=ask, **options)
+    template = tokenizer.get_chat_template()
+    text = tokenizer.apply_chat_template(
+        plain,
+        chat_template=(_CALENDAR if "strftime_now" in template else "") + template,
+        tokenize=False,
+        add_generation_prompt=ask,
+        **options,
+    )
     return str(text)
 
 

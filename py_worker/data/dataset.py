@@ -4,7 +4,7 @@ import json
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +22,7 @@ from py_worker.data.templates import Template
 from py_worker.data.tokenizer_hash import tokenizer_hash
 
 # Raised when the meaning of a cached array, or how texts become ids, changes.
-_LAYOUT = 8
+_LAYOUT = 9
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ class TokenizedDataset:
         dropped_prompts: rows left out in place of that.
         unanswered: rows without a reference; nothing can be learned from them, and no score compares them.
         cut_responses: rows whose response was cut to the limit.
+        opened: what the template's prompt opens, see `Shown`.
+        put_before: what the template puts before answers, by the first one; empty for white space alone.
         prompt_tokens: sum over rows.
         response_tokens: sum over rows, EOS included.
     """
@@ -68,6 +70,8 @@ class TokenizedDataset:
         self.cut_prompts: int = cached.notes["cut_prompts"]
         self.dropped_prompts: int = cached.notes["dropped_prompts"]
         self.unanswered: int = cached.notes["unanswered"]
+        self.opened: str = cached.notes["opened"]
+        self.put_before: str = cached.notes["put_before"]
         self.cut_responses: int = cached.notes["cut_responses"]
         self.prompt_tokens: int = cached.notes["prompt_tokens"]
         self.response_tokens: int = cached.notes["response_tokens"]
@@ -140,10 +144,12 @@ def tokenize_dataset(
 
     def built() -> Cached:
         encoded = encode(records.rows, template, limits, for_encoder=for_encoder, skip_refused=records.skips)
-        return _build(zip(records.rows, encoded, strict=True), drop_cut=limits.drop_long_prompts)
+        rows = _build(zip(records.rows, encoded, strict=True), drop_cut=limits.drop_long_prompts)
+        return replace(rows, notes={**rows.notes, **_around_answers(records.rows, template)})
 
     dataset = TokenizedDataset(open_or_build(cache_folder, key, built), records.bad_lines)
     if records.rows and dataset.dropped_prompts == 0 and not len(dataset):
+        template.show(records.rows[0])  # says why
         raise DataError(f"the template shows none of the {len(records.rows)} rows")
     if dataset.dropped_prompts and not len(dataset):
         raise DataError(
@@ -151,6 +157,19 @@ def tokenize_dataset(
             "max_prompt_tokens, or cut them (long_prompts: cut)"
         )
     return dataset
+
+
+def _around_answers(records: Sequence[Record], template: Template) -> dict[str, str]:
+    """By the first answer that can be shown."""
+    for record in records:
+        try:
+            shown = template.show(record) if record.outputs and record.outputs[0].strip() else None
+        except DataError:
+            continue
+        if shown is not None and shown.answer is not None:
+            before, found, _ = shown.answer.partition(record.outputs[0].strip())
+            return {"opened": shown.opened, "put_before": before if found and before.strip() else ""}
+    return {"opened": "", "put_before": ""}
 
 
 def hash_records(records: Iterable[Record]) -> str:

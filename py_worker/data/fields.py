@@ -39,7 +39,9 @@ def to_record(value: object, place: str, fields: Mapping[str, str]) -> Record:
     """
     if not isinstance(value, Mapping):
         raise DataError(f"{place}: expected an object with named fields, found {kind_of(value)}")
-    if "messages" in fields or ("messages" in value and "instruction" not in {*fields, *value}):
+    if "messages" in fields or (
+        "messages" in value and "instruction" not in fields and value.get("instruction") is None
+    ):
         messages = _column(value, "messages", place, fields)
         return from_messages(messages, place, _group(value, place, fields))
     instruction = _text(_column(value, "instruction", place, fields), "instruction", place)

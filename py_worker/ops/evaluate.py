@@ -36,9 +36,10 @@ def run(session: Session, args: EvaluateArgs, context: OperationContext) -> Eval
         args.role,
     )
     texts = response_texts(role.policy, drawn.tokens, drawn.ended)
+    answers = [text.removeprefix(dataset.put_before.strip()).strip() for text in texts]
     return EvaluateResult(
-        scores=_by_row(METRICS, args.metrics, texts, references, context),
-        statistics=_by_row(STATISTICS, args.metrics, texts, references, context),
+        scores=_by_row(METRICS, args.metrics, answers, references, context),
+        statistics=_by_row(STATISTICS, args.metrics, answers, references, context),
         lengths=[len(tokens) for tokens in drawn.tokens],
         ended=sum(drawn.ended),
         tokens=drawn.token_count,

@@ -2,16 +2,13 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec import UNSET
 
-from py_worker.data.dataset import tokenize_dataset
+from py_worker.data.dataset import TokenizedDataset, tokenize_dataset
 from py_worker.data.encoding import Limits
 from py_worker.data.errors import DataError
-from py_worker.data.records import Record
-from py_worker.data.shown import Shown
 from py_worker.data.sources import read_records
 from py_worker.data.templates import Template, bound_template
 from py_worker.ops.specs import data_source, given
@@ -44,7 +41,7 @@ def run(session: Session, args: RegisterDataArgs, context: OperationContext) -> 
         raise DataError(f"dataset {args.dataset}: {error}") from error
     dataset.require_below(policy.vocab_size)
     notes = _end_notes(session, template) if dataset.response_tokens else []
-    notes += _answer_notes(records.rows, template)
+    notes += _answer_notes(dataset)
     result = RegisterDataResult(
         rows=len(dataset),
         content_hash=dataset.content_hash,
@@ -79,29 +76,17 @@ def _end_notes(session: Session, template: Template) -> list[str]:
     ]
 
 
-def _answer_notes(records: Sequence[Record], template: Template) -> list[str]:
-    """What the first answer that can be shown meets in the template."""
-    for record in records:
-        if not record.outputs:
-            continue
-        try:
-            shown = template.show(record)
-        except DataError:
-            continue
-        return _notes_of(shown, record.outputs[0])
-    return []
-
-
-def _notes_of(shown: Shown, answer: str) -> list[str]:
-    if shown.opened:
+def _answer_notes(dataset: TokenizedDataset) -> list[str]:
+    """What answers meet in the template."""
+    if dataset.opened:
         return [
-            f"The chat template's prompt ends with {shown.opened[:99]!r}, behind which its own answers do "
+            f"The chat template's prompt ends with {dataset.opened[:99]!r}, behind which its own answers do "
             "not stand; begin answers with what belongs there, or give the tokenizer another chat template."
         ]
-    before, _, _ = (shown.answer or "").partition(answer.strip())
-    if answer.strip() and before.strip():
+    if dataset.put_before:
         return [
-            f"The chat template puts {before[:99]!r} before answers, which is learned, too; where it has an "
-            "option for that, as Qwen3's, template_options: {enable_thinking: false} puts it into the prompt."
+            f"The chat template puts {dataset.put_before[:99]!r} before answers: it is learned, and taken "
+            "off before responses are scored. Where the template has an option for that, as Qwen3's, "
+            "template_options: {enable_thinking: false} puts it into the prompt."
         ]
     return []

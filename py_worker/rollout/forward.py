@@ -150,8 +150,8 @@ def _lengthen(cache: Any, tokens: int) -> None:
     By the layer's own method: one with a sliding window counts what it was given, and keeps the last of it.
     """
     for layer in getattr(getattr(cache, "self_attention_cache", cache), "layers", ()):
-        held = getattr(layer, "keys", None), getattr(layer, "values", None)
-        if tokens > 0 and all(isinstance(each, Tensor) for each in held):
+        held = [each for name in ("keys", "values") if isinstance(each := getattr(layer, name, None), Tensor)]
+        if tokens > 0 and len(held) == 2:
             layer.update(*(each.new_zeros(*each.shape[:2], tokens, each.shape[3]) for each in held))
 
 

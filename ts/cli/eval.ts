@@ -116,7 +116,7 @@ async function evaluateTask(
   });
   const rows = Math.min(result.rows, evaluation.rows ?? result.rows);
   if (rows === 0) throw new CliError('usage', `--data ${task.reference} has no rows`);
-  if (result.unanswered > 0)
+  if (result.unanswered > 0 && rows === result.rows)
     throw new CliError(
       'usage',
       `--data ${task.reference}: ${result.unanswered} of ${result.rows} rows have no answer to score responses by; leave them out`,

@@ -30,7 +30,7 @@ export function checkRun(config: RunConfig, findings: Findings): void {
   });
   checkRollouts(config, findings);
   for (const [name, { template, template_options }] of Object.entries(config.data)) {
-    if (template_options !== undefined && template !== 'chat')
+    if (Object.keys(template_options ?? {}).length > 0 && template !== 'chat')
       findings.error(['data', name, 'template_options'], 'are of `template: chat`; leave them out');
   }
   const used = usedNames(config);

@@ -121,6 +121,11 @@ function checkRatio(critic: CriticConfig, method: MethodConfig, path: Path, find
 
 /** It gives logits of a guess, from states as they are, and begins with weights of 0. */
 function checkPolicyHead(critic: CriticConfig, path: Path, findings: Findings): void {
+  if (!critic.trained && critic.features === 'teacher')
+    findings.warn(
+      [...path, 'trained'],
+      'no effect: from the teacher’s states the head policy begins with 0 everywhere',
+    );
   if (critic.form !== 'ratio') {
     findings.error(
       [...path, 'head'],

@@ -101,7 +101,7 @@ export function composeRun(file: string, overrides: readonly string[], cwd: stri
   const pruned = dropNullEntries(merged, ['stages', 'data', 'models']);
   const defaulted = applyDefaults(applyDefaults(pruned, 'data', 'data_defaults'), 'stages', 'stage_defaults');
   const columned = mapEntry(defaulted, 'data', (data) =>
-    mapValues(data, (dataset) => dropNullEntries(dataset, ['fields'])),
+    mapValues(data, (dataset) => dropNullEntries(dataset, ['fields', 'template_options'])),
   );
   const whole = mapEntry(columned, 'stages', (stages) =>
     mapValues(stages, (stage) => inlineMethod(stage, reader)),

@@ -35,6 +35,12 @@ function identityOf({ tracking: _tracking, max_hours: _hours, worker, ...trained
   const { position_chunk, loss_form, rollout_rows } = worker;
   return {
     ...trained,
+    data: Object.fromEntries(
+      Object.entries(trained.data).map(([name, { long_prompts, ...dataset }]) => [
+        name,
+        { ...dataset, ...(long_prompts === 'cut' ? {} : { long_prompts }) },
+      ]),
+    ),
     worker: { position_chunk, loss_form, ...(rollout_rows === 0 ? {} : { rollout_rows }) },
   };
 }

@@ -27,7 +27,7 @@ export function parametersOf({ student, teacher, critics }: LoadedStage): Readon
 
 /** What a user should know of what was loaded: engine fallbacks, lines skipped, rows cut. */
 export function notesOn({ student, teacher, datasets }: LoadedStage): readonly string[] {
-  const ofWorker = Object.values(datasets).flatMap(({ notes = [] }) => notes);
+  const ofWorker = new Set(Object.values(datasets).flatMap(({ notes = [] }) => notes));
   const ofData = Object.entries(datasets).flatMap(([name, data]) => lossesOf(name, data));
   return [...student.notes, ...(teacher?.notes ?? []), ...ofWorker, ...ofData];
 }

@@ -57,7 +57,10 @@ export function findModel(target: string, stage: string | undefined): ModelTarge
 export const trainingData = ({ run }: Pick<ModelTarget, 'run'>): DatasetConfig | undefined =>
   run?.config.data[run.stage.data.train];
 
-/** The target as the worker loads it: a run's student as its stage computed it, unless `dtype` says otherwise. */
+/**
+ * The target as the worker loads it: a run's student in the precision of its stage, unless `dtype` says otherwise. What
+ * computes attention and draws is left to the worker, which may have another device than the stage had.
+ */
 export function targetRole(
   { source, run }: ModelTarget,
   dtype: ModelConfig['dtype'] | undefined,
@@ -70,5 +73,6 @@ export function targetRole(
     };
   const { student } = run.stage;
   const computed = dtype === undefined ? student : { ...student, dtype, compute_dtype: null };
-  return exportedStudent({ ...run.stage, student: computed }, source);
+  const stage: StagePlan = { ...run.stage, engine: 'auto', student: { ...computed, attention: null } };
+  return exportedStudent(stage, source);
 }

@@ -24,7 +24,8 @@ export interface StagePreflight {
   readonly skipped: string | null;
 }
 
-const ROWS = 4;
+/** Rows among which the worker looks for some with an answer. */
+const ROWS = 64;
 
 /** The model that a stage's student starts from, before any training; null when it cannot be had before the run. */
 function untrained(plan: RunPlan, model: ModelPlan): ModelPlan | null {
@@ -78,7 +79,8 @@ export async function preflight(
     const rows = firstRows(Math.min(ROWS, available));
     const { result } = await client.call('preflight', { dataset: stage.data.train, rows });
     const steps = sized?.studentSteps ?? null;
-    const notes = notesOn(loaded);
+    const unchecked = `none of the first ${rows.length} rows of ${stage.data.train} has an answer to check models on`;
+    const notes = [...notesOn(loaded), ...(result.checks.length === 0 ? [unchecked] : [])];
     outcomes.push({ stage: stage.name, checks: result.checks, memory, steps, notes, skipped: null });
   }
   return outcomes;

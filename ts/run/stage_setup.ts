@@ -44,7 +44,9 @@ export function wireDataset({
     ...dataset,
     ...(limit === null ? {} : { limit }),
     ...(long_prompts === 'cut' ? {} : { long_prompts }),
-    ...(template_options === undefined ? {} : { template_options: JSON.stringify(template_options) }),
+    ...(template_options === undefined || Object.keys(template_options).length === 0
+      ? {}
+      : { template_options: JSON.stringify(template_options) }),
   };
 }
 

@@ -126,14 +126,15 @@ async function whileOpen(
   const devices = options.devices ?? [worker.device];
   const jobs = options.jobs ?? devices.length;
   const journal = Journal.open(folder.trials, trialRowSchema);
-  const pool = parts.openPool({ worker, devices, jobs, logs: folder.logs, python });
+  let pool: WorkerPool | undefined;
   let study: Study | undefined;
   try {
+    pool = parts.openPool({ worker, devices, jobs, logs: folder.logs, python });
     study = await parts.openStudy(resolved, folder, python);
     return await use({ pool, study, journal, stages: parts.stages(folder.stages), jobs });
   } finally {
     journal.close();
-    await Promise.all([study?.close(), pool.close()]);
+    await Promise.all([study?.close(), pool?.close()]);
   }
 }
 

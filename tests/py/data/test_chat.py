@@ -39,7 +39,9 @@ def tokenizer_of(template: str) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-@pytest.mark.parametrize("answer", ["Red", " Red, yellow\n", "<think>\nblue\n</think>\n\nRed"])
+@pytest.mark.parametrize(
+    "answer", ["Red", " Red, yellow\n", "<think>\nblue\n</think>\n\nRed"], ids=["bare", "spaced", "thought"]
+)
 @pytest.mark.parametrize("template", [CHATML, GEMMA, MISTRAL, LLAMA_2, QWEN_3, NEVER_ASKS])
 def test_prompt_and_response_are_the_conversation_as_the_template_has_it(template: str, answer: str) -> None:
     tokenizer = tokenizer_of(template)
@@ -80,12 +82,43 @@ def test_a_message_that_the_template_moves_changes_nothing_behind_the_question()
     assert Chat(tokenizer_of(moves)).show(record) == Shown("<|user|>Be brief. Hi<|assistant|>", " Hi, Red")
 
 
+@pytest.mark.parametrize("question", ["Hi", "i", "think", "<think>", "assistant"])
+def test_what_the_question_says_changes_nothing_behind_it(question: str) -> None:
+    chat = Chat(tokenizer_of(DEEPSEEK_R1))
+    shown = chat.show(Record(question, "", ("<think>\nblue\n</think>\nRed",)))
+    assert (shown.answer, shown.opened) == ("blue\n</think>\nRed", "<think>\n")
+
+
 def test_a_thought_that_the_prompt_opens_is_not_opened_again() -> None:
     chat = Chat(tokenizer_of(DEEPSEEK_R1))
     thoughtful = chat.show(Record("Hi", "", ("<think>\nblue\n</think>\nRed",)))
     assert thoughtful == Shown("<|user|>Hi<|end|><|assistant|><think>\n", "blue\n</think>\nRed", "<think>\n")
     assert chat.show(Record("Hi", "", ("Red",))).answer == "Red"
     assert chat.show(Record("Hi", "", ())) == Shown("<|user|>Hi<|end|><|assistant|><think>\n", None)
+
+
+@pytest.mark.parametrize("name", ["tokenize", "messages", "chat_template", "add_generation_prompt"])
+def test_what_the_template_is_called_with_is_no_option_of_it(name: str) -> None:
+    with pytest.raises(DataError, match=f"template_options: {name} cannot be set"):
+        Chat(bpe_tokenizer(), {name: "x"})
+
+
+def test_a_template_that_tells_the_date_tells_one() -> None:
+    dated = Chat(tokenizer_of("Today is {{ strftime_now('%d %b %Y') }}. " + CHATML))
+    assert dated.show(Record("Hi", "", ())).prompt.startswith("Today is 26 Jul 2024. <|user|>Hi")
+
+
+def test_the_end_is_found_with_the_templates_options_and_a_message_of_the_system() -> None:
+    wants_system = (
+        "{% if messages[0].role != 'system' %}{{ raise_exception('no system') }}{% endif %}" + CHATML
+    )
+    end = bpe_tokenizer().eos_token_id
+    assert turn_end(tokenizer_of(wants_system)) == end
+    tokenizer = tokenizer_of(CHATML.replace("<|end|>", "{% if closed %}<|end|>{% endif %}"))
+    assert turn_end(tokenizer) is None
+    assert turn_end(tokenizer, {"closed": True}) == end
+    tokenizer.eos_token = None
+    assert (Chat(tokenizer).closing_id, Chat(tokenizer, {"closed": True}).closing_id) == (None, end)
 
 
 def test_an_answer_is_closed_by_the_templates_own_token() -> None:

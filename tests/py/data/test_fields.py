@@ -32,6 +32,8 @@ def test_messages_are_a_conversation_unless_an_instruction_is_named() -> None:
     assert to_record({"prompt": "p", "talk": {"turns": talk}}, "x", {"messages": "talk.turns"}).outputs == (
         "Hello",
     )
+    # A parquet file of both kinds has null in what is not meant.
+    assert to_record({"messages": talk, "instruction": None, "output": None}, "x", {}).outputs == ("Hello",)
     # A row may have both, as UltraChat's have: what `fields` names is meant.
     assert to_record({**GOOD, "messages": talk}, "x", {}).instruction == "Add."
     assert to_record({**GOOD, "messages": talk}, "x", {"messages": "messages"}).instruction == "Hi"

@@ -48,12 +48,12 @@ def test_the_formula(rank: int) -> None:
     ).sqrt()
     middle = gelu(normal @ head.inner.weight.T + head.inner.bias)
     step = 1.0 / (table.square().mean().sqrt() * table.shape[1] ** 0.5)
-    states = STATES + step * (middle @ head.outer.weight.T + head.outer.bias)
-    projected = states @ table.T + head.bias
+    added = step * (middle @ head.outer.weight.T + head.outer.bias) @ table.T + head.bias
     if rank > 0:
         read, codes = head.coded
-        projected = projected + (middle @ read.weight.T + read.bias) @ codes.weight.T
-    expected = 4.0 * torch.tanh((0.5 * projected + policy.head.bias[: policy.vocab_size]) / 4.0)
+        added = added + (middle @ read.weight.T + read.bias) @ codes.weight.T
+    own = 0.5 * STATES @ table.T + policy.head.bias[: policy.vocab_size]
+    expected = 4.0 * torch.tanh((own + added) / 4.0)
     torch.testing.assert_close(critic.raw(STATES), expected, rtol=1e-10, atol=1e-10)
 
 
@@ -123,3 +123,39 @@ def test_it_learns_what_the_student_becomes(features: str) -> None:
 def test_what_it_cannot_be_is_named(change: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build_critic(dataclasses.replace(SPEC, **change), tiny_policy())
+
+
+def test_the_table_is_in_the_dtype_of_the_policys_products() -> None:
+    """As its logits are; and twice as fast as float32 with bfloat16."""
+    student = tiny_policy(1)
+    student.compute_dtype = torch.bfloat16
+    critic = build_critic(dataclasses.replace(SPEC, features="student"), student)
+    assert critic.head.table.dtype == torch.bfloat16 and "head.table" in critic.state_dict()
+    raw = critic.raw(STATES.float())
+    assert raw.dtype == torch.float32
+    expected = (STATES.bfloat16() @ student.head.rows.bfloat16().T).float()
+    torch.testing.assert_close(raw, expected, rtol=1e-2, atol=1e-2 * float(expected.abs().max()))
+
+
+def test_it_learns_as_fast_whatever_the_scale_of_the_models_logits() -> None:
+    """T5's is 1/√d: what is added to its logits must not be."""
+    found = []
+    for scale in (1.0, 0.05):
+        policy = tiny_policy(2, dtype=torch.float64)
+        with torch.no_grad():
+            policy.head.weight.div_(scale)
+        policy.head = dataclasses.replace(policy.head, scale=scale)
+        critic = moved(build_critic(SPEC, policy).double())
+        gradients = torch.autograd.grad(critic.raw(STATES).square().sum(), list(critic.parameters()))
+        found.append([critic.raw(STATES).detach(), *gradients])
+    for plain, scaled in zip(*found, strict=True):
+        torch.testing.assert_close(scaled, plain, rtol=1e-8, atol=1e-8)
+
+
+def test_a_students_table_that_nobody_trains_is_shared() -> None:
+    """With adapters, which are in other layers."""
+    student = tiny_policy(1)
+    student.head.weight.requires_grad_(False)
+    critic = build_critic(dataclasses.replace(SPEC, features="student"), student)
+    assert critic.head.table.data_ptr() == student.head.weight.data_ptr()
+    assert critic.state_dict().keys() == {name for name, _ in critic.named_parameters()}

@@ -74,6 +74,33 @@ def test_scores_are_those_of_the_texts(worker: LocalWorker, monkeypatch: pytest.
         assert text["prompt"].endswith("\n")
 
 
+def test_what_a_template_puts_before_answers_is_no_part_of_them(
+    worker: LocalWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy, engine = worker.session.role("student").policy, worker.session.role("student").engine
+    policy.tokenizer.chat_template = (
+        "{% for m in messages %}{% if m.role == 'assistant' %}so: {% endif %}{{ m.content }}\n{% endfor %}"
+    )
+    path = tmp_path / "chats.jsonl"
+    path.write_text('{"instruction": "say ab", "output": "ab"}\n')
+    worker.call("register_data", dataset="chats", source=data_source(source=str(path), template="chat"))
+    row, real = worker.session.dataset("chats").row(0), engine.generate
+    assert policy.tokenizer.decode(row.response, skip_special_tokens=True) == "so: ab\n"
+
+    def perfect(*arguments: Any) -> Any:
+        drawn = real(*arguments)
+        drawn.tokens[:], drawn.ended[:] = [row.response], [True]
+        return drawn
+
+    monkeypatch.setattr(engine, "generate", perfect)
+    metrics = ["exact_match", "bleu"]
+    result = worker.call("evaluate", **evaluate_args(dataset="chats", rows=[0], metrics=metrics, texts=1))
+    assert result["scores"] == {"exact_match": [100.0]}
+    assert result["statistics"]["bleu"] == [bleu_statistics("ab", ["ab"])]
+    assert result["texts"][0]["text"] == "so: ab"
+    policy.tokenizer.chat_template = None
+
+
 def test_metrics_of_all_rows_together_come_as_statistics_of_each(worker: LocalWorker) -> None:
     metrics = ["bleu", "exact_match"]
     whole = worker.call("evaluate", **evaluate_args(metrics=metrics, texts=12))
@@ -231,6 +258,17 @@ def checks_of(worker: LocalWorker) -> dict[str, dict[str, Any]]:
     return {check["name"]: check for check in result["checks"]}
 
 
+def test_preflight_looks_for_rows_with_a_response(worker: LocalWorker, tmp_path: Path) -> None:
+    path = tmp_path / "some.jsonl"
+    outputs = ["[]"] * 9 + ['"ab"', '"cd"']
+    path.write_text("".join(f'{{"instruction": "say", "output": {output}}}\n' for output in outputs))
+    worker.call("register_data", dataset="some", source=data_source(source=str(path)))
+    checks = worker.call("preflight", dataset="some", rows=list(range(11)))["checks"]
+    labels = next(check for check in checks if check["name"] == "eos_labels")
+    assert labels["detail"].startswith("2 responses end")
+    assert worker.call("preflight", dataset="some", rows=list(range(9)))["checks"] == []
+
+
 def test_preflight_holds_on_sound_models(worker: LocalWorker) -> None:
     worker.call("load_critic", critic="s", spec=critic_spec(features="student", head="mlp"), optimizer=ADAMW)
     run_step(worker, 0)
@@ -302,10 +340,6 @@ def test_preflight_without_teacher(empty: LocalWorker) -> None:
     load_student(empty)
     empty.call("register_data", dataset="train", source=data_source())
     assert "teacher_divergence" not in checks_of(empty)
-
-
-def test_preflight_needs_a_response(worker: LocalWorker) -> None:
-    assert worker.error("preflight", dataset="train", rows=[])["code"] == "invalid_argument"
 
 
 def test_an_exported_model_is_the_student(worker: LocalWorker, tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_what_a_chat_template_does_to_answers_is_told(empty: LocalWorker, tmp_pa
     shown = "{% for m in messages %}{% if m.role == 'assistant' %}"
     shown += thought + "{% endif %}{{ m.content }}{% endfor %}"
     (note,) = notes("thought", shown)
-    assert note.startswith("The chat template puts 'so: ' before answers, which is learned, too")
+    assert note.startswith("The chat template puts 'so: ' before answers: it is learned, and taken off")
     assert notes("chosen", shown, template_options='{"think": false}') == []
     opens = "{% if add_generation_prompt %}so{% endif %}"
     (note,) = notes("opened", "{% for m in messages %}{{ m.content }}{% endfor %}" + opens)
@@ -156,3 +156,12 @@ def test_what_a_chat_template_does_to_answers_is_told(empty: LocalWorker, tmp_pa
     assert error["message"].startswith(f"dataset d: {path}, line 2: the tokenizer's chat template refuses")
     result = empty.call("register_data", dataset="d", source={**source, "skip_bad_lines": True})
     assert (result["rows"], result["bad_lines"]) == (2, 1)
+
+
+def test_an_answer_of_nothing_is_one(empty: LocalWorker, tmp_path: Path) -> None:
+    empty.call("configure", **empty.settings)
+    load_student(empty)
+    path = tmp_path / "data.jsonl"
+    path.write_text('{"instruction": "a", "output": ""}\n{"instruction": "a", "output": " "}\n')
+    result = empty.call("register_data", dataset="d", source=data_source(source=str(path)))
+    assert (result["rows"], result["unanswered"], result.get("notes", [])) == (2, 0, [])

@@ -41,7 +41,7 @@ describe('names that refer to something', () => {
       'data.train.template_options={enable_thinking: false}',
       'data.train.template_options: are of `template: chat`',
     ],
-    [`${METHOD}.critics.on.head=policy`, `${METHOD}.critics.on.head: policy gives a guess at the student`],
+    [`${METHOD}.critics.on.form=free`, `${METHOD}.critics.on.head: policy gives a guess at the student`],
     [
       `${METHOD}.critics.on={head: policy, form: ratio, spectral_norm: true}`,
       `${METHOD}.critics.on.spectral_norm: the head policy takes none`,
@@ -250,18 +250,30 @@ describe('the order of rows', () => {
   });
 });
 
+describe('variables of a chat template', () => {
+  test('are taken away by null, one by one or all', () => {
+    const defaults = 'data_defaults={template: chat, template_options: {enable_thinking: false, date: x}}';
+    const options = (...overrides: readonly string[]) =>
+      resolveRun(defaults, ...overrides).config.data.train?.template_options;
+    expect(options()).toEqual({ enable_thinking: false, date: 'x' });
+    expect(options('data.train.template_options={date: null}')).toEqual({ enable_thinking: false });
+    const none = 'data.train={template: plain, template_options: {enable_thinking: null, date: null}}';
+    expect(options(none)).toEqual({});
+  });
+});
+
 describe('warnings', () => {
   test('of a first guess are not for a critic that begins as the policy', () => {
     const critic = (settings: string) => resolveRun(`${METHOD}.critics.on=${settings}`).warnings;
-    expect(critic('{head: policy, form: ratio, features: student}')).toEqual([]);
-    expect(critic('{form: ratio, features: student}')).toHaveLength(1);
+    expect(critic('{head: policy}')).toEqual([]);
+    expect(critic('{head: mlp}')).toHaveLength(1);
   });
 
   test.each([
     [`${METHOD}.terms.on=null`, `run.yaml:15:5: ${METHOD}.critics.on: no term uses this critic`],
     [`${METHOD}.terms.on.part=all`, 'critic "on" learns on part "on", the term is on "all"'],
     [
-      `${METHOD}.critics.on.form=ratio`,
+      `${METHOD}.critics.on.head=mlp`,
       `${METHOD}.critics.on.form: a ratio begins with values that are far from 0`,
     ],
     ['stages.teacher.teacher=tiny', 'stages.teacher.teacher: nothing uses the teacher'],
@@ -278,7 +290,11 @@ describe('warnings', () => {
       'critics.on.target_decay: no effect: the critic never learns',
     ],
     [
-      `${METHOD}.critics.on={trained: false, gradient_penalty: 10}`,
+      `${METHOD}.critics.on={trained: false, features: teacher}`,
+      'critics.on.trained: no effect: from the teacher’s states the head policy begins with 0 everywhere',
+    ],
+    [
+      `${METHOD}.critics.on={trained: false, gradient_penalty: 10, head: mlp, form: free}`,
       'critics.on.gradient_penalty: no effect: the critic never learns',
     ],
     ['stages.teacher.method.on_policy_weight=0.7', 'on_policy_weight: no effect: no term has a `scale`'],

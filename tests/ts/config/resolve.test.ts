@@ -68,6 +68,16 @@ describe('a resolved configuration', () => {
     expect(resolveRun(change).hash === resolveRun().hash).toBe(same);
   });
 
+  test('settings that were added later leave the hash of a run that was begun before as it is', () => {
+    const { hash } = resolveText(`name: pinned
+data: {train: {source: "builtin:microtasks", template: plain}}
+models: {tiny: {source: "builtin:llama", init: random, arch: {hidden_size: 16, layers: 1, heads: 2, kv_heads: 1, intermediate_size: 32}}}
+stages: {only: {student: tiny, method: sft, data: {train: train}, training: {steps: 3, lr: 1.0e-3}}}
+`);
+    expect(hash).toBe('bd41ad8a83429f563d6c19127839b466b40689f1079327e1cd4b474f3bb92188');
+    expect(resolveRun('data.train.long_prompts=drop').hash).not.toBe(resolveRun().hash);
+  });
+
   test('the order of stages is part of the hash', () => {
     const stage = (name: string) => `  ${name}: {student: big, method: sft}\n`;
     const head = RUN.slice(0, RUN.indexOf('stages:\n')).replace(/^ {2}tiny.*\n/m, '');

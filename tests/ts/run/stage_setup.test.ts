@@ -150,10 +150,11 @@ describe('loading a stage', () => {
   });
 
   test('a critic that follows from a ratio says so', async () => {
-    const { client } = await load(1, 'stages.student.method.critics.on.form=ratio');
+    const { client } = await load(1, 'stages.student.method.critics.off={head: mlp, form: free}');
     const [on, off] = client.argsOf('load_critic').map(({ spec }) => spec);
-    expect(on?.form).toBe('ratio');
-    expect(off).not.toHaveProperty('form');
+    expect(on).toMatchObject({ head: 'policy', form: 'ratio', rank: 16 });
+    expect(off?.form).toBe('free');
+    expect(off).not.toHaveProperty('rank');
   });
 
   test('the first failure is the outcome', async () => {
@@ -182,8 +183,8 @@ describe('preflight', () => {
     const teacher = client.argsOf('load_role')[1];
     expect(teacher).toMatchObject({ role: 'teacher', model: { source: 'builtin:llama', init: 'random' } });
     expect(client.argsOf('preflight').map(({ rows }) => rows)).toEqual([
-      [0, 1, 2, 3],
-      [0, 1, 2, 3],
+      Array.from({ length: 64 }, (_, row) => row),
+      Array.from({ length: 64 }, (_, row) => row),
     ]);
   });
 

@@ -101,7 +101,7 @@ describe('a sweep', () => {
         temperature: 4,
       },
     );
-    expect(stage('method.critics.on.form', '[free, ratio]', 'ratio')?.method.critics.on?.form).toBe('ratio');
+    expect(stage('method.critics.on.head', '[policy, mlp]', 'mlp')?.method.critics.on?.head).toBe('mlp');
     expect(stage('training.lora.rank', '[4, 8]', 8)?.training.lora).toMatchObject({ rank: 8, alpha: 64 });
     const term = '{objective: cross_entropy, part: off}';
     const added = { objective: 'cross_entropy', part: 'off' };
