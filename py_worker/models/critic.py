@@ -27,9 +27,9 @@ class Critic(nn.Module):
     Where the guess is right this is `(π* − π_θ) / ½(π* + π_θ)`, the maximiser under the bound `mixture`
     (derived): all that such a critic has to learn is the student. Our choice; a free one has to learn the
     teacher too, and with 49,152 tokens and 300 states a turn it reached 0.2 of its objective after 60 turns,
-    where this one reached 0.8. The student was at rest; one that learns outran it (LOG.md, 2026-11-26). It
-    begins with a guess of nothing, so with values far from 0 that are wrong: the first turns should be its
-    own (`warmup_steps`).
+    where this one reached 0.8. The student was at rest; one that learns outran it (LOG.md, 2026-11-26), but
+    for the head `policy`, which begins with the right guess. Other heads begin with a guess of nothing, so
+    with values far from 0 that are wrong: the first turns should be theirs (`warmup_steps`).
 
     Attributes:
         spec: its shape.

@@ -77,8 +77,8 @@ class PolicyHead(nn.Module):
 
     So the guess at the student begins as the policy itself (our choice). From the student's states it is
     right at the start, and nearly so later, for they move with the student: to be learned is how far its
-    head has moved from `W`. With 49,152 tokens the critic had 0.97 of its objective and more for 100 turns,
-    where others had 0 to 0.7 (LOG.md, 2026-11-26). From the teacher's states the guess begins as the teacher,
+    head has moved from `W`. With 49,152 tokens such a critic had 0.99 of its objective for 100 turns, where
+    others had 0 to 0.7 (LOG.md, 2026-11-26). From the teacher's states the guess begins as the teacher,
     and all values at 0.
     """
 

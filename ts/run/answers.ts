@@ -1,4 +1,5 @@
 import { evaluatedSets } from '../config/evaluated.js';
+import { constantValue } from '../config/schema.js';
 import type { StagePlan } from '../plan/types.js';
 import { RunError } from './errors.js';
 import type { LoadedData } from './loaded_stage.js';
@@ -10,7 +11,7 @@ import type { LoadedData } from './loaded_stage.js';
  * @throws RunError `answers_missing`
  */
 export function requireAnswers(
-  { name, data, parts }: Pick<StagePlan, 'name' | 'data' | 'parts'>,
+  { name, data, parts, schedules }: Pick<StagePlan, 'name' | 'data' | 'parts' | 'schedules'>,
   datasets: Readonly<Record<string, LoadedData>>,
 ): void {
   for (const set of evaluatedSets(data)) {
@@ -26,12 +27,14 @@ export function requireAnswers(
   }
   for (const { part, from, dataset } of parts) {
     const { rows = 0, unanswered = 0 } = datasets[dataset] ?? {};
-    if (from === 'dataset' && rows > 0 && rows === unanswered)
+    const drawn = schedules[`sources.${part}.probability`];
+    const learned = from === 'dataset' || (drawn !== undefined && constantValue(drawn) !== 1);
+    if (learned && rows > 0 && rows === unanswered)
       throw new RunError(
         'answers_missing',
         `stage ${name}: part ${part} learns the answers of dataset ${dataset}, and none of its rows has one`,
         {
-          hint: 'give rows with answers, or a method that draws them: `ammd-on`, `gkd` with probability 1, `seqkd`',
+          hint: 'give rows with answers, or a method that draws them: `ammd-on`, `seqkd`, or `gkd` with `probability: 1`',
         },
       );
   }

@@ -33,6 +33,9 @@ describe('rows without an answer', () => {
       'stages.student.method={extends: null, name: own, sources: {on: {from: student, share: 1}}, ' +
       'terms: {on: {objective: reverse_kl, part: on}}}';
     expect(required({ train: 10 }, method)).not.toThrow();
+    expect(required({ train: 10 }, method, 'stages.student.method.sources.on.probability=0.5')).toThrow(
+      'part on learns the answers of dataset train, and none of its rows has one',
+    );
   });
 
   test('are refused in sets that responses are scored on, before anything is trained', () => {
