@@ -92,6 +92,8 @@ class Chat:
         return self._render([*_question(record), *answer], ask=False) if record.outputs else None
 
     def _without_end(self, shown: str) -> str:
+        if self._end_text is None:
+            return shown
         before, found, _ = shown.rpartition(self._end_text)
         return before if found else shown
 
@@ -100,9 +102,8 @@ class Chat:
         return turn_end(self.tokenizer, self.options)
 
     @cached_property
-    def _end_text(self) -> str:
-        """No text has the second."""
-        return "\U0010ffff" if self._end is None else self.tokenizer.added_tokens_decoder[self._end].content
+    def _end_text(self) -> str | None:
+        return None if self._end is None else self.tokenizer.added_tokens_decoder[self._end].content
 
     def _render(self, messages: Sequence[Message], *, ask: bool) -> str:
         try:

@@ -149,7 +149,7 @@ def tokenize_dataset(
 
     dataset = TokenizedDataset(open_or_build(cache_folder, key, built), records.bad_lines)
     if records.rows and dataset.dropped_prompts == 0 and not len(dataset):
-        template.show(records.rows[0])  # says why
+        next(encode(records.rows, template, limits, for_encoder=for_encoder))  # says where and why
         raise DataError(f"the template shows none of the {len(records.rows)} rows")
     if dataset.dropped_prompts and not len(dataset):
         raise DataError(

@@ -67,6 +67,17 @@ def test_rows_with_long_prompts_are_left_out_where_that_is_wanted(tmp_path: Path
         build(tmp_path, ROWS[3:4], limits)
 
 
+def test_where_no_row_can_be_shown_the_first_says_why(tmp_path: Path) -> None:
+    talk = replace(ROWS[0], history=(Message("user", "f"),), place="chats.jsonl, line 7")
+    refused = Records((talk, talk), 0, skips=True)
+    with pytest.raises(DataError, match="^chats.jsonl, line 7: a conversation has messages before"):
+        tokenize_dataset(refused, bound_template("plain", CHAR), LIMITS, tmp_path)
+    some = tokenize_dataset(
+        replace(refused, rows=(talk, ROWS[1])), bound_template("plain", CHAR), LIMITS, tmp_path
+    )
+    assert (len(some), some.bad_lines) == (1, 1)
+
+
 def test_a_token_that_the_model_does_not_know_is_named_by_its_row(tmp_path: Path) -> None:
     dataset = build(tmp_path, (*ROWS[1:4], Record("z", "", ("z~",)), ROWS[0]))
     (largest,) = CHAR("~", add_special_tokens=False).input_ids

@@ -11,62 +11,62 @@ from tests.py.ops.local_worker import LocalWorker
 from tests.py.ops.scene import data_source, load_student, load_teacher
 
 
+@pytest.fixture
+def student(empty: LocalWorker) -> LocalWorker:
+    """A worker with a student alone."""
+    empty.call("configure", **empty.settings)
+    load_student(empty)
+    return empty
+
+
 def write(path: Path, groups: Iterable[str]) -> str:
     rows = ({"instruction": "a", "output": "b", "task": group} for group in groups)
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     return str(path)
 
 
-def test_a_group_that_no_reply_can_name_is_a_bad_line(empty: LocalWorker, tmp_path: Path) -> None:
-    empty.call("configure", **empty.settings)
-    load_student(empty)
+def test_a_group_that_no_reply_can_name_is_a_bad_line(student: LocalWorker, tmp_path: Path) -> None:
     source = data_source(source=write(tmp_path / "data.jsonl", ["\ud83d", "good"]))
-    error = empty.error("register_data", dataset="d", source=source)
-    assert (error["code"], error["applied"], empty.session.datasets) == ("data_error", False, {})
+    error = student.error("register_data", dataset="d", source=source)
+    assert (error["code"], error["applied"], student.session.datasets) == ("data_error", False, {})
     assert f"{tmp_path / 'data.jsonl'}, line 1: half of a surrogate pair" in error["message"]
-    result = empty.call("register_data", dataset="d", source={**source, "skip_bad_lines": True})
+    result = student.call("register_data", dataset="d", source={**source, "skip_bad_lines": True})
     assert (result["groups"], result["bad_lines"]) == ({"good": 1}, 1)
 
 
-def test_the_largest_groups_are_named_where_there_are_many(empty: LocalWorker, tmp_path: Path) -> None:
-    empty.call("configure", **empty.settings)
-    load_student(empty)
+def test_the_largest_groups_are_named_where_there_are_many(student: LocalWorker, tmp_path: Path) -> None:
     groups = [f"task {i}" for i in range(300)]
     path = write(tmp_path / "data.jsonl", [*groups, *groups[100:]])
-    result = empty.call("register_data", dataset="d", source=data_source(source=path, limit=1000))
+    result = student.call("register_data", dataset="d", source=data_source(source=path, limit=1000))
     assert (result["rows"], len(result["groups"])) == (500, 256)
     assert {name: rows for name, rows in result["groups"].items() if rows > 1} == dict.fromkeys(
         groups[100:], 2
     )
 
 
-def test_rows_left_out_are_counted(empty: LocalWorker, tmp_path: Path) -> None:
-    empty.call("configure", **empty.settings)
-    load_student(empty)
+def test_rows_left_out_are_counted(student: LocalWorker, tmp_path: Path) -> None:
     path = tmp_path / "data.jsonl"
     path.write_text('{"instruction": "abcdefgh", "output": "b"}\n{"instruction": "a", "output": "b"}\n')
     source = data_source(source=str(path), max_prompt_tokens=5)
-    cut = empty.call("register_data", dataset="cut", source=source)
+    cut = student.call("register_data", dataset="cut", source=source)
     assert (cut["rows"], cut["cut_prompts"], cut["dropped_prompts"]) == (2, 1, 0)
-    dropped = empty.call("register_data", dataset="dropped", source={**source, "long_prompts": "drop"})
+    dropped = student.call("register_data", dataset="dropped", source={**source, "long_prompts": "drop"})
     assert (dropped["rows"], dropped["cut_prompts"], dropped["dropped_prompts"]) == (1, 0, 1)
     assert dropped["content_hash"] != cut["content_hash"]
 
 
-def test_a_template_that_does_not_suit_is_told_with_the_dataset(empty: LocalWorker, tmp_path: Path) -> None:
-    empty.call("configure", **empty.settings)
-    load_student(empty)
+def test_a_template_that_does_not_suit_is_told_with_the_dataset(student: LocalWorker, tmp_path: Path) -> None:
     path = tmp_path / "chats.jsonl"
     talk = [{"role": role, "content": "ab"} for role in ("system", "user", "assistant")]
     path.write_text(json.dumps({"messages": talk}))
     source = data_source(source=str(path))
-    error = empty.error("register_data", dataset="d", source=source)
+    error = student.error("register_data", dataset="d", source=source)
     assert error["message"].startswith(
         f"dataset d: {path}, line 1: a conversation has messages before the user's last (system)"
     )
-    error = empty.error("register_data", dataset="d", source={**source, "template": "chat"})
+    error = student.error("register_data", dataset="d", source={**source, "template": "chat"})
     assert error["message"].startswith("dataset d: the tokenizer has no chat template; take another")
-    assert empty.session.datasets == {}
+    assert student.session.datasets == {}
 
 
 CHAT = "{% for message in messages %}{{ message['content'] }}<unk>{% endfor %}"
@@ -117,19 +117,15 @@ def test_without_responses_or_a_teacher_no_end_is_noted(empty: LocalWorker, tmp_
     assert "notes" in empty.call("register_data", dataset="answered", source=data_source())
 
 
-def test_rows_without_a_reference_are_counted(empty: LocalWorker, tmp_path: Path) -> None:
-    empty.call("configure", **empty.settings)
-    load_student(empty)
+def test_rows_without_a_reference_are_counted(student: LocalWorker, tmp_path: Path) -> None:
     path = tmp_path / "data.jsonl"
     path.write_text('{"instruction": "a", "output": []}\n{"instruction": "a", "output": "b"}\n')
-    result = empty.call("register_data", dataset="d", source=data_source(source=str(path)))
+    result = student.call("register_data", dataset="d", source=data_source(source=str(path)))
     assert (result["rows"], result["unanswered"]) == (2, 1)
 
 
-def test_what_a_chat_template_does_to_answers_is_told(empty: LocalWorker, tmp_path: Path) -> None:
-    empty.call("configure", **empty.settings)
-    load_student(empty)
-    tokenizer = empty.session.role("student").policy.tokenizer
+def test_what_a_chat_template_does_to_answers_is_told(student: LocalWorker, tmp_path: Path) -> None:
+    tokenizer = student.session.role("student").policy.tokenizer
     path = tmp_path / "chats.jsonl"
     talks = ([{"role": "user", "content": "ab"}, {"role": "assistant", "content": text}] for text in "xyz")
     path.write_text("".join(f"{json.dumps({'messages': talk})}\n" for talk in talks))
@@ -137,7 +133,7 @@ def test_what_a_chat_template_does_to_answers_is_told(empty: LocalWorker, tmp_pa
 
     def notes(name: str, template: str, **more: Any) -> list[str]:
         tokenizer.chat_template = template
-        return empty.call("register_data", dataset=name, source={**source, **more}).get("notes", [])
+        return student.call("register_data", dataset=name, source={**source, **more}).get("notes", [])
 
     thought = "{% if think is defined %}{% else %}so: {% endif %}"
     shown = "{% for m in messages %}{% if m.role == 'assistant' %}"
@@ -152,16 +148,14 @@ def test_what_a_chat_template_does_to_answers_is_told(empty: LocalWorker, tmp_pa
     )
     no_y = "{% if messages[-1].content == 'y' %}{{ raise_exception('no y') }}{% endif %}"
     tokenizer.chat_template = no_y + shown
-    error = empty.error("register_data", dataset="d", source=source)
+    error = student.error("register_data", dataset="d", source=source)
     assert error["message"].startswith(f"dataset d: {path}, line 2: the tokenizer's chat template refuses")
-    result = empty.call("register_data", dataset="d", source={**source, "skip_bad_lines": True})
+    result = student.call("register_data", dataset="d", source={**source, "skip_bad_lines": True})
     assert (result["rows"], result["bad_lines"]) == (2, 1)
 
 
-def test_an_answer_of_nothing_is_one(empty: LocalWorker, tmp_path: Path) -> None:
-    empty.call("configure", **empty.settings)
-    load_student(empty)
+def test_an_answer_of_nothing_is_one(student: LocalWorker, tmp_path: Path) -> None:
     path = tmp_path / "data.jsonl"
     path.write_text('{"instruction": "a", "output": ""}\n{"instruction": "a", "output": " "}\n')
-    result = empty.call("register_data", dataset="d", source=data_source(source=str(path)))
+    result = student.call("register_data", dataset="d", source=data_source(source=str(path)))
     assert (result["rows"], result["unanswered"], result.get("notes", [])) == (2, 0, [])
