@@ -70,7 +70,7 @@ def test_rows_with_long_prompts_are_left_out_where_that_is_wanted(tmp_path: Path
 def test_where_no_row_can_be_shown_the_first_says_why(tmp_path: Path) -> None:
     talk = replace(ROWS[0], history=(Message("user", "f"),), place="chats.jsonl, line 7")
     refused = Records((talk, talk), 0, skips=True)
-    with pytest.raises(DataError, match="^chats.jsonl, line 7: a conversation has messages before"):
+    with pytest.raises(DataError, match=r"^chats\.jsonl, line 7: a conversation has messages before"):
         tokenize_dataset(refused, bound_template("plain", CHAR), LIMITS, tmp_path)
     some = tokenize_dataset(
         replace(refused, rows=(talk, ROWS[1])), bound_template("plain", CHAR), LIMITS, tmp_path
