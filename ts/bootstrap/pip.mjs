@@ -13,6 +13,9 @@ import { SetupError } from './setup_error.mjs';
  * @property {readonly string[]} extra the user's own arguments
  */
 
+// What pip says of a package that its sources lack, and where a constraint of the user's names it (PIP_CONSTRAINT, as
+// NVIDIA's containers set it for torch).
+const NOT_OFFERED = /No matching distribution|ResolutionImpossible/;
 const RETRY = 'Check that pip reaches its registry and that the disk has room, then run the command again.';
 // Isolated: a package on the user's PYTHONPATH would count as installed, and be missing wherever that is not set.
 const PIP = ['-I', '-m', 'pip'];
@@ -51,7 +54,7 @@ function isCpuTorchOffered({ places, python, extra }) {
   const question = ['--dry-run', '--ignore-installed', '--quiet', '--use-feature=fast-deps', pin, ...extra];
   const { status, stderr } = spawnSync(python, [...INSTALL, ...question], { encoding: 'utf8' });
   if (status === 0) return true;
-  if (stderr.includes('No matching distribution')) return false;
+  if (NOT_OFFERED.test(stderr)) return false;
   throw new SetupError(`pip cannot look for packages:\n${stderr.trimEnd()}`, RETRY);
 }
 

@@ -80,6 +80,15 @@ describe('pythonEnvironment', () => {
     expect(calls()[2]).toBe('--no-build-isolation -r torch-cpu.lock');
   });
 
+  test('gets the default torch where a constraint of the user names one, and pip says so', async () => {
+    writeFileSync(
+      join(root, 'network'),
+      'ERROR: Cannot install torch==2.13.0+cpu\nERROR: ResolutionImpossible: for help\n',
+    );
+    await step().run();
+    expect(calls()[2]).toBe('--no-build-isolation -r torch.lock');
+  });
+
   test('takes no gigabytes of CUDA because pip could not ask for the small wheel', async () => {
     writeFileSync(join(root, 'network'), 'Connection refused\n');
     await expect(step().run()).rejects.toThrow('pip cannot look for packages:\nConnection refused');
