@@ -1,4 +1,7 @@
-"""Generation by vLLM, from its own copy of the weights. EXPERIMENTAL: no run on a GPU is logged yet.
+"""Generation by vLLM (0.20 or newer), from its own copy of the weights.
+
+EXPERIMENTAL: no run on a GPU is logged yet. With vLLM's build for CPUs it draws what the native engine draws
+greedily, and says the log-probabilities of what it samples (`tests/py/rollout/test_vllm.py`).
 
 Taken only when asked for by name (`rollout.engine: vllm`). It differs from the other engines in this:
 - the model is in memory twice, and every generation begins with copying the weights, by their names;
@@ -126,9 +129,10 @@ class _Served:
 
     def load_weights(self) -> None:
         """Hands over all weights, adapters merged, by the names they have in transformers."""
+        # Not the model's own `load_weights`: some kernels want a layout that is made after loading.
         with torch.no_grad(), Mixture.of(self.policy).resident():
-            weights = list(_named_weights(self.policy))
-            self._llm.apply_model(lambda model: model.load_weights(weights))
+            weights = _named_weights(self.policy)
+            self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": weights})
 
     def run(self, requests: Sequence[tuple[TokenArray, Any]], tick: Tick) -> list[Any]:
         """The outputs, in the order of the requests; none is left behind when `tick` raises."""

@@ -5,6 +5,7 @@ its requests by one token a step.
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -99,8 +100,8 @@ class Engine:
         return SimpleNamespace(request_id=name, finished=finished, outputs=[output])
 
 
-class Model:
-    """What `apply_model` gives a function."""
+class Worker:
+    """Does what `collective_rpc` names."""
 
     def __init__(self, engine: Engine, config: dict[str, Any], dtype: torch.dtype) -> None:
         [architecture] = config["architectures"]
@@ -108,11 +109,11 @@ class Model:
         self._engine, self._config, self._dtype = engine, kind.config_class.from_dict(config), dtype
         self._kind = kind
 
-    def load_weights(self, weights: list[tuple[str, Tensor]]) -> None:
-        self._engine.calls.append("load_weights")
+    def reload_weights(self, weights_iterator: Iterator[tuple[str, Tensor]]) -> None:
+        self._engine.calls.append("reload_weights")
         with torch.random.fork_rng():
             self._engine.module = self._kind(self._config).to(self._dtype).eval()
-        self._engine.module.load_state_dict(dict(weights), strict=True)
+        self._engine.module.load_state_dict(dict(weights_iterator), strict=True)
 
 
 class FakeVllm(ModuleType):
@@ -138,9 +139,12 @@ class FakeVllm(ModuleType):
         self.calls.append("LLM")
         config = json.loads((Path(model) / "config.json").read_text())
         engine = Engine(self.calls)
-        served = Model(engine, config, getattr(torch, dtype))
+        worker = Worker(engine, config, getattr(torch, dtype))
         llm = SimpleNamespace(
-            config=config, options=options, llm_engine=engine, apply_model=lambda function: [function(served)]
+            config=config,
+            options=options,
+            llm_engine=engine,
+            collective_rpc=lambda method, kwargs: [getattr(worker, method)(**kwargs)],
         )
         self.llms.append(llm)
         return llm

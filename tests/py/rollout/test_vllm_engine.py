@@ -78,7 +78,7 @@ def test_weights_go_over_before_each_generation(vllm: FakeVllm, prompts: list[np
     after = generate(engine, policy, prompts, GREEDY)
     assert as_lists(after.tokens) == hugging_face_greedy(policy, prompts, 12) != as_lists(before.tokens)
     work = [call for call in vllm.calls if call != "step"]
-    once = ["load_weights", *["add_request"] * len(prompts)]
+    once = ["reload_weights", *["add_request"] * len(prompts)]
     assert work == ["LLM", *once, *once]
     other = policies()["gpt2"]
     generate(engine, other, prompts, GREEDY)
