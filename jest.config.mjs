@@ -18,8 +18,8 @@ export default {
   modulePathIgnorePatterns: ['<rootDir>/dist', '<rootDir>/runs', '<rootDir>/\\.ammd'],
   // In one process: tests that start a worker must not compete for the cores.
   maxWorkers: 1,
-  // Against hangs only: a test may take 2 s here and six times as long on a machine that is loaded.
-  testTimeout: 60_000,
+  // Against hangs only: what takes a minute here may take six on a machine that is loaded.
+  testTimeout: 900_000,
   coverageProvider: 'babel', // counts statements; v8 counts lines, and those of types as never run
   coverageReporters: [['text', { skipFull: true }], 'json-summary'],
   collectCoverageFrom: ['ts/**/*.{ts,mjs}', 'protocol/**/*.ts', '!**/*.gen.ts', '!**/*.d.ts'],

@@ -61,7 +61,7 @@ test('a reader who leaves finds a checkpoint, from which resume goes on', async 
   expect(rest.at(-1)).toMatchObject({ kind: 'run_finished', report: out.report });
   expect(existsSync(out.report)).toBe(true);
   expect(readJournal(metrics, stepRowSchema).map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6]);
-}, 120_000);
+});
 
 test('an aborted signal ends the loop with an error that says how to go on', async () => {
   const stop = new AbortController();
@@ -78,7 +78,7 @@ test('an aborted signal ends the loop with an error that says how to go on', asy
     hint: expect.stringContaining('ammd resume'),
   });
   expect(steps.length).toBeGreaterThan(0);
-}, 120_000);
+});
 
 test('errors come from the iterator', async () => {
   await expect(resume('nowhere').next()).rejects.toMatchObject({ code: 'run_not_found' });
@@ -96,7 +96,7 @@ test('a configuration is tried without being trained', async () => {
   expect(problems).toEqual([]);
   expect(stages).toMatchObject([{ stage: 'teacher', skipped: null, memory: { fits: true } }]);
   expect(stages[0]?.checks.length).toBeGreaterThan(0);
-}, 120_000);
+});
 
 test('a sweep that is left goes on with the trials that it has not done', async () => {
   writeFileSync('sweep.yaml', SWEEP);
@@ -116,4 +116,4 @@ test('a sweep that is left goes on with the trials that it has not done', async 
   expect([[1], []]).toContainEqual(trials); // the second may have been done before the first was read
   expect(existsSync(out.best)).toBe(true);
   expect(existsSync(path.join(out.path, 'report.html'))).toBe(true);
-}, 120_000);
+});

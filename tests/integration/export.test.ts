@@ -26,7 +26,7 @@ beforeAll(async () => {
     'stages.ammd.training.lora={rank: 4}',
   ]);
   await startRun(resolved, run.path, { emit: () => {}, report: () => {} });
-}, 120_000);
+});
 
 afterAll(() => {
   process.chdir(home);
@@ -60,7 +60,7 @@ test('a checkpoint’s model has its weights, bit for bit', async () => {
   const lines = await linesOf('export', checkpoint, '--out', 'from-checkpoint');
   expect(lines).toEqual([`model of stage ammd after step ${step}: from-checkpoint`]);
   expect(bytes('from-checkpoint', 'model.safetensors')).toEqual(bytes(stage.student, 'model.safetensors'));
-}, 120_000);
+});
 
 test('adapters alone are small, and say what the merged model says', async () => {
   await linesOf('export', run.path, '--out', 'adapters', '--form', 'adapter');
@@ -79,7 +79,7 @@ test('adapters alone are small, and say what the merged model says', async () =>
   ];
   const said = await linesOf('generate', 'adapters', ...ask);
   expect(said).toEqual(await linesOf('generate', stage.student, ...ask));
-}, 180_000);
+});
 
 test('adapters of weights that no file holds are refused with the way out', async () => {
   const { status, stderr } = await runCaptured(

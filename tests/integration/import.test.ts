@@ -34,7 +34,7 @@ test('an import is written to data/NAME, with its notes on standard error', asyn
   expect(stderr).toContain('expected 80 questions and found 2');
   expect(readdirSync('data/vicuna').sort()).toEqual(['manifest.json', 'test.jsonl']);
   expect(readFileSync('data/vicuna/test.jsonl', 'utf8').split('\n')).toHaveLength(3);
-}, 60_000);
+});
 
 test('and described in one JSON object for scripts', async () => {
   const { stdout } = await runCaptured(
@@ -46,14 +46,14 @@ test('and described in one JSON object for scripts', async () => {
     rows: { test: 2 },
     files: [{ name: 'test.jsonl' }, { name: 'manifest.json' }],
   });
-}, 60_000);
+});
 
 test('a bad line is named by file and line, and nothing is written', async () => {
   const { status, stderr } = await runCaptured('import', 'vicuna', '--from', 'broken.jsonl', '--out', 'bad');
   expect(status).toBe(4);
   expect(stderr).toMatch(/broken\.jsonl, line 2: expected text as text, found int/);
   expect(existsSync('bad')).toBe(false);
-}, 60_000);
+});
 
 test('one that is interrupted leaves nothing, not even what it had begun', async () => {
   writeFileSync('long.jsonl', '{"text": "two words"}\n'.repeat(2_000_000));
@@ -66,10 +66,10 @@ test('one that is interrupted leaves nothing, not even what it had begun', async
     stderr: expect.stringContaining('the import of openwebtext was stopped, and has written nothing'),
   });
   expect(readdirSync('stopped')).toEqual([]);
-}, 60_000);
+});
 
 test('a name that no importer has lists those there are', async () => {
   const { status, stderr } = await runCaptured('import', 'doly');
   expect(status).toBe(2);
   expect(stderr).toMatch(/no importer 'doly'; there are dolly, self_instruct, vicuna/);
-}, 60_000);
+});

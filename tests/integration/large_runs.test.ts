@@ -85,7 +85,7 @@ beforeAll(() => {
     mkdirSync(path.join('data', path.dirname(set)), { recursive: true });
     writeFileSync(path.join('data', `${set}.jsonl`), `${rows.join('\n')}\n`);
   }
-}, 120_000);
+});
 
 afterAll(() => {
   process.chdir(home);
@@ -109,5 +109,5 @@ describe.each(RUNS)('$name', (large) => {
       );
       expect(existsSync(path.join(stage.student, 'model.safetensors'))).toBe(true);
     }
-  }, 300_000);
+  });
 });

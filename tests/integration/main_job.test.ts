@@ -40,7 +40,7 @@ beforeAll(async () => {
     messageLog: (entry) => messages.push(entry),
     report: ({ path: place }) => void buildReport(place),
   });
-}, 120_000);
+});
 
 afterAll(() => {
   process.chdir(home);
@@ -111,7 +111,7 @@ describe('on the wire', () => {
     } finally {
       await session.close();
     }
-  }, 60_000);
+  });
 });
 
 describe('the run folder', () => {
@@ -193,7 +193,7 @@ describe('the run folder', () => {
     const loaded = JSON.parse(said) as { readonly drawn: number };
     expect(loaded).toMatchObject({ parameters: student, text: 'reverse: abc', eos: true });
     expect(loaded.drawn).toBeGreaterThan(0);
-  }, 60_000);
+  });
 });
 
 describe('train and resume', () => {
@@ -225,7 +225,7 @@ describe('train and resume', () => {
     });
     expect(printed.at(-1)).toMatchObject({ kind: 'checkpoint', stage: 'ammd' });
     expect(existsSync(path.join(stopped, 'lock'))).toBe(false);
-  }, 60_000);
+  });
 
   test('its time over, a run stops with status 6, and with another time goes on', async () => {
     const { status, stderr } = await captureProgram(
@@ -239,7 +239,7 @@ describe('train and resume', () => {
     });
     expect((await runCaptured('resume', timed)).status).toBe(0);
     for (const name of stages) expect(outcomeOf(timed, name)).toEqual(outcomeOf(run.path, name));
-  }, 60_000);
+  });
 
   test('resume goes on and ends as a run that nobody stopped', async () => {
     const lines = await linesOf('resume', stopped);
@@ -247,7 +247,7 @@ describe('train and resume', () => {
     expect(lines.at(-2)).toBe(`run folder  ${stopped}`);
     for (const name of stages) expect(outcomeOf(stopped, name)).toEqual(outcomeOf(run.path, name));
     expect(readManifest(new RunFolder(stopped).manifest, new Date()).resumed).toHaveLength(2);
-  }, 60_000);
+  });
 });
 
 describe('the commands on this run', () => {
@@ -261,7 +261,7 @@ describe('the commands on this run', () => {
     const [greedy, sampled] = await linesOf('eval', run.path, '--data', 'seen', '--rows', '4');
     expect(greedy).toMatch(/^seen {2}exact_match {2}greedy {2}[\d.]+ {2}\(4 rows, [\d.]+ tokens\)$/);
     expect(sampled).toMatch(/^seen {2}exact_match {2}sampled/);
-  }, 60_000);
+  });
 
   test('generate answers each prompt, the same way each time', async () => {
     const ask = ['generate', run.path, '--prompt', 'reverse: abc', '--prompt', 'upper: x', '--seed', '4'];
@@ -269,7 +269,7 @@ describe('the commands on this run', () => {
     expect(answers.map(({ prompt }) => prompt)).toEqual(['reverse: abc', 'upper: x']);
     const lines = await linesOf(...ask);
     expect(lines).toEqual(answers.map(({ response }) => response));
-  }, 60_000);
+  });
 
   test('check tries every stage', async () => {
     const [report] = await jsonLinesOf('check', TINY);
@@ -284,7 +284,7 @@ describe('the commands on this run', () => {
     expect(lines.filter((line) => /^stage ammd: ok {3}\w+ /.test(line)).length).toBe(
       outcomes[1]?.checks.length,
     );
-  }, 60_000);
+  });
 
   test('doctor finds what is there', async () => {
     const [report] = await jsonLinesOf('doctor');
@@ -295,7 +295,7 @@ describe('the commands on this run', () => {
     );
     const lines = await linesOf('doctor');
     expect(lines.find((line) => line.includes('torch'))).toMatch(/^ok {7}torch +2\./);
-  }, 60_000);
+  });
 
   test('report writes the same again', async () => {
     const before = readFileSync(run.results, 'utf8');

@@ -31,7 +31,7 @@ async function train(name: string, ...more: readonly string[]): Promise<void> {
 beforeAll(async () => {
   await train('ahead', ...staleness(1));
   await train('fresh', ...staleness(0));
-}, 180_000);
+});
 
 describe('a stage whose responses are drawn while the student trains', () => {
   test('learns from responses of the student before its last step', () => {
@@ -66,5 +66,5 @@ describe('a stage whose responses are drawn while the student trains', () => {
     const resumed = startCommand(['resume', runIn('killed'), '--json', '--trace', traceFile]);
     expect((await resumed.exit).code).toBe(0);
     expect(outcomeOf(runIn('killed'), 'ammd')).toEqual(outcomeOf(runIn('ahead'), 'ammd'));
-  }, 180_000);
+  });
 });

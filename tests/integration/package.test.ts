@@ -26,7 +26,7 @@ beforeAll(() => {
   data = path.join(folder, 'data');
   code = path.join(folder, 'node_modules/ammd');
   packed = snapshot(code);
-}, 120_000);
+});
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -41,7 +41,7 @@ describe('the package in an empty folder', () => {
     };
     expect(ammd(['--version'])).toMatchObject({ status: 0, stdout: `${version}\n` });
     expect(existsSync(data)).toBe(false);
-  }, 60_000);
+  });
 
   test('finds its configurations from any folder', () => {
     const elsewhere = path.join(folder, 'else where');
@@ -51,7 +51,7 @@ describe('the package in an empty folder', () => {
     expect(checked.status).toBe(0);
     expect(JSON.parse(checked.stdout)).toMatchObject({ config: { name: 'quickstart' }, preflight: [] });
     expect(readdirSync(elsewhere)).toEqual([]);
-  }, 60_000);
+  });
 
   test('tells what to do where there is no Python', () => {
     const program = path.join(code, 'ts/bootstrap.mjs');
@@ -63,7 +63,7 @@ describe('the package in an empty folder', () => {
     const doctor = runIn(folder, [process.execPath, program, 'doctor'], nothing);
     expect(doctor.stdout).toMatch(/problem +worker .*is not set up[\s\S]*to get it: npx ammd setup/);
     expect(doctor.status).toBe(5);
-  }, 60_000);
+  });
 
   test('runs the main job, and writes in the working folder only', () => {
     const { status, stdout, stderr } = ammd(['quickstart', ...SHORT, '--out', 'my run'], {
@@ -85,7 +85,7 @@ describe('the package in an empty folder', () => {
         .filter((name) => name !== 'home')
         .sort(),
     ).toEqual(['.ammd', 'data', 'else where', 'my run', 'node_modules'].sort());
-  }, 300_000);
+  });
 
   test('runs its example for scripts', () => {
     writeFileSync(path.join(folder, 'my.yaml'), `extends: ${TINY}\nname: mine\nstages: {ammd: null}\n`);
@@ -103,5 +103,5 @@ describe('the package in an empty folder', () => {
     expect(new Set(rows.map(({ seed, stage }) => `${seed} ${stage}`))).toEqual(new Set(['5 teacher']));
     expect(rows.every(({ mean }) => Number.isFinite(mean))).toBe(true);
     expect(existsSync(path.join(folder, 'runs/mine-seed-5/report.html'))).toBe(true);
-  }, 300_000);
+  });
 });

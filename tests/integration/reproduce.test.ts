@@ -60,7 +60,7 @@ test('a reproduction makes its table and its report', async () => {
     expect(existsSync(path.join(undisturbed, 'instruct', folder, 'config.yaml'))).toBe(true);
   const page = readFileSync(path.join(undisturbed, 'instruct', 'report.html'), 'utf8');
   for (const { label } of table.rows) expect(page).toContain(label);
-}, 180_000);
+});
 
 test('one that was killed three times, anywhere, ends with the same table', async () => {
   const whole = progress(undisturbed);
@@ -75,7 +75,7 @@ test('one that was killed three times, anywhere, ends with the same table', asyn
   expect(existsSync(path.join(disturbed, 'instruct', 'table.json'))).toBe(false);
   await finish(disturbed);
   expect({ kills, table: tableOf(disturbed) }).toEqual({ kills, table: tableOf(undisturbed) });
-}, 240_000);
+});
 
 test('a changed setting trains its own row again, and nothing else', async () => {
   const before = stagesOf(undisturbed);
@@ -84,4 +84,4 @@ test('a changed setting trains its own row again, and nothing else', async () =>
   for (const [stage, manifest] of before) expect(after.get(stage)).toBe(manifest);
   // The two values tried and the two seeds of that row.
   expect(after.size).toBe(before.size + 4);
-}, 180_000);
+});

@@ -36,7 +36,7 @@ beforeAll(async () => {
   process.env.AMMD_WORKER_PYTHON = PYTHON;
   writeFileSync(file, SWEEP);
   whole = await runSweep(resolveSweep(file), path.join(folder, 'whole'), { emit: () => {} });
-}, 240_000);
+});
 
 afterAll(() => {
   process.chdir(home);
@@ -78,5 +78,5 @@ describe('a sweep with the real search and worker', () => {
     expect((await again.exit).code).toBe(0);
     expect(outcomes(rowsIn(out))).toEqual(outcomes(whole.rows));
     expect(existsSync(path.join(out, 'report.html'))).toBe(true);
-  }, 500_000);
+  });
 });

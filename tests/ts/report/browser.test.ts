@@ -45,5 +45,5 @@ async function documentOf(program: string, html: string): Promise<string> {
       expect([part, count(read, part)]).toEqual([part, count(report.html, part)]);
     for (const part of ['<script', '<img', '<iframe']) expect(read).not.toContain(part);
     expect(read).toMatch(/<\/section>\s*<\/body>/);
-  }, 120_000);
+  });
 });

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { expect, jest, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import type { TableFile } from '../../../ts/metrics/table_file.js';
 import { readTable } from '../../../ts/metrics/table_file.js';
 import type { ReproductionEvent } from '../../../ts/reproduce/events.js';
@@ -13,9 +13,6 @@ import { temporaryFolder } from '../bootstrap/temporary_folder.js';
 import { failWith, type ScriptedClient } from '../run/scripted_client.js';
 import { ScriptedPool } from '../store/scripted_pool.js';
 import { tinyProfile } from './scene.js';
-
-// Each case trains some students on scripted workers, in the event loop's time.
-jest.setTimeout(30_000);
 
 const asIs = (source: string) => source;
 const ROWS = { train: 200, validation: 12, seen: 10, tuning: 8 };
