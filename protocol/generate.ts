@@ -3,15 +3,15 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Definition } from './definition.js';
 import { emitMarkdown } from './emit_markdown.js';
-import { emitObjectives } from './emit_objectives.js';
 import { emitPython } from './emit_python.js';
+import { emitRegistries } from './emit_registries.js';
 import { emitTypeScript } from './emit_typescript.js';
 
 // Runs as dist/protocol/generate.js; the repository root is two folders up.
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..');
 
 const PROTOCOL = 'protocol/protocol.json';
-const OBJECTIVES = 'protocol/fixtures/objectives.json';
+const REGISTRIES = 'protocol/fixtures/registries.json';
 
 const read = (file: string): unknown => JSON.parse(readFileSync(path.join(root, file), 'utf8'));
 
@@ -21,7 +21,7 @@ function main(check: boolean): number {
     { file: 'ts/wire/protocol.gen.ts', from: PROTOCOL, text: emitTypeScript(definition) },
     { file: 'py_worker/server/protocol_gen.py', from: PROTOCOL, text: emitPython(definition) },
     { file: 'protocol/REFERENCE.md', from: PROTOCOL, text: emitMarkdown(definition) },
-    { file: 'ts/config/objectives.gen.ts', from: OBJECTIVES, text: emitObjectives(read(OBJECTIVES)) },
+    { file: 'ts/config/registries.gen.ts', from: REGISTRIES, text: emitRegistries(read(REGISTRIES)) },
   ];
   const drifted = outputs.filter(({ file, text }) => {
     if (!check) writeFileSync(path.join(root, file), text);

@@ -3,7 +3,6 @@ import path from 'node:path';
 import type { Argv, CommandModule } from 'yargs';
 import { z } from 'zod';
 import { showPath } from '../config/files.js';
-import { type TableName, tableName } from '../config/schema.js';
 import { reportOn } from '../report/build.js';
 import { ReproductionFolder } from '../reproduce/folder.js';
 import { type Profile, resolveProfile } from '../reproduce/profile.js';
@@ -16,7 +15,7 @@ import { openReproductionProgress } from './reproduce/progress.js';
 import { listenForStop } from './stop_signal.js';
 
 interface ReproduceArguments {
-  readonly table: TableName;
+  readonly table: string;
   readonly profile: string;
   readonly out: string | undefined;
   readonly seeds: number | undefined;
@@ -99,10 +98,10 @@ export const reproduceCommand: CommandModule<object, ReproduceArguments> = {
   builder: (yargs): Argv<ReproduceArguments> =>
     yargs
       .positional('table', {
-        choices: tableName.options,
+        type: 'string',
         demandOption: true,
         describe:
-          'All methods on instructions, or on a task; the weight of the on-policy side; distances by step',
+          'A table of the profile: instruct or tasks (all methods), beta (the weight of the on-policy side), dynamics (distances by step), or one of your own',
       })
       .option('profile', {
         ...TEXT,

@@ -1,4 +1,5 @@
 import { checkEngine } from './check_engine.js';
+import { checkLossForm } from './check_loss_form.js';
 import { checkRollouts } from './check_rollouts.js';
 import { checkStage } from './check_stage.js';
 import { evaluatedSets } from './evaluated.js';
@@ -27,6 +28,7 @@ export function checkRun(config: RunConfig, findings: Findings): void {
     const earlier = stages.slice(0, index).map(([other]) => other);
     checkStage(name, stage, config, earlier, findings);
     checkEngine(stage, name, config.worker, findings);
+    checkLossForm(stage, name, config.worker, findings);
   });
   checkRollouts(config, findings);
   for (const [name, { template, template_options }] of Object.entries(config.data)) {

@@ -15,6 +15,13 @@ function sourcesOf(part: string, method: MethodConfig): readonly (readonly [stri
   return Object.entries(method.sources).filter(([name]) => part === 'all' || part === name);
 }
 
+/** At gamma 0 the factor gamma^t is 0 of all tokens but the first. */
+function checkDiscount({ gamma, discount, gradient }: TermConfig, path: Path, findings: Findings): void {
+  if (gamma > 0 || discount === 'dropped') return;
+  const instead = gradient === 'token' ? 'give gamma: 1' : 'give discount: dropped';
+  findings.warn([...path, 'gamma'], `0: the first token of a response alone counts; ${instead}`);
+}
+
 /** Keys that only policy gradients read. */
 function checkUnused(
   { gamma, discount, gradient, returns }: TermConfig,
@@ -89,7 +96,7 @@ function checkCosts(
   }
 }
 
-function checkReturns({ gradient, returns }: TermConfig, path: Path, findings: Findings): void {
+function checkReturns({ gamma, gradient, returns }: TermConfig, path: Path, findings: Findings): void {
   const { norm, baseline, importance, ratio_limit, clip } = returns;
   const at = [...path, 'returns'];
   if (clip > 0 && importance !== 'token') {
@@ -97,6 +104,15 @@ function checkReturns({ gradient, returns }: TermConfig, path: Path, findings: F
   }
   if (ratio_limit > 0 && importance === 'none') {
     findings.error([...at, 'ratio_limit'], 'there is no weight to limit; give importance: token or sequence');
+  }
+  if (gamma === 0) {
+    // No later costs come in, so nothing pays for ending early.
+    if (norm === 'length')
+      findings.warn(
+        [...at, 'norm'],
+        'length: at gamma 0 it divides the one cost of a token by how many follow; give none',
+      );
+    return;
   }
   for (const [key, off, instead] of [
     ['norm', norm === 'none', 'length'],
@@ -134,6 +150,7 @@ function staleReasons(term: TermConfig, method: MethodConfig): readonly string[]
 /** Checks how a term's gradient goes through the distribution of states, as far as the method tells. */
 export function checkGradient(term: TermConfig, method: MethodConfig, path: Path, findings: Findings): void {
   checkUnused(term, path, findings);
+  checkDiscount(term, path, findings);
   checkTarget(term, method, path, findings);
   if (term.gradient === 'token') return;
   checkRows(term, method, path, findings);

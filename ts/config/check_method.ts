@@ -10,37 +10,58 @@ import {
   DEFAULT_ON_POLICY_WEIGHT,
   DEFAULT_PENALTY_TARGET,
   type MethodConfig,
+  type Schedule,
+  scheduleSpan,
   type TermConfig,
 } from './schema.js';
 
 /** A generalized JSD vanishes towards its ends like min(beta, 1 - beta); at the ends themselves it is a KL. */
 const SMALLEST_JSD = 0.05;
 
+type Span = readonly [low: number, high: number];
+
+const spanOf = (value: number | Schedule): Span =>
+  typeof value === 'number' ? [value, value] : scheduleSpan(value);
+
 /** Parameters that an objective does not have, and values with which it means, says or is nothing. */
 function checkParams(term: TermConfig, facts: ObjectiveFacts, path: Path, findings: Findings): void {
   for (const [param, value] of Object.entries(term.params)) {
     const at = [...path, 'params', param];
     findings.known(at, `parameter of ${term.objective}`, param, Object.keys(facts.params));
-    const [low, high] = facts.ranges[param] ?? [value, value];
-    if (value < low || value > high) findings.error(at, `must be from ${low} to ${high}; it is ${value}`);
+    const [least, greatest] = facts.ranges[param] ?? [-Infinity, Infinity];
+    const [low, high] = spanOf(value);
+    const beyond = low < least ? low : high > greatest ? high : null;
+    if (beyond !== null) findings.error(at, `must be from ${least} to ${greatest}; it is ${beyond}`);
   }
   const { alpha = 1, beta = 1 } = { ...facts.params, ...term.params };
-  if (term.objective === 'jsd') checkBeta(beta, path, findings);
-  if (term.objective === 'alpha_beta' && alpha * beta * (alpha + beta) === 0) {
+  if (term.objective === 'jsd') checkBeta(spanOf(beta), path, findings);
+  if (term.objective === 'alpha_beta' && vanishes(spanOf(alpha), spanOf(beta))) {
     findings.error(
       [...path, 'params'],
-      'alpha, beta and their sum must not be 0; the limits are forward_kl and reverse_kl',
+      'alpha, beta and their sum must not be 0, nor pass it; the limits are forward_kl and reverse_kl',
     );
   }
 }
 
-function checkBeta(beta: number, path: Path, findings: Findings): void {
-  const share = Math.min(beta, 1 - beta);
+function vanishes(alpha: Span, beta: Span): boolean {
+  const sum: Span = [alpha[0] + beta[0], alpha[1] + beta[1]];
+  return [alpha, beta, sum].some(([low, high]) => low <= 0 && high >= 0);
+}
+
+function checkBeta([low, high]: Span, path: Path, findings: Findings): void {
+  const at = [...path, 'params', 'beta'];
+  const range = `${SMALLEST_JSD} to ${1 - SMALLEST_JSD}`;
+  if (low < high) {
+    if (low < SMALLEST_JSD || high > 1 - SMALLEST_JSD)
+      findings.warn(at, `the loss vanishes where beta comes near 0 or 1; keep it from ${range}`);
+    return;
+  }
+  const share = Math.min(low, 1 - low);
   if (share <= 0 || share >= SMALLEST_JSD) return;
   findings.warn(
-    [...path, 'params', 'beta'],
-    `with beta ${beta} the loss is about ${Number(share.toPrecision(2))} of ${beta < 0.5 ? 'forward' : 'reverse'} KL; ` +
-      `give ${beta < 0.5 ? 0 : 1} for the KL itself, or a beta from ${SMALLEST_JSD} to ${1 - SMALLEST_JSD}`,
+    at,
+    `with beta ${low} the loss is about ${Number(share.toPrecision(2))} of ${low < 0.5 ? 'forward' : 'reverse'} KL; ` +
+      `give ${low < 0.5 ? 0 : 1} for the KL itself, or a beta from ${range}`,
   );
 }
 

@@ -5,6 +5,7 @@ import { checkEncoder, checkModel, checkPrecision } from './check_models.js';
 import { checkSchedules } from './check_schedules.js';
 import { checkAhead, checkBuffers, checkCache, checkIterationMoves } from './check_sources.js';
 import type { Findings, Path } from './findings.js';
+import { OBJECTIVES } from './objectives.js';
 import type { RunConfig, StageConfig } from './schema.js';
 import { partRows } from './shares.js';
 
@@ -54,7 +55,7 @@ function checkTeacher(stage: StageConfig, path: Path, findings: Findings): void 
   });
 }
 
-const needsTeacher = (measure: string) => measure !== 'cross_entropy';
+const needsTeacher = (measure: string) => OBJECTIVES[measure]?.teacher ?? false;
 
 const orderNeedsTeacher = ({ training: { order } }: StageConfig) =>
   order.by === 'teacher_loss' || order.by === 'gap';

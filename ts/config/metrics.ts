@@ -1,8 +1,8 @@
-/** Scores of generated responses: more is better. */
-export const SCORES = ['accuracy', 'bleu', 'exact_match', 'rouge_l'] as const;
+import { LOSSES, SCORES } from './registries.gen.js';
 
-/** Losses on a dataset's own responses: less is better. */
-export const LOSSES = ['cross_entropy', 'forward_kl', 'reverse_kl', 'tvd'] as const;
+// Of the worker's registries: scores of generated responses, of which more is better, and losses on a dataset's own
+// responses, of which less is.
+export { LOSSES, SCORES };
 
 /** Which end of a metric is better: what is said of it, or else what the metric is. */
 export function betterEnd({

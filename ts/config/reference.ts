@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { packageRoot } from './files.js';
 import { stageReference } from './schema/models.js';
+import { profile, row as profileRow, table } from './schema/reproduce.js';
 import { sweep } from './schema/sweep.js';
 import {
   dataset,
@@ -55,6 +56,8 @@ const SHARED: ReadonlyMap<unknown, string> = new Map([
   [definitionOf(model), 'model'],
   [definitionOf(stageReference), 'stage reference'],
   [definitionOf(stage), 'stage'],
+  [definitionOf(table), 'table'],
+  [definitionOf(profileRow), 'row'],
 ]);
 
 const bare = (alternatives: readonly Shape[]) =>
@@ -161,6 +164,9 @@ export function reference(): string {
     section('method', 'A file of `configs/methods`, or the `method` of a stage.', inner(method)),
     scheduleSection(),
     section('sweep', 'A file of `configs/sweeps`.', inner(sweep)),
+    section('profile', 'A file of `configs/reproduce`.', inner(profile)),
+    section('table', 'An entry of `tables` of a profile.', inner(table)),
+    section('row', 'An entry of `rows` of a table.', inner(profileRow)),
     section('optimizer', 'AdamW.', inner(optimizer)),
     section('sampling', 'How tokens are drawn.', inner(sampling)),
   ].join('\n');

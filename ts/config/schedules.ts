@@ -47,9 +47,12 @@ export function stageSchedules({
     [['rollout', 'max_new_tokens'], rollout.max_new_tokens],
     ...sourceSchedules(method),
     [['method', 'on_policy_weight'], method.on_policy_weight],
-    ...Object.entries(method.terms).map(
-      ([term, { weight }]): Entry => [['method', 'terms', term, 'weight'], weight],
-    ),
+    ...Object.entries(method.terms).flatMap(([term, { weight, params }]): readonly Entry[] => [
+      [['method', 'terms', term, 'weight'], weight],
+      ...Object.entries(params).flatMap(([param, value]): readonly Entry[] =>
+        typeof value === 'number' ? [] : [[['method', 'terms', term, 'params', param], value]],
+      ),
+    ]),
     [['method', 'adversary', 'turns'], method.adversary.turns],
   ];
   const named = entries.flatMap(([path, schedule]) => {

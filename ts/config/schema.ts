@@ -25,8 +25,6 @@ export {
   profile,
   type RowConfig,
   type TableConfig,
-  type TableName,
-  tableName,
 } from './schema/reproduce.js';
 export { maxHours, type RunConfig, run, type WandbConfig, type WorkerConfig } from './schema/run.js';
 export {
@@ -36,6 +34,7 @@ export {
   type SimpleSchedule,
   schedule,
   scheduleEnds,
+  scheduleSpan,
   simpleSchedule,
 } from './schema/schedule.js';
 export type { SourceConfig } from './schema/source.js';

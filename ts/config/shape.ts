@@ -19,8 +19,10 @@ export function shapes(schema: Schema, nullable = false): readonly Shape[] {
       return shapes(definition.innerType, nullable);
     case 'nullable':
       return shapes(definition.innerType, true);
-    case 'pipe':
-      return shapes(definition.out, nullable);
+    case 'pipe': {
+      const made = (definition.out as z.core.$ZodTypes)._zod.def.type === 'transform';
+      return shapes(made ? definition.in : definition.out, nullable);
+    }
     case 'union':
       return definition.options.flatMap((option) => shapes(option, nullable));
     default:

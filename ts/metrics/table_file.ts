@@ -120,7 +120,7 @@ export const tableFileSchema = z
   .strictObject({
     kind: z.literal('reproduction'),
     version: z.literal(1),
-    table: z.enum(['instruct', 'tasks', 'beta', 'dynamics']),
+    table: name,
     profile: name,
     title: name,
     metric: name.describe('The main one, by which rows are ranked.'),

@@ -7,6 +7,7 @@ const METRIC_TITLES: Readonly<Record<string, string>> = {
   cross_entropy: 'cross-entropy',
   forward_kl: 'KL(teacher‖student)',
   reverse_kl: 'KL(student‖teacher)',
+  jsd: 'JSD',
   tvd: 'total variation',
 };
 

@@ -10,7 +10,6 @@ import {
   type RowConfig,
   type RunConfig,
   type TableConfig,
-  type TableName,
 } from '../config/schema.js';
 import { locate } from '../config/tree.js';
 
@@ -85,7 +84,7 @@ function isSameData({ data }: RunConfig, one: string, other: string): boolean {
 const NOT_GREEDY = 'nothing is decoded greedily; set evaluation.greedy';
 
 function checkTable(
-  key: TableName,
+  key: string,
   { rows, data, primary }: TableConfig,
   { run, config }: Pick<Profile, 'run' | 'config'>,
   findings: Findings,
@@ -122,8 +121,7 @@ function checkTable(
 /** Every dataset, stage and row that the profile names is there; seeds do not meet. */
 function checkProfile(found: Pick<Profile, 'run' | 'config'>, findings: Findings): void {
   const { config, run } = found;
-  for (const [key, table] of Object.entries(config.tables))
-    checkTable(key as TableName, table, found, findings);
+  for (const [key, table] of Object.entries(config.tables)) checkTable(key, table, found, findings);
   for (const model of Object.keys(config.parameters))
     findings.known(['parameters', model], 'model', model, Object.keys(run.models));
   if (config.reference?.decoding === 'greedy' && !config.evaluation.greedy)

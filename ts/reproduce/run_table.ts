@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
-import type { TableConfig, TableName } from '../config/schema.js';
+import type { TableConfig } from '../config/schema.js';
 import { readJournal } from '../metrics/journal.js';
 import { stepRowSchema } from '../metrics/rows.js';
 import { type TableFile, writeTable } from '../metrics/table_file.js';
@@ -58,7 +58,7 @@ export interface ReproducedTable {
  */
 export async function reproduceTable(
   profile: Profile,
-  name: TableName,
+  name: string,
   table: TableConfig,
   options: ReproduceOptions,
 ): Promise<ReproducedTable> {
@@ -108,7 +108,7 @@ function chosen(
 }
 
 interface Made {
-  readonly name: TableName;
+  readonly name: string;
   readonly table: TableConfig;
   readonly seeds: readonly number[];
   readonly tuned: { readonly choices: Choices; readonly figures: ReadonlyMap<string, number> };

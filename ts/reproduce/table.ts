@@ -1,5 +1,5 @@
 import { mean } from 'simple-statistics';
-import type { ProfileConfig, RowConfig, TableConfig, TableName } from '../config/schema.js';
+import type { ProfileConfig, RowConfig, TableConfig } from '../config/schema.js';
 import type { JournalPlace, TableColumn, TableFile, TableRow } from '../metrics/table_file.js';
 import type { RowResult } from './cells.js';
 import { type Choices, isFixed } from './plan.js';
@@ -17,7 +17,7 @@ export interface StudentResult extends RowResult {
 
 export interface TableInputs {
   readonly profile: ProfileConfig;
-  readonly name: TableName;
+  readonly name: string;
   readonly table: TableConfig;
   readonly seeds: readonly number[];
   readonly tuned: { readonly choices: Choices; readonly figures: ReadonlyMap<string, number> };

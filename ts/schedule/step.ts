@@ -53,7 +53,12 @@ function planCritics(plan: SizedStagePlan, state: StageState): CriticStepPlan | 
 function weigh({ scale, ...term }: TermPlan, plan: SizedStagePlan, state: StageState): WeightedTerm {
   const onPolicy = read(plan, state, 'on_policy_weight');
   const scales = { none: 1, on_policy_weight: onPolicy, off_policy_weight: 1 - onPolicy };
-  return { ...term, weight: read(plan, state, `terms.${term.name}.weight`) * scales[scale] };
+  const params = Object.entries(term.params).map(([param, value]) => [
+    param,
+    typeof value === 'number' ? value : read(plan, state, `terms.${term.name}.params.${param}`),
+  ]);
+  const weight = read(plan, state, `terms.${term.name}.weight`) * scales[scale];
+  return { ...term, params: Object.fromEntries(params), weight };
 }
 
 function planStudent(plan: SizedStagePlan, state: StageState): StudentStepPlan {

@@ -97,7 +97,7 @@ describe('methods', () => {
     ],
     [
       `${METHOD}.terms.anchor={objective: alpha_beta, params: {alpha: 0.5, beta: -0.5}}`,
-      `${METHOD}.terms.anchor.params: alpha, beta and their sum must not be 0; the limits are forward_kl`,
+      `${METHOD}.terms.anchor.params: alpha, beta and their sum must not be 0, nor pass it; the limits are forward_kl`,
     ],
     ...[
       ['jsd', 'beta', 2, 'from 0 to 1'],
@@ -110,6 +110,24 @@ describe('methods', () => {
       `${METHOD}.terms.anchor={objective: ${objective}, params: {${param}: ${value}}}`,
       `${METHOD}.terms.anchor.params.${param}: must be ${range}; it is ${value}`,
     ]),
+    ...[
+      ['jsd', 'beta', '{kind: linear, from: 0.5, to: 1.5}', 'must be from 0 to 1; it is 1.5'],
+      [
+        'forward_kl',
+        'temperature',
+        '{kind: linear, from: 2, to: 1, warmup: 5}',
+        'must be from 0.01 to 100; it is 0',
+      ],
+      ['jsd', 'beta', '{kind: linear, frm: 0.5, to: 1}', 'unknown key; did you mean "from"?'],
+      ['jsd', 'beta', 'half', 'expected a number or a mapping with kind: constant, linear'],
+    ].map(([objective, param, value, problem]) => [
+      `${METHOD}.terms.anchor={objective: ${objective}, params: {${param}: ${value}}}`,
+      `${METHOD}.terms.anchor.params.${param}${problem?.startsWith('unknown') ? '.frm' : ''}: ${problem}`,
+    ]),
+    [
+      `${METHOD}.terms.anchor={objective: alpha_beta, params: {alpha: {kind: linear, from: -0.2, to: 0.2}}}`,
+      `${METHOD}.terms.anchor.params: alpha, beta and their sum must not be 0, nor pass it`,
+    ],
     [
       `${METHOD}.terms.on.params.gamma=0.9`,
       `${METHOD}.terms.on.params.gamma: unknown parameter of moment "gamma"; there are none`,
@@ -311,6 +329,10 @@ describe('warnings', () => {
     [
       `${METHOD}.terms.anchor={objective: jsd, params: {beta: 0.02}}`,
       `${METHOD}.terms.anchor.params.beta: with beta 0.02 the loss is about 0.02 of forward KL; give 0 for`,
+    ],
+    [
+      `${METHOD}.terms.anchor={objective: jsd, params: {beta: {kind: linear, from: 0.5, to: 1}}}`,
+      'anchor.params.beta: the loss vanishes where beta comes near 0 or 1; keep it from 0.05 to 0.95',
     ],
     [
       `${METHOD}.terms.anchor={objective: jsd, params: {beta: 0.96}}`,

@@ -101,6 +101,25 @@ describe('costs', () => {
   });
 });
 
+describe('a gamma of 0', () => {
+  const at0 = (more: string) => `${TERM}={gamma: 0, gradient: reinforce, ${more}}`;
+
+  test('is each token with its own cost, if that is said', () => {
+    expect(resolveRun(at0('discount: dropped, returns: {norm: none, baseline: none}')).warnings).toEqual([]);
+  });
+
+  test.each([
+    [
+      at0('returns: {norm: none}'),
+      `${TERM}.gamma: 0: the first token of a response alone counts; give discount`,
+    ],
+    [at0('discount: dropped'), `${TERM}.returns.norm: length: at gamma 0 it divides the one cost`],
+    [`${TERM}.gamma=0`, `${TERM}.gamma: 0: the first token of a response alone counts; give gamma: 1`],
+  ])('is told what it means: %s', (change, warning) => {
+    expect(resolveRun(change).warnings).toEqual([expect.stringContaining(warning)]);
+  });
+});
+
 describe('responses that another distribution drew', () => {
   test.each([
     [`${STAGE}.method.sources.on.mixture=0.2`, 'a mixture with the teacher'],

@@ -47,6 +47,7 @@ test('every file in configs/ is of a kind that is loaded here', () => {
     'jsd',
     'kd',
     'minillm',
+    'opd',
     'rkl',
     'seqkd',
     'sft',

@@ -237,6 +237,18 @@ test('an evaluation moves what comes after it and nothing before', () => {
   expect(weights).toEqual([0, 0, 0, 0, 0.25, 0.25, 0.5]);
 });
 
+test('parameters of an objective may move, and those that do not stay as they are', () => {
+  const plan = ammd(
+    50,
+    'method.terms.anchor={objective: skew_forward_kl, params: {alpha: {kind: linear, from: 0, to: 0.4}, temperature: 2}}',
+    'training.steps=5',
+  );
+  const anchors = plansOf(plan).map(({ student }) => student?.terms.find(({ name }) => name === 'anchor'));
+  expect(anchors.map((term) => term?.params)).toEqual(
+    [0, 0.08, 0.16, 0.24, 0.32].map((alpha) => ({ alpha: expect.closeTo(alpha, 10), temperature: 2 })),
+  );
+});
+
 describe('a policy gradient', () => {
   const plan = ammd(50, 'method.terms.on={gradient: return, gamma: 0.9, returns: {norm: none}}');
 

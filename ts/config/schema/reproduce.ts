@@ -7,7 +7,7 @@ const setting = z
   .default({})
   .describe('Settings by path, for example `training.lr.from: 4.0e-3`');
 
-const row = z.strictObject({
+export const row = z.strictObject({
   stage: name.describe('Stage of the run that the row trains'),
   label: z.string().min(1).max(64).nullable().default(null).describe("Name in the table; null is the row's"),
   group: z
@@ -33,10 +33,7 @@ const row = z.strictObject({
     .describe('Method of the reference numbers that stand beside it; null for none'),
 });
 
-/** Tables of the paper; what else must know them is `metrics/table_file.ts`. */
-export const tableName = z.enum(['instruct', 'tasks', 'beta', 'dynamics']);
-
-const table = z.strictObject({
+export const table = z.strictObject({
   title: z.string().min(1).max(200).describe('Title of the table'),
   data: z.array(name).min(1).max(32).describe('Test sets, in the order of the columns'),
   primary: z
@@ -128,13 +125,12 @@ export const profile = z.strictObject({
     .default({})
     .describe("Parameters of the run's models that the configuration does not tell, for estimates of cost"),
   tables: z
-    .partialRecord(tableName, table)
+    .record(name, table)
     .describe(
-      'The tables: methods on instructions, methods on a task, the weight of the on-policy side, and distances by step',
+      "The tables, by names of one's own; those of the paper are instruct, tasks, beta and dynamics, whose report has curves of the distances",
     ),
 });
 
 export type ProfileConfig = DeepReadonly<z.output<typeof profile>>;
 export type TableConfig = DeepReadonly<z.output<typeof table>>;
 export type RowConfig = DeepReadonly<z.output<typeof row>>;
-export type TableName = z.output<typeof tableName>;

@@ -109,8 +109,18 @@ export function scheduleEnds(value: Schedule, limit = 0): readonly number[] {
 export function constantValue(value: Schedule): number | null {
   const [first, ...others] = scheduleEnds(value);
   if (first === undefined || others.some((end) => end !== first)) return null;
+  return warmsUp(value) ? null : first;
+}
+
+function warmsUp(value: Schedule): boolean {
   const ramps = value.kind === 'sequence' && value.pieces.some(({ shape }) => shape.warmup > 0);
-  return value.warmup > 0 || ramps ? null : first;
+  return value.warmup > 0 || ramps;
+}
+
+/** The least and the greatest value of a schedule, its warm-up from near 0 included. */
+export function scheduleSpan(value: Schedule): readonly [low: number, high: number] {
+  const ends = [...scheduleEnds(value), ...(warmsUp(value) ? [0] : [])];
+  return [Math.min(...ends), Math.max(...ends)];
 }
 
 /** A schedule whose every value lies in [low, high]; warm-up starts near 0, so `low` is at most 0. */
@@ -118,6 +128,13 @@ export function boundedSchedule(low: number, high: number) {
   return schedule.refine((value) => scheduleEnds(value).every((end) => end >= low && end <= high), {
     error: `every value must be from ${low} to ${high}`,
   });
+}
+
+/** As `boundedSchedule`, but a number stays a number, so that only what moves is a schedule. */
+export function boundedNumber(low: number, high: number) {
+  return boundedSchedule(low, high).transform((value) =>
+    value.kind === 'constant' && value.warmup === 0 ? value.value : value,
+  );
 }
 
 /** A schedule of whole numbers from 1 to `high`; values between, and those of a warm-up, are rounded. */

@@ -107,7 +107,7 @@ const evaluation = z
       .array(z.enum(LOSSES))
       .default([])
       .describe(
-        "Means over the validation set's own responses (teacher forcing); all but cross_entropy need a teacher",
+        "Means of objectives, with their default parameters, over the validation set's own responses (teacher forcing); all but cross_entropy need a teacher",
       ),
     greedy: z.boolean().default(true).describe('Decode greedily, besides the seeds; C'),
     seeds: z.array(seed).max(64).default([10]).describe('Decoding seeds; R: 10, 20, 30, 40, 50'),

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type DeepReadonly, name } from './common.js';
-import { boundedSchedule, constant } from './schedule.js';
+import { boundedNumber, boundedSchedule, constant } from './schedule.js';
 
 const returns = z
   .strictObject({
@@ -59,9 +59,9 @@ export const term = z.strictObject({
     .default('none')
     .describe('Further factor: on_policy_weight w, or off_policy_weight = 1 - w; P'),
   params: z
-    .record(name, z.number().min(-1e6).max(1e6))
+    .record(name, boundedNumber(-1e6, 1e6))
     .default({})
-    .describe('Parameters of the objective, for example beta, alpha, temperature'),
+    .describe('Parameters of the objective, for example beta, alpha, temperature; number or schedule'),
   gamma: z
     .number()
     .min(0)

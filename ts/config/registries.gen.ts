@@ -1,4 +1,24 @@
-// Generated from protocol/fixtures/objectives.json by protocol/generate.ts; do not edit.
+// Generated from protocol/fixtures/registries.json by protocol/generate.ts; do not edit.
+
+export const SCORES = [
+  "accuracy",
+  "bleu",
+  "exact_match",
+  "rouge_l"
+] as const;
+
+export const LOSSES = [
+  "cross_entropy",
+  "forward_kl",
+  "reverse_kl",
+  "jsd",
+  "tvd",
+  "skew_forward_kl",
+  "skew_reverse_kl",
+  "alpha_beta",
+  "exact_moment_tanh",
+  "exact_moment_mixture"
+] as const;
 
 export const OBJECTIVE_FACTS = {
   "cross_entropy": {
@@ -6,6 +26,7 @@ export const OBJECTIVE_FACTS = {
     "critic": false,
     "target": true,
     "sampled": false,
+    "formula": true,
     "params": {},
     "ranges": {}
   },
@@ -14,6 +35,7 @@ export const OBJECTIVE_FACTS = {
     "critic": false,
     "target": false,
     "sampled": false,
+    "formula": true,
     "params": {
       "temperature": 1
     },
@@ -29,6 +51,7 @@ export const OBJECTIVE_FACTS = {
     "critic": false,
     "target": false,
     "sampled": true,
+    "formula": true,
     "params": {
       "temperature": 1
     },
@@ -44,6 +67,7 @@ export const OBJECTIVE_FACTS = {
     "critic": false,
     "target": false,
     "sampled": false,
+    "formula": true,
     "params": {
       "temperature": 1,
       "beta": 0.5
@@ -64,6 +88,7 @@ export const OBJECTIVE_FACTS = {
     "critic": false,
     "target": false,
     "sampled": false,
+    "formula": true,
     "params": {
       "temperature": 1
     },
@@ -79,6 +104,7 @@ export const OBJECTIVE_FACTS = {
     "critic": false,
     "target": false,
     "sampled": false,
+    "formula": true,
     "params": {
       "temperature": 1,
       "alpha": 0.1
@@ -99,6 +125,7 @@ export const OBJECTIVE_FACTS = {
     "critic": false,
     "target": false,
     "sampled": false,
+    "formula": true,
     "params": {
       "temperature": 1,
       "alpha": 0.1
@@ -119,6 +146,7 @@ export const OBJECTIVE_FACTS = {
     "critic": false,
     "target": false,
     "sampled": false,
+    "formula": false,
     "params": {
       "alpha": 0.5,
       "beta": 0.5,
@@ -136,6 +164,7 @@ export const OBJECTIVE_FACTS = {
     "critic": true,
     "target": false,
     "sampled": true,
+    "formula": true,
     "params": {},
     "ranges": {}
   },
@@ -144,6 +173,7 @@ export const OBJECTIVE_FACTS = {
     "critic": false,
     "target": false,
     "sampled": true,
+    "formula": false,
     "params": {
       "bound_value": 1
     },
@@ -159,6 +189,7 @@ export const OBJECTIVE_FACTS = {
     "critic": false,
     "target": false,
     "sampled": true,
+    "formula": true,
     "params": {},
     "ranges": {}
   }

@@ -1,0 +1,12 @@
+/** What a configuration may say of objectives and metrics, as the worker's registries have written it down. */
+export function emitRegistries(facts: unknown): string {
+  const { objectives, losses, scores } = facts as Readonly<Record<string, unknown>>;
+  const constant = (name: string, value: unknown) =>
+    `export const ${name} = ${JSON.stringify(value, null, 2)} as const;\n`;
+  return [
+    '// Generated from protocol/fixtures/registries.json by protocol/generate.ts; do not edit.\n',
+    constant('SCORES', scores),
+    constant('LOSSES', losses),
+    constant('OBJECTIVE_FACTS', objectives),
+  ].join('\n');
+}

@@ -1,0 +1,40 @@
+"""What a configuration may say of objectives and metrics is what the worker's registries have.
+
+UPDATE_FIXTURES=1 python -m pytest tests/contract/test_registries.py     (writes the worker's side)
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from py_worker.losses.objectives import OBJECTIVES
+from py_worker.metrics import METRICS, STATISTICS
+
+FILE = Path(__file__).parents[2] / "protocol/fixtures/registries.json"
+
+
+def facts() -> dict[str, Any]:
+    """The registries without their functions."""
+    return {
+        "scores": sorted([*METRICS, *STATISTICS]),
+        "losses": [name for name, objective in OBJECTIVES.items() if not objective.needs_critic],
+        "objectives": {
+            name: {
+                "teacher": objective.needs_teacher,
+                "critic": objective.needs_critic,
+                "target": objective.reads_target,
+                "sampled": objective.sample is not None,
+                "formula": objective.analytic is not None,
+                "params": dict(objective.defaults),
+                "ranges": {name: list(ends) for name, ends in objective.ranges.items()},
+            }
+            for name, objective in OBJECTIVES.items()
+        },
+    }
+
+
+def test_the_registries_are_those_that_were_written_down() -> None:
+    if os.environ.get("UPDATE_FIXTURES"):
+        FILE.write_text(json.dumps(facts(), indent=1) + "\n", encoding="utf-8")
+    assert json.loads(FILE.read_text(encoding="utf-8")) == facts()
