@@ -1,4 +1,7 @@
-"""What generation asks of an architecture: its blocks over one token per row, around an attention of ours."""
+"""What generation asks of an architecture: its blocks over tokens, around an attention of ours.
+
+Of a decode step `N` is the rows, a token each; of a prefill the prompts, padded to one length, end to end.
+"""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -8,7 +11,7 @@ from torch import Tensor
 
 from py_worker.rollout.kv_cache import CacheShape
 
-# attention(layer, qkv [B, K, G + 2, D]) -> [B, K * G * D]
+# attention(layer, qkv [N, K, G + 2, D]) -> [N, K * G * D]
 Attention = Callable[[int, Tensor], Tensor]
 
 
@@ -53,13 +56,13 @@ class Decoder(Protocol):
         """Runs embedding, blocks and last norm.
 
         Args:
-            tokens: [B] int64.
-            positions: [B] int64, of each token in its row, below the capacity.
+            tokens: [N] int64.
+            positions: [N] int64, of each token in its row, below the capacity.
             attention: what a layer's queries see.
-            keep: [k] int64, rows whose result is wanted; None is all. The last block's output and
+            keep: [k] int64, tokens whose result is wanted; None is all. The last block's output and
                 feed-forward part are computed for these alone (a fifth of a prefill with four layers).
 
         Returns:
-            [k or B, H] last hidden states.
+            [k or N, H] last hidden states.
         """
         ...

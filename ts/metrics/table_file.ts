@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { writeJsonAtomic } from '../common/atomic_file.js';
@@ -179,9 +179,6 @@ function inconsistencies({ columns, rows, primary, curves, samples }: References
 
 /** A table that cannot be read or must not be written: code `table_file`. */
 export class TableFileError extends AmmdError {}
-
-/** Whether a folder is that of a reproduction with a table. */
-export const hasTable = (folder: string): boolean => existsSync(join(folder, TABLE_FILE));
 
 /**
  * Writes the table into a reproduction's folder, atomically.

@@ -50,7 +50,7 @@ const PHASE_TITLES: Readonly<Record<Phase, string>> = {
   generate: 'generate',
   build: 'build batch',
   teacher: 'teacher',
-  prepass: 'student, for critics',
+  prepass: 'student, scored',
   critic: 'critics',
   student: 'student',
   end: 'end of step',

@@ -84,14 +84,16 @@ function makeFolder(folders: readonly string[], out: string | undefined): string
   const folder = out ?? folders[0] ?? '';
   if (out === undefined && folders.length > 1)
     throw new ReportError('report_out', 'the report of several runs needs a folder of its own', {
-      hint: 'Give one as --out.',
+      hint: 'Give one: --out, or { out } in a script.',
     });
   if (folders.length > 1 && folders.some((own) => resolve(own) === resolve(folder)))
     throw new ReportError('report_out', `${folder} is one of the runs, and has a report of its own`, {
-      hint: 'Give another folder as --out.',
+      hint: 'Give another folder: --out, or { out } in a script.',
     });
   if (existsSync(folder) && !statSync(folder).isDirectory())
-    throw new ReportError('report_out', `${folder} is a file`, { hint: 'Give a folder as --out.' });
+    throw new ReportError('report_out', `${folder} is a file`, {
+      hint: 'Give a folder: --out, or { out } in a script.',
+    });
   mkdirSync(folder, { recursive: true });
   return folder;
 }

@@ -2,7 +2,6 @@ import { groupBy } from '../metrics/aggregate.js';
 import type { TableCell, TableFile, TableRow } from '../metrics/table_file.js';
 import { FEWEST_SEEDS } from '../metrics/tested_difference.js';
 import { formatCount, formatFigure, formatProbability, formatScore, formatSigned } from './figures.js';
-import { latexTables } from './latex.js';
 import { metricTitle } from './metric_titles.js';
 import { type Cell, cell, column, NONE, type Table } from './table.js';
 import { verdictNote, verdictTables } from './verdict_tables.js';
@@ -45,9 +44,6 @@ export function reproductionTables(file: TableFile): Table[] {
     ...verdictTables(file),
   ];
 }
-
-/** Those tables for a LaTeX document. */
-export const reproductionLatex = (file: TableFile): string => latexTables(reproductionTables(file));
 
 /** Sets by name: metric and decoding stand in the table's title. */
 const headings = ({ columns }: TableFile, group: Group) => [

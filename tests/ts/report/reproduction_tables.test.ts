@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { TableCell, TableFile } from '../../../ts/metrics/table_file.js';
-import { reproductionLatex, reproductionTables } from '../../../ts/report/reproduction_tables.js';
+import { latexTables } from '../../../ts/report/latex.js';
+import { reproductionTables } from '../../../ts/report/reproduction_tables.js';
 import { markdownTable, type Table } from '../../../ts/report/table.js';
 import { makeCell, makeTable, makeTableRow } from '../metrics/make_table.js';
 
@@ -163,7 +164,7 @@ describe('verdicts', () => {
 });
 
 test('LaTeX has every table', () => {
-  const text = reproductionLatex(makeTable());
+  const text = latexTables(reproductionTables(makeTable()));
   expect(text.match(/\\begin\{table\}/g)).toHaveLength(2);
   expect(text).toContain('\\textbf{34.0 $\\pm$ 2.0}');
   expect(text).toContain('kd & 32.0 $\\pm$ 2.0$^\\ddagger$ \\\\');
