@@ -17,6 +17,7 @@ import torch
 import triton
 from triton import knobs
 from triton.backends.compiler import GPUTarget
+from triton.backends.nvidia.compiler import get_ptxas
 from triton.compiler import ASTSource
 
 from py_worker.losses.divergence import LOG_ZERO
@@ -73,7 +74,7 @@ def spilled(assembly: str, capability: int) -> int:
         file.write(assembly)
         file.flush()
         target = f"-arch=sm_{capability}{'a' * (capability >= 90)}"
-        command = [knobs.nvidia.ptxas.path, "-v", target, file.name, "-o", os.devnull]
+        command = [get_ptxas(capability).path, "-v", target, file.name, "-o", os.devnull]
         report = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     found = re.findall(r"(\d+) bytes spill (?:stores|loads)", report)
     assert len(found) >= 2, report
