@@ -13,12 +13,14 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from py_worker.losses.alpha_beta import check_powers, difference, power
 from py_worker.losses.divergence import (
     ALPHA,
     BETA,
     LOG_ZERO,
     DivergenceKind,
     check_parameters,
+    check_temperature,
     log_probabilities,
 )
 
@@ -79,6 +81,33 @@ class DivergenceLoss:
         log_q = log_probabilities(student, self.temperature)
         loss, gradient = _KINDS[self.kind](log_p, log_q, self.beta, self.alpha)
         gradient.mul_((inputs.upstream / self.temperature)[:, None])
+        return TileResult(loss, None, gradient)
+
+
+@dataclass(frozen=True)
+class AlphaBetaLoss:
+    """`alpha_beta_divergence(…)`, which explains the attributes.
+
+    Its slope `−(p^α q^β − q^s)/α` in `log q` sums to `S` over the allowed tokens, and the gradient in the
+    logits is `slope − q·S` (derived), over τ.
+
+    Raises:
+        ValueError: α, β or α+β of 0, temperature ≤ 0.
+    """
+
+    alpha: float
+    beta: float
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_powers(self.alpha, self.beta)
+        check_temperature(self.temperature)
+
+    def __call__(self, student: Tensor, teacher: Tensor | None, inputs: TileInputs) -> TileResult:
+        alpha, beta, tau = self.alpha, self.beta, self.temperature
+        log_p = log_probabilities(_given(teacher, "a teacher's logits"), tau)
+        loss, gradient = _alpha_beta(log_p, log_probabilities(student, tau), alpha, beta)
+        gradient.mul_((inputs.upstream / (tau * alpha))[:, None])
         return TileResult(loss, None, gradient)
 
 
@@ -207,6 +236,19 @@ def _skew_reverse_kl(log_p: Tensor, log_q: Tensor, alpha: float) -> _Pair:
     loss = _dot(q, ratio).squeeze(1)
     slope = ratio.sub_(share)
     return loss, slope.sub_(_dot(q, slope)).mul_(q)
+
+
+def _alpha_beta(log_p: Tensor, log_q: Tensor, alpha: float, beta: float) -> _Pair:
+    """The gradient is still to be divided by α. The steps are those of `alpha_beta_divergence`."""
+    total, q, ratio = alpha + beta, log_q.exp(), log_p - log_q
+    mixed = power(torch.mul(log_p, alpha).add_(log_q, alpha=beta))
+    over_p = difference(mixed, log_p.mul_(total), ratio * (-0.5 * beta))
+    over_q = difference(mixed, log_q * total, ratio.mul_(0.5 * alpha))
+    # Token by token first: the two nearly cancel where the policies are close.
+    loss = over_p.add_(over_q, alpha=beta / alpha).sum(-1) / (-beta * total)
+    # q may underflow where a power of it does not, so it cannot tell which tokens are forbidden.
+    over_q.mul_(log_q.gt_(LOG_ZERO))
+    return loss, q.mul_(over_q.sum(-1, keepdim=True)).sub_(over_q)
 
 
 def _clamped(mixture: Tensor) -> Tensor:

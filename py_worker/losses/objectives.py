@@ -18,6 +18,7 @@ from torch import Tensor
 
 from py_worker.losses.alpha_beta import alpha_beta_divergence
 from py_worker.losses.analytic import (
+    AlphaBetaLoss,
     DivergenceLoss,
     TileLoss,
     cross_entropy_loss,
@@ -231,6 +232,7 @@ OBJECTIVES: Mapping[str, Objective] = {
         Objective(
             "alpha_beta",
             _alpha_beta,
+            analytic=lambda params: AlphaBetaLoss(**params),
             defaults={"alpha": 0.5, "beta": 0.5, "temperature": 1.0},
             ranges=_TEMPERATURE,
         ),

@@ -6,8 +6,9 @@ from importlib.util import find_spec
 from typing import Literal, get_args
 
 import torch
+from torch import Tensor
 
-from py_worker.losses.analytic import TileLoss
+from py_worker.losses.analytic import TileInputs, TileLoss, TileResult
 
 TileForm = Literal["fused", "compiled", "triton"]
 """fused: one operation after the other, in tiles that stay in a cache. compiled: through `torch.compile`.
@@ -17,6 +18,9 @@ experimental: neither was measured on a GPU."""
 LossForm = TileForm | Literal["auto", "plain"]
 """Of a student's step. plain: autograd through logits, as where a term has no gradient by formula. auto: what
 the driver's table says for the device."""
+
+MOST_COMPILED = 256
+"""Losses with different parameters that a process may compile, where torch's own limit of 8 is an error."""
 
 
 def in_form(loss: TileLoss, form: TileForm) -> TileLoss:
@@ -32,9 +36,20 @@ def in_form(loss: TileLoss, form: TileForm) -> TileLoss:
 
 @cache
 def compiled(loss: TileLoss) -> TileLoss:
-    """For any number of positions: the last tile of a chunk has fewer."""
+    """For any number of positions: the last tile of a chunk has fewer.
+
+    A loss's parameters are constants of what is compiled. By default `dynamic` makes inputs of them, and
+    torch 2.13 then takes one loss's for another's of the same class, from its cache on disk too
+    (pytorch/pytorch#194976). All losses with parameters count as one function that is compiled again.
+    """
+    constants = {"specialize_float": True, "recompile_limit": MOST_COMPILED}
     found: TileLoss = torch.compile(loss, fullgraph=True, dynamic=True)
-    return found
+
+    def call(student: Tensor, teacher: Tensor | None, inputs: TileInputs) -> TileResult:
+        with torch._dynamo.config.patch(constants):
+            return found(student, teacher, inputs)
+
+    return call
 
 
 def check_form(form: str, device: torch.device) -> None:

@@ -2,8 +2,8 @@
 
 Every loss of `analytic` is a sum over the vocabulary, and with `u_y = q_y · ∂D/∂log q_y` its gradient in the
 logits is `(u − q · Σ u)/τ` (derived: the Jacobian of a softmax; what `∂D/∂log q` has in common for all tokens
-drops out). So one kernel (`triton_kernel`) serves them, but for `mixture_moment_loss`, which keeps its torch
-operations.
+drops out). So one kernel (`triton_kernel`) serves them, but for `mixture_moment_loss` and `AlphaBetaLoss`,
+which keep their torch operations.
 
 One program works on one position and reads its logits three times: for both normalisers, for the loss and
 `Σ u`, and for the gradient, which is all that it writes of the vocabulary's size.

@@ -146,7 +146,7 @@ export const OBJECTIVE_FACTS = {
     "critic": false,
     "target": false,
     "sampled": false,
-    "formula": false,
+    "formula": true,
     "params": {
       "alpha": 0.5,
       "beta": 0.5,

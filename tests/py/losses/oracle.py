@@ -157,7 +157,10 @@ REFERENCES: Mapping[str, Reference] = {
     "alpha_beta": Reference(
         alpha_beta,
         alpha_beta_slope,
-        tuple({"alpha": a, "beta": b} for a, b in ((0.5, 0.5), (0.2, 0.7), (1.0, 0.1), (0.9, 1.0))),
+        tuple(
+            {"alpha": a, "beta": b}
+            for a, b in ((0.5, 0.5), (0.2, 0.7), (0.7, 0.3001), (1.0, 0.1), (0.9, 1.0))
+        ),
     ),
     "moment": moment(lambda d, _: d.values),
     "exact_moment_tanh": moment(best_bounded, {"bound_value": 1.0}, {"bound_value": 2.5}),

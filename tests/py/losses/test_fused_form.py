@@ -63,6 +63,12 @@ def test_each_objective(name, gamma):
     assert_forms_agree(setting(), tiny_batch(3), terms=[term], chunk_size=5)
 
 
+@pytest.mark.parametrize(("alpha", "beta"), [(0.2, 0.7), (1.5, -0.5), (0.7, 0.3001)])
+def test_powers_of_alpha_beta(alpha, beta):
+    term = Term("t", "alpha_beta", "on", 0.7, params={"alpha": alpha, "beta": beta})
+    assert_forms_agree(setting(), tiny_batch(3), terms=[term], chunk_size=5)
+
+
 @pytest.mark.parametrize("objective", ["moment", "reverse_kl"])
 @pytest.mark.parametrize("returns", RETURNS, ids=lambda r: f"{r.gradient}-{r.importance}")
 def test_returns(objective, returns):
@@ -149,7 +155,7 @@ def test_bfloat16_is_no_worse_than_the_plain_form(dtype):
     assert errors[0] > 0
 
 
-@pytest.mark.parametrize("name", ["moment", "jsd", "cross_entropy"])
+@pytest.mark.parametrize("name", ["moment", "jsd", "alpha_beta", "cross_entropy"])
 def test_compiled_it_is_the_same_and_compiles_once_for_all_chunks(name, monkeypatch):
     torch.compiler.reset()
     tile_form.compiled.cache_clear()

@@ -1,9 +1,12 @@
-"""Forms of the losses that are none, or cannot run."""
+"""Forms of the losses that are none, or cannot run; and what compiling must keep apart."""
+
+from functools import partial
 
 import pytest
 import torch
 
 from py_worker.losses import tile_form
+from py_worker.losses.analytic import AlphaBetaLoss, DivergenceLoss, TileInputs
 from py_worker.losses.driver import student_backward
 from py_worker.losses.fused import fused_divergence, fused_moment_gap
 from py_worker.losses.scored import score_batch
@@ -59,3 +62,27 @@ def test_a_form_of_a_step_that_is_none():
         ValueError, match="unknown form 'Triton': use one of auto, plain, fused, compiled, triton"
     ):
         student_backward(student, scored, TERMS, teacher=teacher, critics=critics, form="Triton")  # type: ignore[arg-type]
+
+
+def test_parameters_of_a_compiled_loss_are_its_own(monkeypatch):
+    """None is an input of what is compiled, and there may be more of them than torch's limit of eight."""
+    graphs = []
+    monkeypatch.setattr(
+        torch,
+        "compile",
+        partial(torch.compile, backend=lambda graph, inputs: graphs.append(inputs) or graph.forward),
+    )
+    torch.compiler.reset()
+    tile_form.compiled.cache_clear()
+    student, teacher = torch.randn(2, 3, 7, generator=torch.Generator().manual_seed(0))
+    inputs = TileInputs(torch.ones(3))
+    losses = [
+        *(DivergenceLoss("jsd", beta=0.1 * tenths) for tenths in range(1, 10)),
+        *(AlphaBetaLoss(alpha, beta) for alpha, beta in ((0.2, 0.7), (1.5, -0.5))),
+    ]
+    for loss in losses:
+        found, expected = tile_form.compiled(loss)(student, teacher, inputs), loss(student, teacher, inputs)
+        torch.testing.assert_close(found.loss, expected.loss)
+        torch.testing.assert_close(found.gradient, expected.gradient)
+    assert len(graphs) == len(losses)
+    assert all(x.dim() > 0 for given in graphs for x in given if isinstance(x, torch.Tensor))
