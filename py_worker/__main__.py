@@ -1,6 +1,7 @@
 """`python -m py_worker --connect ENDPOINT`: a worker that serves one controller."""
 
 import argparse
+import math
 import os
 import sys
 
@@ -28,6 +29,7 @@ def main(arguments: list[str]) -> int:
     # Only now: importing torch takes a second and starts threads, which must inherit the blocked signals.
     from py_worker.server.endpoint import remove_socket_folder, take_curve_keys
     from py_worker.server.errors import ArgumentError
+    from py_worker.server.protocol_gen import ORPHAN_MS
     from py_worker.server.worker import Worker
 
     try:
@@ -35,7 +37,10 @@ def main(arguments: list[str]) -> int:
     except ArgumentError as error:
         print(f"py_worker: {error}", file=sys.stderr)
         return EXIT_USAGE
-    worker = Worker(endpoint, os.environ.pop("AMMD_TOKEN", ""), keys)
+    # A controller's child ends with its process, which may be silent for long: a terminal that nobody reads
+    # blocks it as it writes its progress, and a stop signal holds it.
+    silence_s = ORPHAN_MS / 1000.0 if controller is None else math.inf
+    worker = Worker(endpoint, os.environ.pop("AMMD_TOKEN", ""), silence_s, keys)
     watch(
         None if controller is None else int(controller),
         worker.describe,

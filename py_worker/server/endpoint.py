@@ -78,16 +78,19 @@ def _is_key(value: str) -> bool:
         return False
 
 
-def open_dealer(context: zmq.Context[Dealer], endpoint: str, keys: CurveKeys | None) -> Dealer:
-    """A DEALER that connects to the controller, with heartbeats.
+def open_dealer(
+    context: zmq.Context[Dealer], endpoint: str, keys: CurveKeys | None, *, heartbeats: bool
+) -> Dealer:
+    """A DEALER that connects to the controller; with heartbeats it gives up one that is held up.
 
     Raises:
         ArgumentError: ZeroMQ does not take the endpoint.
     """
     dealer = context.socket(zmq.DEALER)
     dealer.setsockopt(zmq.MAXMSGSIZE, HARD_MESSAGE_BYTES)
-    dealer.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
-    dealer.setsockopt(zmq.HEARTBEAT_TIMEOUT, LIVENESS_MS)
+    if heartbeats:
+        dealer.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+        dealer.setsockopt(zmq.HEARTBEAT_TIMEOUT, LIVENESS_MS)
     dealer.setsockopt(zmq.LINGER, 0)
     if keys is not None:
         dealer.curve_serverkey = keys.server_public

@@ -32,7 +32,7 @@ LIVENESS_MS: Final = 10000
 HANDSHAKE_MS: Final = 120000
 """Time from the worker's start to its hello (importing torch and transformers takes seconds)."""
 ORPHAN_MS: Final = 60000
-"""Silence of the controller, which pings every heartbeat_ms, after which a worker exits."""
+"""Silence of the controller, which pings every heartbeat_ms, after which a worker exits that is not its child."""
 QUEUE_MS: Final = 3600000
 """Longest wait of a request in the worker's queue, unless the request says otherwise."""
 

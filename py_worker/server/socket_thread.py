@@ -1,5 +1,6 @@
 """The thread that owns the socket. It waits for the socket and the outbox and for nothing else."""
 
+import math
 import sys
 import threading
 import time
@@ -37,7 +38,7 @@ class Connection:
         hello: first message.
         keys: for tcp.
         handshake_s: longest wait for the welcome.
-        silence_s: longest silence of the controller after it.
+        silence_s: longest silence of the controller after it; infinite where its end is noticed otherwise.
     """
 
     endpoint: str
@@ -76,7 +77,9 @@ class SocketThread(threading.Thread):
         """Serves until `finish`."""
         context = zmq.Context()
         try:
-            dealer = open_dealer(context, self._connection.endpoint, self._connection.keys)
+            connection = self._connection
+            patient = math.isinf(connection.silence_s)
+            dealer = open_dealer(context, connection.endpoint, connection.keys, heartbeats=not patient)
             self._serve(dealer)
             self._flush(dealer)
         except Exception:

@@ -16,15 +16,16 @@ class Worker:
     Args:
         endpoint: where the controller listens.
         token: the run's token.
+        silence_s: longest silence of the controller.
         keys: for tcp.
     """
 
-    def __init__(self, endpoint: str, token: str, keys: CurveKeys | None = None) -> None:
+    def __init__(self, endpoint: str, token: str, silence_s: float, keys: CurveKeys | None = None) -> None:
         progress = Progress()
         self.session = Session()
         self._queue = RequestQueue()
         self._outbox = Outbox()
-        connection = Connection(endpoint=endpoint, hello=make_hello(token), keys=keys)
+        connection = Connection(endpoint, make_hello(token), keys, silence_s=silence_s)
         self._socket = SocketThread(connection, self._queue, self._outbox, progress)
         self._loop = OperationLoop(self._queue, self.session, self._outbox.post, progress)
 

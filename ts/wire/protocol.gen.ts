@@ -27,7 +27,7 @@ export const LIMITS = {
   livenessMs: 10000,
   /** Time from the worker's start to its hello (importing torch and transformers takes seconds). */
   handshakeMs: 120000,
-  /** Silence of the controller, which pings every heartbeat_ms, after which a worker exits. */
+  /** Silence of the controller, which pings every heartbeat_ms, after which a worker exits that is not its child. */
   orphanMs: 60000,
   /** Longest wait of a request in the worker's queue, unless the request says otherwise. */
   queueMs: 3600000,

@@ -129,7 +129,7 @@ class WorkerThread:
     """A worker in this process; its operation loop runs in a thread instead of the main one."""
 
     def __init__(self, endpoint: str, token: str = "secret") -> None:
-        self.worker = Worker(endpoint, token)
+        self.worker = Worker(endpoint, token, silence_s=60.0)
         self.status: int | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
