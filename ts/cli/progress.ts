@@ -27,7 +27,9 @@ export interface ProgressOptions {
 export function openProgress(options: ProgressOptions): Progress {
   const { json, stream = process.stdout, env = process.env, clock = SYSTEM_CLOCK } = options;
   if (json) return jsonView(stream);
-  const terminal = stream.isTTY === true && env.TERM !== 'dumb';
+  // Some containers leave a terminal without a size, on which a live view would draw nothing.
+  const drawable = stream.columns !== 0 && stream.rows !== 0;
+  const terminal = stream.isTTY === true && env.TERM !== 'dumb' && drawable;
   return terminal ? liveView(stream, clock, (env.NO_COLOR ?? '') === '') : plainView(stream, clock);
 }
 

@@ -188,6 +188,14 @@ describe('without a terminal', () => {
   });
 });
 
+test('a terminal without a size gets plain lines, for a live view would draw nothing', () => {
+  const stream = new Captured(true, 0);
+  const progress = openProgress({ json: false, stream: stream as unknown as NodeJS.WriteStream, env: {} });
+  progress.show({ kind: 'note', message: 'something to know' });
+  progress.close();
+  expect(stream.text).toBe('note: something to know\n');
+});
+
 describe('JSON', () => {
   test('every event, unchanged, one a line, and nothing else', () => {
     const { stream, clock, progress } = open(true, { json: true });
