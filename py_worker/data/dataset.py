@@ -3,7 +3,7 @@
 import json
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from hashlib import blake2b
 from itertools import pairwise
@@ -129,11 +129,18 @@ class TokenizedDataset:
 
 
 def tokenize_dataset(
-    records: Records, template: Template, limits: Limits, cache_folder: Path, *, for_encoder: bool = False
+    records: Records,
+    template: Template,
+    limits: Limits,
+    cache_folder: Path,
+    *,
+    for_encoder: bool = False,
+    tick: Callable[[], None] = lambda: None,
 ) -> TokenizedDataset:
     """Tokenizes records as `encode` does, or takes the result of an earlier call from the cache.
 
-    The cache is keyed by all that decides the result.
+    The cache is keyed by all that decides the result. `tick` is called as `encode` calls it: where it raises,
+    nothing is cached.
 
     Raises:
         DataError: a row that the template cannot show and that is not to be skipped, a cache that cannot be
@@ -143,7 +150,14 @@ def tokenize_dataset(
     key = _hash([json.dumps([*identity, for_encoder, records.skips, *astuple(limits)]).encode()])
 
     def built() -> Cached:
-        encoded = encode(records.rows, template, limits, for_encoder=for_encoder, skip_refused=records.skips)
+        encoded = encode(
+            records.rows,
+            template,
+            limits,
+            for_encoder=for_encoder,
+            skip_refused=records.skips,
+            tick=tick,
+        )
         rows = _build(zip(records.rows, encoded, strict=True), drop_cut=limits.drop_long_prompts)
         return replace(rows, notes={**rows.notes, **_around_answers(records.rows, template)})
 

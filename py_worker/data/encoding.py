@@ -64,6 +64,7 @@ def encode(
     *,
     for_encoder: bool = False,
     skip_refused: bool = False,
+    tick: Callable[[], None] = lambda: None,
 ) -> Iterator[EncodedRow | None]:
     """Shows and tokenizes records, no special tokens added; the template's closing token ends responses.
 
@@ -79,6 +80,7 @@ def encode(
         for_encoder: prompts go to an encoder. Each is tokenized by itself, and ends as the tokenizer ends a
             text (T5's EOS), after any cut; so encoders were trained.
         skip_refused: None in place of a record that the template cannot show, instead of an error.
+        tick: called before each chunk of rows; may raise to stop.
 
     Raises:
         DataError: a record that the template cannot show, or a tokenizer without EOS.
@@ -90,6 +92,7 @@ def encode(
     ending = _ending(tokenizer) if for_encoder else None
     joint = ending is None
     for start in range(0, len(records), _CHUNK):
+        tick()
         chunk = records[start : start + _CHUNK]
         shown = [_show(record, template.show, skip_refused) for record in chunk]
         there = [each for each in shown if each is not None]

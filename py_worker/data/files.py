@@ -91,10 +91,11 @@ def _json(path: Path, bad: BadLines) -> Rows:
         raise DataError(f"{path}: not valid JSON: {error}{hint}") from error
     if not isinstance(values, list):
         raise DataError(f"{path}: expected an array of objects at the top")
+    escaped = "\\u" in text
     for number, value in enumerate(values, start=1):
         place = f"{path}, item {number}"
         try:
-            if "\\u" in text:
+            if escaped:
                 check_unicode(value)
         except (ValueError, RecursionError) as error:
             bad.report(DataError(f"{place}: {error}"))

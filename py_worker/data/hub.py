@@ -160,14 +160,16 @@ def _is_data(file: str) -> bool:
 
 @contextmanager
 def _errors_of(repository: str) -> Iterator[None]:
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    # The base of what its HTTP client raises: of another package in each of the hub's versions, no OSError.
+    from huggingface_hub.errors import HFValidationError, HTTPError  # type: ignore[attr-defined]
 
     try:
         yield
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
+    except (HTTPError, HFValidationError, OSError) as error:
         raise DataError(
-            f"hub dataset {repository}: {error}. Check the name and the connection (a private dataset needs "
-            "`hf auth login`), or download a file and give its path"
+            f"hub dataset {repository}: {str(error).rstrip('.') or type(error).__name__}. Check the name and "
+            "the connection (HTTPS_PROXY or HF_ENDPOINT where a proxy or a mirror is needed, `hf auth login` "
+            "for a private dataset), or download a file and give its path"
         ) from error
 
 

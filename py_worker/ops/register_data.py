@@ -36,7 +36,9 @@ def run(session: Session, args: RegisterDataArgs, context: OperationContext) -> 
     cache = Path(settings.cache_dir).expanduser()
     try:
         template = bound_template(source.template, policy.tokenizer, options)
-        dataset = tokenize_dataset(records, template, limits, cache, for_encoder=policy.has_encoder)
+        dataset = tokenize_dataset(
+            records, template, limits, cache, for_encoder=policy.has_encoder, tick=context.check
+        )
     except DataError as error:
         raise DataError(f"dataset {args.dataset}: {error}") from error
     dataset.require_below(policy.vocab_size)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import huggingface_hub
 import pytest
 from huggingface_hub.errors import RevisionNotFoundError
+from huggingface_hub.utils import httpx
 
 Branches = Mapping[str | None, Mapping[str, bytes]]
 
@@ -25,7 +26,7 @@ class FakeHub:
 
     def dataset_info(self, repo_id: str, *, revision: str | None = None) -> SimpleNamespace:
         if repo_id != self.repository:
-            raise ConnectionError("no route to the hub")
+            raise httpx.ConnectError("no route to the hub")
         if f"at-{revision}" not in self.commits:
             raise RevisionNotFoundError.__new__(RevisionNotFoundError)
         return SimpleNamespace(sha=f"at-{revision}")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from py_worker.data import dataset as module
+from py_worker.data import encoding
 from py_worker.data.batch import collate
 from py_worker.data.char_tokenizer import char_tokenizer
 from py_worker.data.dataset import TokenizedDataset, hash_records, tokenize_dataset
@@ -126,6 +127,36 @@ def test_tokenized_once_until_something_changes(tmp_path: Path, monkeypatch: pyt
     # What was skipped belongs to the reading, not to the cache.
     assert tokenize_dataset(Records(ROWS, 0), bound_template("plain", CHAR), LIMITS, tmp_path).bad_lines == 0
     assert len(calls) == 7
+
+
+class StopError(Exception):
+    pass
+
+
+def test_tokenizing_stops_between_chunks_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoding, "_CHUNK", 2)
+    ticks: list[str] = []
+
+    def tokenized(stop_at: int) -> TokenizedDataset:
+        def tick() -> None:
+            ticks.append("tick")
+            if len(ticks) == stop_at:
+                raise StopError
+
+        template = bound_template("plain", CHAR)
+        return tokenize_dataset(Records(ROWS, 0), template, LIMITS, tmp_path / "cache", tick=tick)
+
+    with pytest.raises(StopError):
+        tokenized(stop_at=2)
+    assert not (tmp_path / "cache").exists()
+    ticks.clear()
+    assert len(tokenized(stop_at=4)) == 5
+    assert len(ticks) == 3
+    # From the cache, where nothing is tokenized.
+    assert len(tokenized(stop_at=4)) == 5
+    assert len(ticks) == 3
 
 
 def test_content_hash_depends_on_every_field_and_on_nothing_else(tmp_path: Path) -> None:

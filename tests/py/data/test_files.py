@@ -61,6 +61,27 @@ def test_json_array(tmp_path: Path, encoding: str) -> None:
     assert rows == [(f"{path}, item 1", {"a": 1}), (f"{path}, item 2", 5)]
 
 
+class Searched(str):
+    """Counts how often a text is looked for in it."""
+
+    searches = 0
+
+    def __contains__(self, text: object) -> bool:
+        self.searches += 1
+        return super().__contains__(text)
+
+
+def test_a_json_array_is_searched_once_however_many_items_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = Searched('[{"a": "\\u00e9"}, 5, 6]')
+    path = tmp_path / "data.json"
+    path.write_text(text)
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: text)
+    assert [value for _, value in read(path)[0]] == [{"a": "é"}, 5, 6]
+    assert text.searches == 1
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import huggingface_hub
 import pytest
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+from huggingface_hub.utils import httpx
 
 from py_worker.data.errors import DataError
 from py_worker.data.hub import choose
@@ -115,7 +116,31 @@ def test_failures_of_the_hub_name_the_remedy(monkeypatch: pytest.MonkeyPatch, tm
         raise HfHubHTTPError.__new__(HfHubHTTPError)
 
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", refuse)
-    with pytest.raises(DataError, match="private dataset needs `hf auth login`"):
+    with pytest.raises(DataError, match="`hf auth login` for a private dataset"):
+        read_records(DataSource("someone/data"))
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (httpx.ConnectError("refused."), "refused"),
+        (httpx.ReadTimeout(""), "ReadTimeout"),
+        (httpx.UnsupportedProtocol("no protocol"), "no protocol"),
+        (OfflineModeIsEnabled("offline"), "offline"),
+    ],
+)
+@pytest.mark.parametrize("place", ["dataset_info", "list_repo_files", "hf_hub_download"])
+def test_without_a_network_the_remedy_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: str, error: Exception, message: str
+) -> None:
+    use(monkeypatch, tmp_path, {None: {"train.jsonl": "instructions.jsonl"}})
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(huggingface_hub if place.startswith("hf_") else huggingface_hub.HfApi, place, fail)
+    remedy = r"Check the name and the connection \(HTTPS_PROXY or HF_ENDPOINT .* download a file"
+    with pytest.raises(DataError, match=rf"^hub dataset someone/data: {message}\. {remedy}"):
         read_records(DataSource("someone/data"))
 
 

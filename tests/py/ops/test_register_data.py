@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from py_worker.data import encoding
 from tests.py.ops.local_worker import LocalWorker
 from tests.py.ops.scene import data_source, load_student, load_teacher
 
@@ -32,6 +33,30 @@ def test_a_group_that_no_reply_can_name_is_a_bad_line(student: LocalWorker, tmp_
     assert f"{tmp_path / 'data.jsonl'}, line 1: half of a surrogate pair" in error["message"]
     result = student.call("register_data", dataset="d", source={**source, "skip_bad_lines": True})
     assert (result["groups"], result["bad_lines"]) == ({"good": 1}, 1)
+
+
+def test_tokenizing_may_be_cancelled_and_leaves_nothing(
+    empty: LocalWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, tokenize, texts_read = tmp_path / "cache", encoding.tokenize, []
+    empty.call("configure", **{**empty.settings, "cache_dir": str(cache)})
+    load_student(empty)
+
+    def cancel_on_the_way(tokenizer: Any, texts: list[str], special_tokens: bool) -> list[list[int]]:
+        empty.cancel(empty.last_id)
+        texts_read.extend(texts)
+        return tokenize(tokenizer, texts, special_tokens)
+
+    source = data_source(source=write(tmp_path / "data.jsonl", "abc"))
+    with monkeypatch.context() as cancelled:
+        cancelled.setattr(encoding, "_CHUNK", 1)
+        cancelled.setattr(encoding, "tokenize", cancel_on_the_way)
+        error = empty.error("register_data", dataset="d", source=source)
+    assert (error["code"], error["applied"], empty.session.datasets) == ("cancelled", False, {})
+    assert len(texts_read) == 2  # of the first row: its prompt, and the prompt with its answer
+    assert not cache.exists()
+    assert empty.call("register_data", dataset="d", source=source)["rows"] == 3
+    assert len(list(cache.iterdir())) == 1
 
 
 def test_the_largest_groups_are_named_where_there_are_many(student: LocalWorker, tmp_path: Path) -> None:
