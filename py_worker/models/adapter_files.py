@@ -14,6 +14,7 @@ from py_worker.models.lora import adapter_config, peft_names, require_peft
 
 CONFIG: Final = "adapter_config.json"
 _WEIGHTS: Final = "adapter_model.safetensors"
+FILES: Final = (CONFIG, _WEIGHTS)
 
 
 def base_of(folder: Path) -> str:

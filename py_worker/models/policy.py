@@ -61,7 +61,8 @@ class Policy(ABC):
         Raises:
             UnsupportedModelError: an architecture of another kind, or a head that `OutputHead` does not
                 reproduce.
-            ModelError: the tokenizer has no EOS token, or ids beyond the embedding table that were not added.
+            ModelError: the tokenizer has no EOS token, or ids beyond the embedding table that were not added;
+                or weights or logits are not finite.
         """
         if module.config.is_encoder_decoder != self.has_encoder:
             kind = type(module).__name__
@@ -204,6 +205,7 @@ class Policy(ABC):
         tokens = torch.arange(min(8, self.vocab_size), device=self.device)[None]
         own, hidden = self._probe(tokens)
         expected, found = own[..., : self.vocab_size].float(), self.head.logits(hidden).float()
+        self._require_finite(expected)
         # bfloat16 keeps 8 bits and the two computations round differently; a missing scale is far beyond.
         tolerance = 1e-3 if self.dtype in (torch.float32, torch.float64) else 3e-2
         difference = float((found - expected).abs().max() / expected.abs().max().clamp(min=1e-3))
@@ -212,6 +214,26 @@ class Policy(ABC):
                 f"{self.name}: {type(self.module).__name__} computes its logits in a way that is not "
                 f"supported (its own and ours differ by {difference:.2g} of their size)"
             )
+
+    def _require_finite(self, logits: Tensor) -> None:
+        """Nothing can be compared with, or learned from, what is nan or infinite.
+
+        Raises:
+            ModelError: some logits are not finite.
+        """
+        if bool(logits.isfinite().all()):
+            return
+        broken = [name for name, weight in self.module.named_parameters() if not weight.isfinite().all()]
+        if broken:
+            raise ModelError(
+                f"{self.name}: its weights are not finite: {broken[0]} has nan or infinite values "
+                f"({len(broken)} such); download or export the model again, or take an earlier checkpoint"
+            )
+        dtype = str(self.dtype).removeprefix("torch.")
+        raise ModelError(
+            f"{self.name}: its logits are not finite in {dtype}, though its weights are; set its dtype to "
+            "float32, or take other weights"
+        )
 
 
 def _eos_ids(module: Any, tokenizer: Any, name: str) -> tuple[int, ...]:

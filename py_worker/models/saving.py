@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from transformers import GenerationConfig
 
-from py_worker.models.adapter_files import save_adapters
+from py_worker.models.adapter_files import CONFIG, save_adapters
 from py_worker.models.errors import UnsupportedModelError
 from py_worker.models.lora import merged_state
 from py_worker.models.policy import Policy
@@ -69,7 +69,8 @@ def save_policy_adapters(policy: Policy, folder: Path) -> None:
     """Writes the adapters alone, with the tokenizer, in PEFT's format; they name `policy.base` as theirs.
 
     Raises:
-        UnsupportedModelError: it has no adapters, or no source holds the weights that they were added to.
+        UnsupportedModelError: it has no adapters, or no source holds the weights that they were added to but
+            other adapters with their base, of which PEFT would read the base alone.
     """
     remedy = "export it in the form merged"
     if not policy.adapters:
@@ -78,6 +79,11 @@ def save_policy_adapters(policy: Policy, folder: Path) -> None:
         raise UnsupportedModelError(
             f"{policy.name}: its adapters belong to weights that no file holds (layers of a model, or random "
             f"ones); {remedy}"
+        )
+    if (Path(policy.base) / CONFIG).is_file():
+        raise UnsupportedModelError(
+            f"{policy.name}: its adapters lie on the adapters in {policy.base}, which PEFT would leave out; "
+            f"{remedy}"
         )
     folder.mkdir(parents=True, exist_ok=True)
     save_adapters(policy.module, folder, policy.base)

@@ -1,15 +1,14 @@
 """Where models are read from: a folder (of adapters too), a hub name, a GGUF file."""
 
 import contextlib
-import importlib
 import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 from transformers.utils import cached_file
 
@@ -18,6 +17,12 @@ from py_worker.models import adapter_files
 from py_worker.models.encoder_decoder import FAMILIES
 from py_worker.models.errors import ModelError, UnsupportedModelError
 from py_worker.models.precision import cast
+from py_worker.models.reading import reading
+from py_worker.models.tokenizer_files import require_tokenizer
+
+# Files of a tokenizer and of a model that may be to blame where it cannot be read.
+_OF_TOKENIZERS = ("tokenizer*.json", "*.model", "config.json")
+_OF_MODELS = ("*config.json", "*.index.json", "*.safetensors", "pytorch_model*.bin")
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,13 @@ def _with_adapters(folder: Path) -> Location:
     source = adapter_files.base_of(folder)
     if Path(source).expanduser().resolve() == folder.resolve():
         raise ModelError(f"{folder}: its adapters name this folder as the model that they belong to")
-    base = locate(source)
+    try:
+        base = locate(source)
+    except ModelError as error:
+        raise type(error)(
+            f"{folder / adapter_files.CONFIG}: base_model_name_or_path: {error}; name there the model "
+            "that the adapters belong to"
+        ) from error
     return replace(base, adapters=(*base.adapters, folder))
 
 
@@ -105,13 +116,15 @@ def read_tokenizer(location: Location, *, trust_remote_code: bool, source: str) 
     """
     own = [folder for folder in location.adapters if (folder / "tokenizer_config.json").is_file()]
     place = Location(str(own[-1])) if own else location
-    with _reading(source):
+    with _reading(source, place, _OF_TOKENIZERS):
         try:
             tokenizer = AutoTokenizer.from_pretrained(
                 place.path, trust_remote_code=trust_remote_code, **place.arguments()
             )
         except (ValueError, ImportError):
-            _require_sentencepiece(place, source)
+            folder = _folder(place)
+            if folder is not None and place.gguf_file is None:
+                require_tokenizer(folder, source)
             raise
     if not getattr(tokenizer, "is_fast", False):
         raise ModelError(f"{source}: its tokenizer has no fast form (tokenizer.json); convert it first")
@@ -120,33 +133,33 @@ def read_tokenizer(location: Location, *, trust_remote_code: bool, source: str) 
     return tokenizer
 
 
-def _require_sentencepiece(place: Location, source: str) -> None:
-    """Where the library cannot read T5's own file it takes it for one of tiktoken's, and asks for that.
-
-    Raises:
-        ModelError: the tokenizer is such a file alone, and what reads it is not there or does not fit.
-    """
-    if _has_file(place, "tokenizer.json") or not _has_file(place, "spiece.model"):
-        return
-    try:
-        importlib.import_module("sentencepiece.sentencepiece_model_pb2")
-    except Exception as error:  # protobuf has an error of its own for versions that do not fit
-        raise ModelError(
-            f"{source}: its tokenizer is a spiece.model, which needs the Python packages sentencepiece and "
-            f"protobuf ({error}); install them: pip install --upgrade sentencepiece protobuf"
-        ) from error
-
-
-def _has_file(place: Location, name: str) -> bool:
-    """Whether a file is in the folder, or was fetched from the hub."""
-    return _file(place, name) is not None
-
-
 def _file(place: Location, name: str) -> str | None:
     with contextlib.suppress(OSError):
         found: str | None = cached_file(place.path, name, revision=place.revision, local_files_only=True)
         return found
     return None
+
+
+def _folder(place: Location) -> Path | None:
+    """Where its files are; None for a hub name of which nothing was fetched."""
+    if Path(place.path).is_dir():
+        return Path(place.path)
+    config = _file(place, "config.json")
+    return None if config is None else Path(config).parent
+
+
+def _reading(source: str, place: Location, patterns: Sequence[str]) -> AbstractContextManager[None]:
+    """Around reading from a place; the error says which adapters ask for it, and names a damaged file."""
+    asking = place.adapters[:1]
+    wanted = [f"base {place.path} (base_model_name_or_path in {f / adapter_files.CONFIG})" for f in asking]
+
+    def files() -> Iterator[Path]:
+        folder = _folder(place)
+        if folder is not None:
+            for pattern in (place.gguf_file,) if place.gguf_file else patterns:
+                yield from filter(Path.is_file, sorted(folder.glob(pattern)))
+
+    return reading(": ".join([source, *wanted]), files)
 
 
 def hub_commit(source: str) -> str | None:
@@ -174,7 +187,7 @@ def read_model(location: Location, *, dtype: torch.dtype, trust_remote_code: boo
         with contextlib.suppress(ModelError):
             config = _read_config(location, trust_remote_code, source)
     # What a file lacks is drawn from the global random state before the load report says so.
-    with _reading(source), torch.random.fork_rng(devices=[]):
+    with _reading(source, location, _OF_MODELS), torch.random.fork_rng(devices=[]):
         module, report = _auto_class(config, source).from_pretrained(
             location.path,
             dtype=dtype,
@@ -191,13 +204,13 @@ def read_model(location: Location, *, dtype: torch.dtype, trust_remote_code: boo
     if module._hf_peft_config_loaded:
         raise ModelError(f"{source}: holds adapters; download them and give their folder")
     for folder in location.adapters:
-        with _reading(source):
+        with _reading(source, Location(str(folder)), adapter_files.FILES):
             module = adapter_files.merge_adapters(module, folder)
     return module
 
 
 def _read_config(location: Location, trust_remote_code: bool, source: str) -> Any:
-    with _reading(source):
+    with _reading(source, location, _OF_MODELS):
         return AutoConfig.from_pretrained(
             location.path, trust_remote_code=trust_remote_code, **location.arguments()
         )
@@ -256,21 +269,3 @@ def random_model(
         torch.manual_seed(seed)
         module = auto_class.from_config(config, trust_remote_code=trust_remote_code)
     return cast(module, dtype)
-
-
-@contextlib.contextmanager
-def _reading(source: str) -> Iterator[None]:
-    """Turns what the libraries raise into one error, and keeps most of their progress bars off stderr."""
-    bars = transformers.utils.logging.is_progress_bar_enabled()
-    transformers.utils.logging.disable_progress_bar()
-    try:
-        yield
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()
-        raise ModelError(
-            f"{source}: cannot be loaded: {reason[0] if reason else type(error).__name__} (give a folder "
-            "with config.json and safetensors, a hub name this machine can reach, or a GGUF file)"
-        ) from error
-    finally:
-        if bars:
-            transformers.utils.logging.enable_progress_bar()

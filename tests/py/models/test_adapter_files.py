@@ -94,10 +94,21 @@ def test_a_folder_of_adapters_stands_for_the_merged_model(base, folder):
 
 def test_adapters_may_lie_on_adapters(base, folder, tmp_path):
     second = trained(str(folder), seed=1)
+    expected = second.base
+    second.base = str(base)
     save_policy_adapters(second, tmp_path)
+    change_config(tmp_path, base_model_name_or_path=expected)
     policy = load_policy(ModelSpec(str(tmp_path)), device="cpu")
     torch.testing.assert_close(logits(policy), logits(second), rtol=1e-5, atol=1e-6)
     assert (logits(policy) - logits(trained(str(base)))).abs().max() > 0.1
+
+
+def test_adapters_on_adapters_are_exported_merged_only(folder, tmp_path):
+    """PEFT takes the base that a configuration names without the adapters that lie there."""
+    message = rf"lie on the adapters in {folder}, which PEFT would leave out; export it in the form merged"
+    with pytest.raises(UnsupportedModelError, match=message):
+        save_policy_adapters(trained(str(folder), seed=1), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 def test_their_base_is_named_by_a_path_that_holds_everywhere(base, tmp_path, monkeypatch):
@@ -141,6 +152,26 @@ def test_those_of_the_hub_are_to_be_downloaded(folder):
         read_model(Location(str(folder)), dtype=torch.float32, trust_remote_code=False, source="name")
 
 
+def test_a_base_that_cannot_be_read_is_told_with_what_names_it(folder, tmp_path):
+    copy, empty = tmp_path / "copy", tmp_path / "empty"
+    shutil.copytree(folder, copy)
+    empty.mkdir()
+    change_config(copy, base_model_name_or_path=str(empty))
+    message = rf"base {empty} \(base_model_name_or_path in {copy}/adapter_config.json\): cannot be loaded"
+    with pytest.raises(ModelError, match=message):
+        load_policy(ModelSpec(str(copy)), device="cpu")
+
+
+def test_an_unsupported_base_stays_so(folder, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    for copy in (first, second):
+        shutil.copytree(folder, copy)
+    change_config(first, peft_type="IA3")
+    change_config(second, base_model_name_or_path=str(first))
+    with pytest.raises(UnsupportedModelError, match=r"second/adapter_config.json: .* kind IA3"):
+        locate(str(second))
+
+
 def test_without_a_tokenizer_they_take_their_bases(folder, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
@@ -169,6 +200,10 @@ def change_weights(folder: Path, change) -> None:
     save_file(change(load_file(path)), path, metadata={"format": "pt"})
 
 
+def shorten(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-8])
+
+
 def without_first(tensors):
     return dict(sorted(tensors.items())[1:])
 
@@ -189,7 +224,15 @@ def one_more(tensors):
         (lambda f: change_config(f, peft_type="IA3"), "adapters of kind IA3 are not supported"),
         (lambda f: change_config(f, base_model_name_or_path=None), "names no model"),
         (lambda f: change_config(f, base_model_name_or_path=str(f)), "name this folder"),
-        (lambda f: change_config(f, base_model_name_or_path="./nowhere"), "nowhere: no such folder"),
+        (
+            lambda f: change_config(f, base_model_name_or_path="./nowhere"),
+            r"copy/adapter_config.json: base_model_name_or_path: ./nowhere: no such folder; name there",
+        ),
+        (
+            lambda f: change_config(f, base_model_name_or_path="gguf:/nowhere.gguf"),
+            r"copy/adapter_config.json: base_model_name_or_path: gguf:/nowhere.gguf: no such file",
+        ),
+        (lambda f: shorten(f / "adapter_model.safetensors"), "copy/adapter_model.safetensors: is truncated"),
         (lambda f: (f / "adapter_model.safetensors").unlink(), "save the adapters as safetensors"),
         (lambda f: change_weights(f, without_first), r"base .*lora_A.weight is missing \(1 such\)"),
         (lambda f: change_weights(f, cut_first), r"lora_A.weight is \[2, 32\] instead of \[4, 32\]"),

@@ -94,6 +94,32 @@ def test_a_head_the_module_does_not_have_is_refused(monkeypatch):
         DecoderPolicy(policy.module, tiny_tokenizer(), name="phi")
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_named(value):
+    module = tiny_policy().module
+    with torch.no_grad():
+        module.model.layers[1].mlp.up_proj.weight[3, 2] = value
+    message = r"^odd: its weights are not finite: model.layers.1.mlp.up_proj.weight .*\(1 such\); download"
+    with pytest.raises(ModelError, match=message):
+        DecoderPolicy(module, tiny_tokenizer(), name="odd")
+
+
+def test_logits_that_overflow_are_not_put_down_to_the_weights():
+    module = tiny_policy(tie=False).module
+    with torch.no_grad():
+        module.model.norm.weight.fill_(1e38)
+        module.lm_head.weight.fill_(1e38)
+    with pytest.raises(ModelError, match=r"logits are not finite in float32, .* set its dtype"):
+        DecoderPolicy(module, tiny_tokenizer(), name="odd")
+
+
+def test_a_row_that_is_no_token_may_be_anything():
+    module = tiny_policy(tie=False, padded_rows=3).module
+    with torch.no_grad():
+        module.lm_head.weight[-1] = float("nan")
+    assert DecoderPolicy(module, tiny_tokenizer(), name="odd").vocab_size == 13
+
+
 def test_other_output_layers_are_refused():
     class Odd(torch.nn.Linear):
         pass
