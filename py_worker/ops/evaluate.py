@@ -78,15 +78,20 @@ def _check_metrics(args: EvaluateArgs) -> None:
         raise ArgumentError(f"metrics: unknown metric {unknown[0]!r}; use one of {', '.join(known)}")
 
 
+_REMEDY = "leave such rows out of its source, or do not evaluate that dataset"
+
+
 def _check_references(args: EvaluateArgs, references: list[list[str]]) -> None:
     bare = [row for row, texts in zip(args.rows, references, strict=True) if not texts]
     if bare and args.metrics:
-        raise ArgumentError(f"rows: row {bare[0]} of {args.dataset!r} has no reference to compare with")
+        raise ArgumentError(
+            f"rows: row {bare[0]} of {args.dataset!r} has no reference to compare with; {_REMEDY}"
+        )
     if "accuracy" in args.metrics:
         mute = [
             row for row, texts in zip(args.rows, references, strict=True) if not all(map(label_of, texts))
         ]
         if mute:
             raise ArgumentError(
-                f"rows: row {mute[0]} of {args.dataset!r} has a reference that states no answer"
+                f"rows: row {mute[0]} of {args.dataset!r} has a reference that states no answer; {_REMEDY}"
             )

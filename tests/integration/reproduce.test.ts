@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
@@ -60,6 +60,16 @@ test('a reproduction makes its table and its report', async () => {
     expect(existsSync(path.join(undisturbed, 'instruct', folder, 'config.yaml'))).toBe(true);
   const page = readFileSync(path.join(undisturbed, 'instruct', 'report.html'), 'utf8');
   for (const { label } of table.rows) expect(page).toContain(label);
+});
+
+test('a test set that cannot be scored shows once the teacher is there, before students are trained', async () => {
+  const out = path.join(scratch, 'unanswered');
+  const rows = path.join(scratch, 'unanswered.jsonl');
+  writeFileSync(rows, '{"instruction": "upper: a", "output": "A"}\n{"instruction": "upper: b", "output": []}\n');
+  const { exit, stderr } = command(out, '--set', `data.seen={source: ${rows}, split: train}`);
+  expect((await exit).code).not.toBe(0);
+  expect(stderr()).toContain("row 1 of 'seen' has no reference to compare with; leave such rows out");
+  expect(readdirSync(path.join(out, 'stages'))).toHaveLength(1);
 });
 
 test('one that was killed three times, anywhere, ends with the same table', async () => {

@@ -75,6 +75,9 @@ export async function reproduceTable(
   try {
     const context = { stages: folder.stages, evaluations: folder.evaluations, pool, emit, signal };
     const seeds = seedsOf(profile, options.seeds);
+    // The teacher and the start, evaluated too: a test set that cannot be scored shows before all else is trained.
+    const fixed = tableJobs(profile, table, [], new Map(), fingerprint);
+    if (fixed.length > 0) await runJobs(fixed, ['training', 'evaluation'], context);
     const tried = await runJobs(
       tuningJobs(profile, table, fingerprint),
       ['tuning', 'tuning evaluation'],
