@@ -71,26 +71,6 @@ export interface Throughput {
   readonly generated_per_second: number | null;
 }
 
-export function throughput(steps: readonly StepRow[]): Throughput {
-  const sum = (value: (row: StepRow) => number): number =>
-    steps.reduce((total, row) => total + value(row), 0);
-  const seconds = sum((row) => row.seconds.total);
-  const tokens = sum((row) => row.tokens.batch);
-  const drawn = sum((row) => row.drawn_tokens ?? row.tokens.generated);
-  return {
-    steps: steps.length,
-    seconds,
-    tokens,
-    response_tokens: sum((row) => row.tokens.response),
-    drawn_tokens: drawn,
-    tokens_per_second: rate(tokens, seconds),
-    generated_per_second: rate(
-      drawn,
-      sum((row) => row.seconds.generate),
-    ),
-  };
-}
-
 /** Parts of a step's time, in the order in which a step goes through them. */
 export const PHASES = [
   'generate',
@@ -104,20 +84,55 @@ export const PHASES = [
   'idle',
 ] as const satisfies readonly (keyof StepSeconds)[];
 
+const PARTS = [...PHASES, 'total'] as const satisfies readonly (keyof StepSeconds)[];
+
 /** Seconds by phase, summed over steps; `other` is what the phases leave of the total. */
 export type PhaseSeconds = Readonly<Record<(typeof PHASES)[number] | 'other' | 'total', number>>;
 
-/**
- * Where the time of a stage's steps went. Phases may overlap (the wire works while the worker computes), so
- * their sum may exceed the total; `other` is then 0.
- */
-export function secondsByPhase(steps: readonly StepRow[]): PhaseSeconds {
-  const sum = (phase: keyof StepSeconds): number =>
-    steps.reduce((total, row) => total + row.seconds[phase], 0);
-  const phases = Object.fromEntries(PHASES.map((phase) => [phase, sum(phase)]));
-  const total = sum('total');
-  const known = Object.values(phases).reduce((left, right) => left + right, 0);
-  return { ...(phases as Record<(typeof PHASES)[number], number>), other: Math.max(0, total - known), total };
+/** Sums over steps, whose rows are taken one by one: those of a long run are too many to be held. */
+export class StepTotals {
+  #steps = 0;
+  #tokens = 0;
+  #responseTokens = 0;
+  #drawnTokens = 0;
+  readonly #seconds = Object.fromEntries(PARTS.map((part) => [part, 0])) as Record<keyof StepSeconds, number>;
+
+  add({ tokens, drawn_tokens, seconds }: StepRow): void {
+    this.#steps += 1;
+    this.#tokens += tokens.batch;
+    this.#responseTokens += tokens.response;
+    this.#drawnTokens += drawn_tokens ?? tokens.generated;
+    for (const part of PARTS) this.#seconds[part] += seconds[part];
+  }
+
+  get throughput(): Throughput {
+    const { generate, total } = this.#seconds;
+    return {
+      steps: this.#steps,
+      seconds: total,
+      tokens: this.#tokens,
+      response_tokens: this.#responseTokens,
+      drawn_tokens: this.#drawnTokens,
+      tokens_per_second: rate(this.#tokens, total),
+      generated_per_second: rate(this.#drawnTokens, generate),
+    };
+  }
+
+  /**
+   * Where the time of the steps went. Phases may overlap (the wire works while the worker computes), so their sum
+   * may exceed the total; `other` is then 0.
+   */
+  get secondsByPhase(): PhaseSeconds {
+    const { total, ...phases } = this.#seconds;
+    const known = Object.values(phases).reduce((left, right) => left + right, 0);
+    return { ...phases, other: Math.max(0, total - known), total };
+  }
+}
+
+export function throughput(steps: Iterable<StepRow>): Throughput {
+  const totals = new StepTotals();
+  for (const row of steps) totals.add(row);
+  return totals.throughput;
 }
 
 /** Groups in the order in which their keys first occur. */

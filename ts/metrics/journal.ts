@@ -6,7 +6,6 @@ import {
   ftruncateSync,
   mkdirSync,
   openSync,
-  readFileSync,
   readSync,
   writeSync,
 } from 'node:fs';
@@ -15,6 +14,8 @@ import type { z } from 'zod';
 import { AmmdError } from '../common/errors.js';
 
 const NEWLINE = 0x0a;
+/** Bytes of a file that are held at a time: a journal may be longer than a string, or a buffer, can be. */
+const CHUNK = 2 ** 20;
 
 /** A JSONL file that is not what it should be: code `journal_row` (one line) or `journal_offset`. */
 export class JournalError extends AmmdError {}
@@ -43,7 +44,7 @@ export class Journal<Row> {
   /** Opens for appending; makes the file and its folder when missing, cuts an unfinished last line. */
   static open<Row>(path: string, schema: z.ZodType<Row>): Journal<Row> {
     const journal = new Journal(path, schema);
-    if (!journal.#rowEndsAt(journal.#offset)) journal.cutBack(readFileSync(path).lastIndexOf(NEWLINE) + 1);
+    if (!journal.#rowEndsAt(journal.#offset)) journal.cutBack(journal.#lastRowEnd());
     return journal;
   }
 
@@ -101,19 +102,57 @@ export class Journal<Row> {
     const last = Buffer.alloc(1);
     return offset === 0 || (readSync(this.#file, last, 0, 1, offset - 1) === 1 && last[0] === NEWLINE);
   }
+
+  #lastRowEnd(): number {
+    const chunk = Buffer.alloc(CHUNK);
+    for (let end = this.#offset; end > 0; end -= CHUNK) {
+      const start = Math.max(0, end - CHUNK);
+      const length = readSync(this.#file, chunk, 0, end - start, start);
+      const newline = chunk.subarray(0, length).lastIndexOf(NEWLINE);
+      if (newline >= 0) return start + newline + 1;
+    }
+    return 0;
+  }
 }
 
 /**
- * All rows of a JSONL file, in order; none when the file is missing. An unfinished last line (the writer is
- * at it, or died there) is skipped.
+ * The rows of a JSONL file one by one, in order; none when the file is missing. An unfinished last line (the
+ * writer is at it, or died there) is skipped.
  *
  * @throws {JournalError} a line is no JSON or no such row; the message names file and line
  */
+export function* journalRows<Row>(path: string, schema: z.ZodType<Row>): Generator<Row, void> {
+  if (!existsSync(path)) return;
+  let number = 0;
+  for (const line of finishedLines(path)) {
+    number += 1;
+    yield parseLine(line, schema, `${path}:${number}`);
+  }
+}
+
+/** All rows of a JSONL file that has few enough of them to be held. @throws as `journalRows` */
 export function readJournal<Row>(path: string, schema: z.ZodType<Row>): Row[] {
-  if (!existsSync(path)) return [];
-  const lines = readFileSync(path, 'utf8').split('\n');
-  lines.pop(); // empty after the last newline, or unfinished
-  return lines.map((line, index) => parseLine(line, schema, `${path}:${index + 1}`));
+  return [...journalRows(path, schema)];
+}
+
+function* finishedLines(path: string): Generator<string, void> {
+  const file = openSync(path, 'r');
+  try {
+    const buffer = Buffer.alloc(CHUNK);
+    let begun: Buffer[] = []; // of the line that the chunks before did not end
+    for (let length = readSync(file, buffer); length > 0; length = readSync(file, buffer)) {
+      const chunk = buffer.subarray(0, length);
+      let start = 0;
+      for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, start)) {
+        yield Buffer.concat([...begun, chunk.subarray(start, end)]).toString();
+        begun = [];
+        start = end + 1;
+      }
+      begun.push(Buffer.from(chunk.subarray(start)));
+    }
+  } finally {
+    closeSync(file);
+  }
 }
 
 function parseLine<Row>(line: string, schema: z.ZodType<Row>, place: string): Row {

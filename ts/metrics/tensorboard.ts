@@ -7,7 +7,7 @@ const PREFIX = 'events.out.tfevents.';
 
 /**
  * A stage's scalars for TensorBoard. The files are a view of the journals and hold nothing of their own:
- * opening always writes them anew from the rows kept, so that after a resume they agree with the journals.
+ * opening always begins anew, and whoever resumes appends the rows kept first, so that they agree with the journals.
  */
 export class TensorBoard {
   readonly #file: number;
@@ -20,19 +20,17 @@ export class TensorBoard {
   }
 
   /**
-   * Replaces the folder's event files by one with `rows`, open for more.
+   * Replaces the folder's event files by an empty one, open for rows in the order of their steps.
    *
-   * @param rows step and evaluation rows so far, in any order
    * @param startedAt when the stage began, in seconds since 1970. Rows carry no clock: the time of a row is
    *   this plus the seconds of the steps up to it.
    */
-  static open(folder: string, rows: readonly (StepRow | EvaluationRow)[], startedAt: number): TensorBoard {
+  static open(folder: string, startedAt: number): TensorBoard {
     mkdirSync(folder, { recursive: true });
     for (const name of readdirSync(folder)) if (name.startsWith(PREFIX)) rmSync(join(folder, name));
     const name = `${PREFIX}${String(Math.floor(startedAt)).padStart(10, '0')}.ammd`;
     const board = new TensorBoard(join(folder, name), startedAt);
     board.#write(versionRecord(startedAt));
-    for (const row of [...rows].sort((left, right) => left.step - right.step)) board.append(row);
     return board;
   }
 

@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { writeFileAtomic, writeJsonAtomic } from '../common/atomic_file.js';
+import { makeFolder } from '../common/make_folder.js';
 import { RUN_FILES } from '../metrics/run_files.js';
 import type { Chart } from './chart.js';
 import { chartSvg, ENCODERS, type FigureFormat } from './chart_file.js';
@@ -57,7 +58,7 @@ export function reportOn(
 ): WrittenReport {
   const report = renderReport(folders);
   const encoders = figures.map((format) => ({ format, encode: ENCODERS[format]() }));
-  const folder = resolve(makeFolder(folders, typeof out === 'function' ? out() : out));
+  const folder = resolve(reportFolder(folders, typeof out === 'function' ? out() : out));
   writeReport(folder, report);
   const path = join(folder, 'figures');
   return {
@@ -80,7 +81,7 @@ export function renderReport(folders: readonly string[]): Report<unknown> {
   }
 }
 
-function makeFolder(folders: readonly string[], out: string | undefined): string {
+function reportFolder(folders: readonly string[], out: string | undefined): string {
   const folder = out ?? folders[0] ?? '';
   if (out === undefined && folders.length > 1)
     throw new ReportError('report_out', 'the report of several runs needs a folder of its own', {
@@ -94,7 +95,7 @@ function makeFolder(folders: readonly string[], out: string | undefined): string
     throw new ReportError('report_out', `${folder} is a file`, {
       hint: 'Give a folder: --out, or { out } in a script.',
     });
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   return folder;
 }
 
@@ -113,7 +114,7 @@ interface Encoder {
 /** Charts whose names are alike are numbered. */
 function writeFigures(folder: string, charts: readonly Chart[], encoders: readonly Encoder[]): string[] {
   if (encoders.length === 0) return [];
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   const used = new Map<string, number>();
   return charts.flatMap((chart) => {
     const count = (used.get(chart.id) ?? 0) + 1;

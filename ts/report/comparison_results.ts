@@ -1,5 +1,5 @@
 import { mean, sampleStandardDeviation } from 'simple-statistics';
-import { groupBy, rowScores, summarise, throughput } from '../metrics/aggregate.js';
+import { groupBy, rowScores, summarise } from '../metrics/aggregate.js';
 import { hierarchicalBootstrap } from '../metrics/hierarchical_bootstrap.js';
 import { pairedDifference } from '../metrics/paired.js';
 import type { Decoding, EvaluationRow } from '../metrics/rows.js';
@@ -207,7 +207,7 @@ function differenceOf(
 }
 
 function trainingOf({ name, members }: ComparedSeries): Training {
-  const all = members.map((stage) => throughput(stage.steps)).filter(({ steps }) => steps > 0);
+  const all = members.map((stage) => stage.steps.totals.throughput).filter(({ steps }) => steps > 0);
   const average = (value: (one: (typeof all)[number]) => number): number =>
     all.length === 0 ? 0 : mean(all.map(value));
   return {

@@ -11,6 +11,7 @@ import { formatCount, formatFigure, formatScore, formatSeconds, formatSigned } f
 import { metricTitle } from './metric_titles.js';
 import type { StageData } from './read_run.js';
 import type { Series } from './series.js';
+import { meanOf } from './step_history.js';
 import { type Cell, cell, column, NONE, type Table } from './table.js';
 
 const INTERVAL = '95 % percentile bootstrap interval over test rows, scores averaged over seeds';
@@ -190,7 +191,7 @@ const DIAGNOSTICS: readonly RegExp[] = [
 /** Means over the last tenth of the steps, then over seeds. Undefined where nothing of it was logged. */
 export function diagnosticsTable(series: readonly Series[]): Table | undefined {
   const stages = series.flatMap(({ members }) => members);
-  const names = [...new Set(stages.flatMap(({ steps }) => steps.flatMap((row) => Object.keys(row.metrics))))];
+  const names = [...new Set(stages.flatMap(({ steps }) => steps.names))];
   const columns = DIAGNOSTICS.flatMap((rule) => names.filter((name) => rule.test(name)).sort());
   const rows = series
     .map(({ name, members }) => [cell(name), ...columns.map((metric) => atTheEnd(members, metric))])
@@ -206,9 +207,8 @@ export function diagnosticsTable(series: readonly Series[]): Table | undefined {
 
 function atTheEnd(members: readonly StageData[], metric: string): Cell {
   const means = members.flatMap(({ steps }) => {
-    const from = (steps.at(-1)?.step ?? 0) * 0.9;
-    const figures = steps.filter(({ step }) => step > from).flatMap((row) => row.metrics[metric] ?? []);
-    return figures.length === 0 ? [] : [mean(figures)];
+    const spans = [...steps.metric(metric).spans.values()].filter(({ step }) => step > steps.last * 0.9);
+    return spans.length === 0 ? [] : [meanOf(spans)];
   });
   return means.length === 0 ? NONE : cell(formatFigure(mean(means)));
 }

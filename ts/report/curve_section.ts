@@ -40,7 +40,7 @@ function overlay(series: readonly Series[]): Overlay | undefined {
     charts: group.curves.map((curve) => curveChart(curve, series)),
   }));
   if (groups.length === 0) return undefined;
-  const drawn = series.filter(({ members }) => members.some(({ steps }) => steps.length > 0));
+  const drawn = series.filter(({ members }) => members.some(({ steps }) => steps.last > 0));
   const legend = legendMarkup(
     drawn.map((it) => legendItem(it, 'line')),
     true,

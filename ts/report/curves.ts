@@ -1,10 +1,10 @@
 import { mean } from 'simple-statistics';
 import { groupBy, summarise } from '../metrics/aggregate.js';
-import type { StepRow } from '../metrics/rows.js';
 import { curveGroupOf, inReadingOrder, OPTIONAL_CURVES } from './curve_order.js';
 import { metricTitle } from './metric_titles.js';
 import type { StageData } from './read_run.js';
 import type { Series } from './series.js';
+import { meanOf, type StepHistory, type Track } from './step_history.js';
 
 /** A point of a curve: the mean over a window of steps that ends at `step`, and how far figures reach about it. */
 export interface Point {
@@ -29,11 +29,11 @@ export interface CurveGroup {
 /** All curves of some series, overlaid and grouped; groups without a curve are left out. */
 export function curvesOf(series: readonly Series[]): CurveGroup[] {
   const stages = series.flatMap(({ members }) => members);
-  const names = new Set(stages.flatMap((stage) => stage.steps.flatMap((row) => Object.keys(row.metrics))));
+  const names = new Set(stages.flatMap(({ steps }) => steps.names));
   const curves = [
-    ...[...names].map((name) => curve(series, name, (row) => row.metrics[name] ?? null)),
-    curve(series, 'lr', (row) => row.lr),
-    curve(series, 'critic_lr', (row) => row.critic_lr),
+    ...[...names].map((name) => curve(series, name, (steps) => steps.metric(name))),
+    curve(series, 'lr', (steps) => steps.lr),
+    curve(series, 'critic_lr', (steps) => steps.criticLr),
   ].filter((it) => it.lines.size > 0 && !(OPTIONAL_CURVES.test(it.title) && isZero(it)));
   const byGroup = groupBy(curves, ({ title }) => curveGroupOf(title).title);
   const groups = [...byGroup.values()].map((members) => {
@@ -48,13 +48,12 @@ function isZero({ lines }: Curve): boolean {
   return [...lines.values()].flat().every(({ low, high }) => low === 0 && high === 0);
 }
 
-function curve(series: readonly Series[], title: string, value: (row: StepRow) => number | null): Curve {
+function curve(series: readonly Series[], title: string, track: (steps: StepHistory) => Track): Curve {
   const most = pointsOfALine(series.length);
   const lines = series.map(({ name, members }): [string, readonly Point[]] => [
     name,
     windows(
-      members.map(({ steps }) => steps),
-      value,
+      members.map(({ steps }) => track(steps)),
       most,
     ),
   ]);
@@ -67,35 +66,26 @@ function pointsOfALine(lines: number): number {
 }
 
 /**
- * Means over windows of equal numbers of steps with a figure; nulls are left out.
+ * Means over windows of equal numbers of steps with a figure, or of spans where a track has wider ones.
  *
- * @param members the rows of each seed. Of one, `low` and `high` are the extremes within a window; of several, the
+ * @param members the track of each seed. Of one, `low` and `high` are the extremes within a window; of several, the
  *   mean is that of the seeds' means, `low` and `high` are the smallest and the largest of them, and the last step is
  *   the last that all have.
  */
-export function windows(
-  members: readonly (readonly StepRow[])[],
-  value: (row: StepRow) => number | null,
-  most: number,
-): Point[] {
-  const figures = members.map(
-    (rows) =>
-      new Map(
-        rows.flatMap((row): [number, number][] => {
-          const figure = value(row);
-          return figure === null ? [] : [[row.step, figure]];
-        }),
-      ),
-  );
+export function windows(members: readonly Track[], most: number): Point[] {
+  const width = Math.max(...members.map((track) => track.width));
+  const figures = members.map((track) => track.widenedTo(width).spans);
   const logged = figures.map((known) => [...known.keys()]);
   const until = lastOfAll(logged);
-  const steps = [...new Set(logged.flat())].filter((step) => step <= until).sort((a, b) => a - b);
-  const size = Math.ceil(steps.length / most);
-  const count = Math.ceil(steps.length / Math.max(1, size));
-  return Array.from({ length: count }, (_, at) => steps.slice(at * size, (at + 1) * size)).map((window) => {
-    const own = figures.map((known) => window.flatMap((step) => known.get(step) ?? []));
-    const means = own.filter((found) => found.length > 0).map(mean);
-    return { step: window.at(-1) ?? 0, ...spread(means, members.length > 1 ? means : own.flat()) };
+  const places = [...new Set(logged.flat())].filter((place) => place <= until).sort((a, b) => a - b);
+  const size = Math.ceil(places.length / most);
+  const count = Math.ceil(places.length / Math.max(1, size));
+  return Array.from({ length: count }, (_, at) => places.slice(at * size, (at + 1) * size)).map((window) => {
+    const own = figures.map((known) => window.flatMap((place) => known.get(place) ?? []));
+    const means = own.filter((found) => found.length > 0).map(meanOf);
+    const extremes = own.flat().flatMap(({ low, high }) => [low, high]);
+    const ends = figures.flatMap((known) => known.get(window.at(-1) ?? 0)?.step ?? []);
+    return { step: Math.min(...ends), ...spread(means, members.length > 1 ? means : extremes) };
   });
 }
 

@@ -2,17 +2,17 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { readJournal } from '../metrics/journal.js';
+import { journalRows, readJournal } from '../metrics/journal.js';
 import {
   type EvaluationRow,
   evaluationRowSchema,
   type SampleRow,
-  type StepRow,
   sampleRowSchema,
   stepRowSchema,
 } from '../metrics/rows.js';
 import { RUN_FILES, STAGE_FILES } from '../metrics/run_files.js';
 import { ReportError } from './errors.js';
+import { StepHistory } from './step_history.js';
 
 export interface StageData {
   readonly name: string;
@@ -27,7 +27,7 @@ export interface StageData {
   /** Hash of the rows of each dataset by its name, as far as the manifest tells. */
   readonly contents?: Readonly<Record<string, string>>;
   readonly done: boolean;
-  readonly steps: readonly StepRow[];
+  readonly steps: StepHistory;
   readonly evaluations: readonly EvaluationRow[];
   readonly samples: readonly SampleRow[];
 }
@@ -150,7 +150,7 @@ function readStage(path: string, name: string, names: ConfigNames | undefined): 
     begins: others.some(({ student }) => refersTo(student, name)),
     validation: names?.stages[name]?.data?.validation ?? null,
     done: existsSync(join(folder, STAGE_FILES.done)),
-    steps: readJournal(join(folder, STAGE_FILES.metrics), stepRowSchema),
+    steps: new StepHistory(journalRows(join(folder, STAGE_FILES.metrics), stepRowSchema)),
     evaluations: readJournal(join(folder, STAGE_FILES.evaluations), evaluationRowSchema),
     samples: readJournal(join(folder, STAGE_FILES.samples), sampleRowSchema),
   };

@@ -1,11 +1,4 @@
-import {
-  type PhaseSeconds,
-  type Summary,
-  secondsByPhase,
-  summarise,
-  type Throughput,
-  throughput,
-} from '../metrics/aggregate.js';
+import { type PhaseSeconds, type Summary, summarise, type Throughput } from '../metrics/aggregate.js';
 import { type Comparison, compareModels } from '../metrics/paired.js';
 import type { RunData } from './read_run.js';
 
@@ -49,8 +42,8 @@ export function computeResults(run: RunData): Results {
       method,
       teaches,
       done,
-      ...throughput(steps),
-      seconds_by_phase: secondsByPhase(steps),
+      ...steps.totals.throughput,
+      seconds_by_phase: steps.totals.secondsByPhase,
     })),
     evaluations: summarise(tested),
     comparisons: last === undefined ? [] : compareModels(tested, last.stage),

@@ -15,6 +15,8 @@ export interface Barrier {
   readonly state: StageState;
   /** Someone asked to stop: this is the last step for now. */
   readonly stopping: boolean;
+  /** Nothing was saved for long, and no step is to be saved by its number: half an hour is the most a kill may cost. */
+  readonly overdue: boolean;
 }
 
 export interface TrainLoopOptions {
@@ -26,12 +28,15 @@ export interface TrainLoopOptions {
   readonly now: () => number;
   readonly onRow: (row: StepRow) => void;
   /**
-   * Called when the step's plan asks for an evaluation or a checkpoint, and before stopping. Resolves with the state to
-   * go on from: evaluations move adaptive schedules.
+   * Called when the step's plan asks for an evaluation or a checkpoint, where one is overdue, and before stopping.
+   * Resolves with the state to go on from: evaluations move adaptive schedules.
    */
   readonly atBarrier: (barrier: Barrier) => Promise<StageState>;
   readonly signal: AbortSignal | undefined;
 }
+
+/** Writing takes seconds to a minute or two of it. */
+const UNSAVED_MS = 30 * 60_000;
 
 interface InFlight {
   readonly plan: StepPlan;
@@ -52,6 +57,7 @@ export async function trainLoop(options: TrainLoopOptions): Promise<StageState> 
   let state = options.from;
   let policyVersion = options.policyVersion;
   let stepEnd = now();
+  let savedAt = stepEnd;
   const isStopping = () => signal?.aborted ?? false;
 
   const settleOldest = async () => {
@@ -72,12 +78,15 @@ export async function trainLoop(options: TrainLoopOptions): Promise<StageState> 
     // A step may fail while an earlier one is awaited; whoever awaits it later still learns why.
     replies.catch(() => {});
     inFlight.push({ plan, replies });
-    const due = plan.evaluate || plan.checkpoint;
+    // By the clock, which decides nothing of what is trained: a barrier changes no step.
+    const overdue = stage.checkpoints.every === 0 && now() - savedAt >= UNSAVED_MS;
+    const due = plan.evaluate || plan.checkpoint || overdue;
     while (inFlight.length >= (due || isStopping() ? 1 : LIMITS.maxStepsAhead)) await settleOldest();
     const stopping = isStopping();
     if (due || stopping) {
-      state = await atBarrier({ plan, state, stopping });
+      state = await atBarrier({ plan, state, stopping, overdue });
       stepEnd = now();
+      if (overdue) savedAt = stepEnd;
     }
     if (stopping) break;
   }

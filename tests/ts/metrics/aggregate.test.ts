@@ -4,10 +4,11 @@ import {
   best,
   groupBy,
   rowScores,
-  secondsByPhase,
+  StepTotals,
   summarise,
   throughput,
 } from '../../../ts/metrics/aggregate.js';
+import type { StepRow } from '../../../ts/metrics/rows.js';
 import { makeEvaluation, makeStep } from './make_rows.js';
 
 describe('summarise', () => {
@@ -131,13 +132,19 @@ describe('time', () => {
     expect(throughput([...steps, kept]).generated_per_second).toBe(34 / 5);
   });
 
+  const secondsByPhase = (...rows: readonly StepRow[]) => {
+    const totals = new StepTotals();
+    for (const row of rows) totals.add(row);
+    return totals.secondsByPhase;
+  };
+
   test('phases add up to the total', () => {
-    const phases = secondsByPhase(steps);
+    const phases = secondsByPhase(...steps);
     expect(phases).toMatchObject({ generate: 3, student: 3, wire: 1, idle: 0, other: 1, total: 8 });
   });
 
   test('overlapping phases leave nothing for other', () => {
-    expect(secondsByPhase([makeStep({ seconds: { student: 3, wire: 2, total: 4 } })]).other).toBe(0);
+    expect(secondsByPhase(makeStep({ seconds: { student: 3, wire: 2, total: 4 } })).other).toBe(0);
   });
 });
 

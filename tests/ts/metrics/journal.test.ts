@@ -1,8 +1,8 @@
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { Journal, JournalError, readJournal } from '../../../ts/metrics/journal.js';
+import { Journal, JournalError, journalRows, readJournal } from '../../../ts/metrics/journal.js';
 import {
   type EvaluationRow,
   evaluationRowSchema,
@@ -85,6 +85,54 @@ describe('append and read', () => {
     journal.close();
     expect(readJournal(path, evaluationRowSchema)).toEqual([row, { ...row, scores: [0, 100] }]);
   });
+});
+
+describe('a file of more bytes than are held at a time', () => {
+  const CHUNK = 2 ** 20;
+  const line = (text: string): string => `${JSON.stringify(makeSample({ text }))}\n`;
+  const texts = (): string[] => readJournal(path, sampleRowSchema).map(({ text }) => text);
+  const write = (...lines: readonly string[]): void => {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, lines.join(''));
+  };
+
+  // Of two files that differ by one byte ahead of characters of two, one has a character across the chunks' border.
+  test.each(['', 'x'])('is read whole where a chunk ends inside a character: %j', (ahead) => {
+    const expected = [ahead, 'ä'.repeat(CHUNK), '日本', ''];
+    write(...expected.map(line));
+    expect(texts()).toEqual(expected);
+  });
+
+  test('is read whole where a line ends with a chunk', () => {
+    const fitting = 'x'.repeat(CHUNK - Buffer.byteLength(line('')));
+    expect(Buffer.byteLength(line(fitting))).toBe(CHUNK);
+    write(line(fitting), line(fitting), line('last'));
+    expect(texts()).toEqual([fitting, fitting, 'last']);
+  });
+
+  test('has its damaged line named', () => {
+    write(line('x'.repeat(3 * CHUNK)), line(''), '{"kind":\n', line(''));
+    expect(failure(texts).message).toBe(`${path}:3: not JSON`);
+  });
+
+  test('is cut back to its last row, over however many bytes follow', () => {
+    write(line('first'), '{"kind":"', 'x'.repeat(3 * CHUNK));
+    expect(texts()).toEqual(['first']);
+    const journal = Journal.open(path, sampleRowSchema);
+    expect(journal.offset).toBe(Buffer.byteLength(line('first')));
+    journal.close();
+    expect(texts()).toEqual(['first']);
+  });
+});
+
+test('rows are read as they are asked for', () => {
+  const journal = open();
+  for (const n of [1, 2]) journal.append(step(n));
+  journal.close();
+  appendFileSync(path, 'damaged\n');
+  const rows = journalRows(path, stepRowSchema);
+  expect([rows.next(), rows.next()].map(({ value }) => value?.step)).toEqual([1, 2]);
+  expect(failure(() => rows.next()).message).toBe(`${path}:3: not JSON`);
 });
 
 describe('damage', () => {

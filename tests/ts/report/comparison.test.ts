@@ -4,8 +4,10 @@ import { hierarchicalBootstrap } from '../../../ts/metrics/hierarchical_bootstra
 import { pairedDifference } from '../../../ts/metrics/paired.js';
 import type { EvaluationRow, StepRow } from '../../../ts/metrics/rows.js';
 import { comparisonReport } from '../../../ts/report/comparison_report.js';
-import { formatScore, formatSigned } from '../../../ts/report/figures.js';
+import { diagnosticsTable } from '../../../ts/report/comparison_tables.js';
+import { formatFigure, formatScore, formatSigned } from '../../../ts/report/figures.js';
 import type { RunData } from '../../../ts/report/read_run.js';
+import { MOST_SPANS } from '../../../ts/report/step_history.js';
 import { makeEvaluation, makeSample, makeStep } from '../metrics/make_rows.js';
 import { makeRun, makeStage } from './make_run.js';
 import { cellsOf, count, NASTY, outsideMarkup, outsideParts } from './page_checks.js';
@@ -245,6 +247,19 @@ test('teachers are shown, but compete with nobody', () => {
   expect(results.differences.map(({ series, against }) => [series, against])).toEqual([
     ['ammd', 'teacher'],
     ['ammd', 'kd'],
+  ]);
+});
+
+// The second has more steps than are held one by one.
+test.each([20, 2 * MOST_SPANS])('of %i steps the last tenth is the end of training', (length) => {
+  const members = [0, 10].map((more) =>
+    makeStage({ steps: steps((step) => ({ d_on: step + more }), length) }),
+  );
+  const table = diagnosticsTable([{ name: 'ammd', place: 0, members }]);
+  const first = Math.floor(0.9 * length) + 1;
+  expect(table?.columns.map(({ label }) => label)).toEqual(['run', 'd_on']);
+  expect(table?.rows.map((row) => row.map(({ text }) => text))).toEqual([
+    ['ammd', formatFigure((first + length) / 2 + 5)],
   ]);
 });
 

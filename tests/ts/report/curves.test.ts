@@ -1,76 +1,78 @@
 import { describe, expect, test } from '@jest/globals';
 import type { StepRow } from '../../../ts/metrics/rows.js';
-import { curvesOf as curvesOfSeries, type Point, windows as windowsOf } from '../../../ts/report/curves.js';
+import { curvesOf as curvesOfSeries, windows } from '../../../ts/report/curves.js';
 import type { StageData } from '../../../ts/report/read_run.js';
 import { seriesOfStages } from '../../../ts/report/series.js';
+import { MOST_SPANS, Track } from '../../../ts/report/step_history.js';
 import { makeEvaluation, makeStep } from '../metrics/make_rows.js';
-import { makeStage } from './make_run.js';
+import { makeStage, type StageChange } from './make_run.js';
 
-const stage = (name: string, change: Partial<StageData>): StageData => makeStage({ name, ...change });
+const stage = (name: string, change: StageChange): StageData => makeStage({ name, ...change });
 
-const steps = (count: number, value: (step: number) => number | null): StepRow[] =>
-  Array.from({ length: count }, (_, at) => makeStep({ step: at + 1, metrics: { loss: value(at + 1) } }));
-const loss = (row: StepRow): number | null => row.metrics.loss ?? null;
+const steps = (count: number, loss: (step: number) => number | null): StepRow[] =>
+  Array.from({ length: count }, (_, at) => makeStep({ step: at + 1, metrics: { loss: loss(at + 1) } }));
+const track = (count: number, figure: (step: number) => number | null): Track => {
+  const made = new Track();
+  for (let step = 1; step <= count; step += 1) {
+    const own = figure(step);
+    if (own !== null) made.add(step, own);
+  }
+  return made;
+};
 
 const curvesOf = (stages: readonly StageData[]) => curvesOfSeries(seriesOfStages(stages));
-const windows = (rows: readonly StepRow[], value: (row: StepRow) => number | null): Point[] =>
-  windowsOf([rows], value, 80);
 
 describe('windows', () => {
   test('few points are shown as they were logged', () => {
-    expect(
-      windows(
-        steps(3, (step) => step),
-        loss,
-      ),
-    ).toEqual([1, 2, 3].map((step) => ({ step, mean: step, low: step, high: step })));
+    expect(windows([track(3, (step) => step)], 80)).toEqual(
+      [1, 2, 3].map((step) => ({ step, mean: step, low: step, high: step })),
+    );
   });
 
-  test('many are means over windows with their extremes; no step is lost or counted twice', () => {
-    const points = windows(
-      steps(1000, (step) => step),
-      loss,
-    );
-    expect(points.length).toBeLessThanOrEqual(80);
-    expect(points[0]).toEqual({ step: 13, mean: 7, low: 1, high: 13 });
-    expect(points.at(-1)).toMatchObject({ step: 1000, high: 1000 });
-    const lengths = points.map(({ low, high }) => high - low + 1);
-    expect(lengths.reduce((sum, length) => sum + length, 0)).toBe(1000);
+  // The second has more steps than a track has spans.
+  test.each([1000, 100_000])(
+    'of %i steps are means with their extremes; no step is lost or counted twice',
+    (count) => {
+      const points = windows([track(count, (step) => step)], 80);
+      expect(points.length).toBeGreaterThan(60);
+      expect(points.length).toBeLessThanOrEqual(80);
+      for (const { step, mean, low, high } of points) expect([mean, high]).toEqual([(low + high) / 2, step]);
+      expect(points.map(({ low }) => low)).toEqual([1, ...points.slice(0, -1).map(({ step }) => step + 1)]);
+      expect(points.at(-1)?.step).toBe(count);
+    },
+  );
+
+  test('the first of a thousand steps', () => {
+    const [first] = windows([track(1000, (step) => step)], 80);
+    expect(first).toEqual({ step: 13, mean: 7, low: 1, high: 13 });
   });
 
   test('figures that were not finite are left out, and make no gap of their own', () => {
-    expect(
-      windows(
-        steps(4, (step) => (step % 2 === 0 ? null : step)),
-        loss,
-      ).map(({ step }) => step),
-    ).toEqual([1, 3]);
-    expect(
-      windows(
-        steps(4, () => null),
-        loss,
-      ),
-    ).toEqual([]);
+    const odd = windows([track(4, (step) => (step % 2 === 0 ? null : step))], 80);
+    expect(odd.map(({ step }) => step)).toEqual([1, 3]);
+    expect(windows([track(4, () => null)], 80)).toEqual([]);
   });
 });
 
 describe('several training seeds', () => {
   test('are drawn as far as all of them went: a mean over those that go on would jump', () => {
-    const [short, long] = [steps(3, () => 1), steps(6, () => 5)];
-    expect(windowsOf([short, long, []], loss, 80)).toEqual(
-      [1, 2, 3].map((step) => ({ step, mean: 3, low: 1, high: 5 })),
-    );
+    const members = [track(3, () => 1), track(6, () => 5), track(0, () => 0)];
+    expect(windows(members, 80)).toEqual([1, 2, 3].map((step) => ({ step, mean: 3, low: 1, high: 5 })));
   });
 
   test('whose last figures were not finite count as ended there', () => {
-    const broken = steps(6, (step) => (step > 2 ? null : 1));
-    expect(windowsOf([broken, steps(6, () => 5)], loss, 80).map(({ step }) => step)).toEqual([1, 2]);
+    const broken = track(6, (step) => (step > 2 ? null : 1));
+    expect(windows([broken, track(6, () => 5)], 80).map(({ step }) => step)).toEqual([1, 2]);
   });
 
-  test('in windows of many steps, too: none reaches past the shortest', () => {
-    const points = windowsOf([steps(500, () => 1), steps(1000, () => 5)], loss, 80);
+  // Of the second pair, the short one has spans of one step and the long one wider ones.
+  test.each([
+    [500, 1000],
+    [MOST_SPANS - 1, 10 * MOST_SPANS],
+  ])('in windows of many steps, too: none reaches past the shortest: %i, %i', (short, long) => {
+    const points = windows([track(short, () => 1), track(long, () => 5)], 80);
     expect(new Set(points.map(({ mean }) => mean))).toEqual(new Set([3]));
-    expect(points.at(-1)?.step).toBe(500);
+    expect(points.at(-1)?.step).toBe(short);
   });
 
   test('end together in evaluations during training', () => {

@@ -13,6 +13,12 @@ const folders = () => {
     'other/trials.jsonl': '',
     'table/table.json': '',
     'nothing/notes.txt': '',
+    'profile/reproduction.json': '{}',
+    'profile/stages/637f/config.yaml': '',
+    'profile/main/table.json': '',
+    'profile/beta/table.json': '',
+    'early/reproduction.json': '{}',
+    'early/stages/637f/config.yaml': '',
   });
   return (...names: readonly string[]): string[] => names.map((name) => join(root, name));
 };
@@ -45,6 +51,19 @@ test.each(['nothing', 'missing'])('one that is %s of these is named, with what w
     code: 'report_no_run',
     message: expect.stringContaining(folder),
     hint: expect.stringMatching(/run \(config\.yaml.*table\.json.*sweep\.json/),
+  });
+});
+
+test('the folder of all tables of a profile is refused, with those that are done', () => {
+  const at = folders();
+  const refusalOf = (name: string): unknown => failure(() => folderKind(at(name)[0] ?? ''));
+  const [main = '', beta = ''] = at(join('profile', 'main'), join('profile', 'beta'));
+  expect(refusalOf('profile')).toMatchObject({
+    code: 'report_no_run',
+    hint: `Give one of: ${beta}, ${main}`,
+  });
+  expect(refusalOf('early')).toMatchObject({
+    hint: expect.stringMatching(/^None of its tables is done yet/),
   });
 });
 

@@ -1,6 +1,12 @@
+import type { StepRow } from '../../../ts/metrics/rows.js';
 import type { RunData, StageData } from '../../../ts/report/read_run.js';
+import { StepHistory } from '../../../ts/report/step_history.js';
 
-export function makeStage(change: Partial<StageData> = {}): StageData {
+export interface StageChange extends Partial<Omit<StageData, 'steps'>> {
+  readonly steps?: readonly StepRow[];
+}
+
+export function makeStage({ steps = [], ...change }: StageChange = {}): StageData {
   return {
     name: 'student',
     method: 'ammd',
@@ -8,7 +14,7 @@ export function makeStage(change: Partial<StageData> = {}): StageData {
     begins: false,
     validation: null,
     done: true,
-    steps: [],
+    steps: new StepHistory(steps),
     evaluations: [],
     samples: [],
     ...change,

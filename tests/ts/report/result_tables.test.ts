@@ -11,25 +11,11 @@ import {
 import { computeResults, type Results } from '../../../ts/report/results.js';
 import type { Table } from '../../../ts/report/table.js';
 import { makeEvaluation, makeStep } from '../metrics/make_rows.js';
+import { makeStage, type StageChange } from './make_run.js';
 
-function stage(
-  name: string,
-  evaluations: readonly EvaluationRow[],
-  change: Partial<StageData> = {},
-): StageData {
+function stage(name: string, evaluations: readonly EvaluationRow[], change: StageChange = {}): StageData {
   const rows = evaluations.map((row) => ({ ...row, stage: name }));
-  return {
-    name,
-    method: name,
-    teaches: false,
-    begins: false,
-    validation: null,
-    done: true,
-    steps: [],
-    samples: [],
-    ...change,
-    evaluations: rows,
-  };
+  return makeStage({ name, method: name, ...change, evaluations: rows });
 }
 
 function results(...stages: StageData[]): Results {

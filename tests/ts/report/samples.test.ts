@@ -1,10 +1,9 @@
 import { expect, test } from '@jest/globals';
-import type { StageData } from '../../../ts/report/read_run.js';
 import { generationsOf, sampleSection } from '../../../ts/report/samples.js';
 import { makeSample } from '../metrics/make_rows.js';
-import { makeRun, makeStage } from './make_run.js';
+import { makeRun, makeStage, type StageChange } from './make_run.js';
 
-const entries = (stage: Partial<StageData>): (string | undefined)[][] => {
+const entries = (stage: StageChange): (string | undefined)[][] => {
   const run = makeRun({ stages: [makeStage(stage)] });
   const page = sampleSection(generationsOf(run, ({ name }) => name))?.body.text ?? '';
   return [...page.matchAll(/<dt>([^<]*)<\/dt><dd class="text">([^<]*)/g)].map(([, name, text]) => [

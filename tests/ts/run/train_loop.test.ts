@@ -11,6 +11,7 @@ async function loop(
   stage: SizedStagePlan,
   client = new ScriptedClient(),
   options: Partial<TrainLoopOptions> = {},
+  tick = 10,
 ) {
   const said: string[] = [];
   const rows: StepRow[] = [];
@@ -22,7 +23,7 @@ async function loop(
     from: INITIAL_STATE,
     policyVersion: 0,
     now: () => {
-      clock += 10;
+      clock += tick;
       return clock;
     },
     onRow: (row) => {
@@ -122,6 +123,31 @@ describe('read-ahead', () => {
     const stage = ammd(100, 'training.steps=2', 'method.adversary.warmup_steps=2');
     const { rows } = await loop(stage);
     expect(rows.map((row) => row.policy_version)).toEqual([0, 0, 1, 2]);
+  });
+});
+
+describe('a stage that no step number saves', () => {
+  const MINUTES = 4 * 60_000; // between two looks at the clock, of which a step takes two
+  const saved = async (stage: SizedStagePlan, tick: number) => {
+    const { barriers, outcome } = await loop(stage, new ScriptedClient(), {}, tick);
+    expect(outcome).toMatchObject({ step: stage.steps });
+    return barriers.map(({ state, overdue }) => [state.step, overdue]);
+  };
+  const twelve = (every: number) => ammd(100, 'training.steps=12', `checkpoints.every=${every}`);
+
+  test('is saved by the clock, each half hour anew', async () => {
+    const found = await saved(twelve(0), MINUTES);
+    expect(found.filter(([, overdue]) => overdue).length).toBeGreaterThanOrEqual(2);
+    expect(found.at(-1)?.[0]).toBe(12);
+  });
+
+  test('is not while that is young, or where numbers do', async () => {
+    expect(await saved(twelve(0), 10)).toEqual([[12, false]]);
+    expect(await saved(twelve(5), MINUTES)).toEqual([
+      [5, false],
+      [10, false],
+      [12, false],
+    ]);
   });
 });
 
