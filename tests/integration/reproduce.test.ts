@@ -65,7 +65,10 @@ test('a reproduction makes its table and its report', async () => {
 test('a test set that cannot be scored shows once the teacher is there, before students are trained', async () => {
   const out = path.join(scratch, 'unanswered');
   const rows = path.join(scratch, 'unanswered.jsonl');
-  writeFileSync(rows, '{"instruction": "upper: a", "output": "A"}\n{"instruction": "upper: b", "output": []}\n');
+  writeFileSync(
+    rows,
+    '{"instruction": "upper: a", "output": "A"}\n{"instruction": "upper: b", "output": []}\n',
+  );
   const { exit, stderr } = command(out, '--set', `data.seen={source: ${rows}, split: train}`);
   expect((await exit).code).not.toBe(0);
   expect(stderr()).toContain("row 1 of 'seen' has no reference to compare with; leave such rows out");

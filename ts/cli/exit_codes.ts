@@ -35,6 +35,7 @@ type KnownCode =
   | WorkerFailureCode
   | ErrorCode
   | 'config'
+  | 'folder_not_made'
   | 'state'
   | 'endpoint'
   | 'journal_row'
@@ -75,6 +76,7 @@ export const EXIT_OF_CODE: Readonly<Record<KnownCode, ExitCode | 'cause'>> = {
   checkpoint_error: EXIT.input,
   checkpoint_invalid: EXIT.input,
   manifest_invalid: EXIT.input,
+  folder_not_made: EXIT.input,
   state: EXIT.input,
   journal_row: EXIT.input,
   journal_offset: EXIT.input,

@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { AmmdError, systemCodeOf } from '../common/errors.js';
+import { AmmdError, isDiskFull, systemCodeOf } from '../common/errors.js';
 import { WireError } from '../wire/errors.js';
 import { EXIT, exitCodeOf } from './exit_codes.js';
 
@@ -17,7 +17,10 @@ function traceback(error: unknown): readonly string[] {
   return error instanceof AmmdError ? traceback(error.cause) : [];
 }
 
+const DISK_FULL = '  free some space on that disk, then go on or try again';
+
 function hints(error: unknown): readonly string[] {
+  if (isDiskFull(error)) return [DISK_FULL];
   if (!(error instanceof AmmdError)) return [];
   return [...(error.hint === undefined ? [] : [`  ${error.hint}`]), ...hints(error.cause)];
 }
@@ -28,7 +31,7 @@ const DEFECT = 'this is a defect of the program, please report it';
 
 /** An error as people read it: what and where, why, and the remedy. A defect of ours shows its stack. */
 export function describeError(error: unknown): string {
-  if (systemCodeOf(error) !== undefined) return `ammd: ${messageOf(error)}`;
+  if (systemCodeOf(error) !== undefined) return [`ammd: ${messageOf(error)}`, ...hints(error)].join('\n');
   if (!(error instanceof AmmdError)) {
     const stack = types.isNativeError(error) ? error.stack : undefined;
     return `ammd: ${DEFECT}:\n${stack ?? messageOf(error)}`;

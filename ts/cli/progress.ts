@@ -1,4 +1,5 @@
 import { createLogUpdate } from 'log-update';
+import { counted } from '../common/counted.js';
 import type { RunEvent } from '../metrics/events.js';
 import { formatSeconds } from '../report/figures.js';
 import { printable } from '../report/table.js';
@@ -95,7 +96,9 @@ function liveView(stream: NodeJS.WriteStream, clock: Clock, colours: boolean): P
 function lastingLines(before: ProgressState, event: RunEvent): string[] {
   switch (event.kind) {
     case 'run_started':
-      return [printable(`${event.name}: ${event.stages.length} stages, run folder ${event.folder}`)];
+      return [
+        printable(`${event.name}: ${counted(event.stages.length, 'stage')}, run folder ${event.folder}`),
+      ];
     case 'stage_finished':
       return stageSummary(before, event.stage, event.seconds);
     case 'run_finished':

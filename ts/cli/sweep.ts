@@ -1,5 +1,6 @@
 import type { CommandModule } from 'yargs';
 import { z } from 'zod';
+import { counted } from '../common/counted.js';
 import { reportOn } from '../report/build.js';
 import { resolveSweep } from '../sweep/resolve.js';
 import { cornersOf, gridSize, trialsWanted } from '../sweep/space.js';
@@ -54,11 +55,11 @@ function describe(reference: string, overrides: readonly string[], json: boolean
     return;
   }
   const { dataset, metric, decoding, mode } = objective;
-  console.log(`sweep ${config.name}: ${trialsWanted(config)} trials by ${config.search.kind}`);
+  console.log(`sweep ${config.name}: ${counted(trialsWanted(config), 'trial')} by ${config.search.kind}`);
   console.log(`judged by ${metric} (${decoding}, ${mode}) of stage ${config.stage} on ${dataset}`);
   for (const path of Object.keys(config.space)) console.log(`varied: ${path}`);
-  if (grid !== null) console.log(`the grid has ${grid} points`);
-  console.log(`${corners} corners of the space can be run`);
+  if (grid !== null) console.log(`the grid has ${counted(grid, 'point')}`);
+  console.log(`${counted(corners, 'corner')} of the space can be run`);
   for (const warning of warnings) console.log(`warning: ${warning}`);
 }
 

@@ -1,3 +1,4 @@
+import { counted } from '../common/counted.js';
 import type { SweepSummary, TrialRow } from '../metrics/sweep_rows.js';
 import { formatFigure, formatSeconds } from '../report/figures.js';
 import { formatValue, shortNames } from '../report/sweep_names.js';
@@ -47,7 +48,9 @@ export function openSweepView({ json }: { readonly json: boolean }): SweepView {
   const tell = (event: SweepEvent): void => {
     switch (event.kind) {
       case 'sweep_started':
-        say(`${event.name}: ${event.done} of ${event.wanted} trials done, sweep folder ${event.folder}`);
+        say(
+          `${event.name}: ${event.done} of ${counted(event.wanted, 'trial')} done, sweep folder ${event.folder}`,
+        );
         say(`judged by ${objectiveText(event.objective)}`);
         break;
       case 'trial_started':

@@ -1,5 +1,6 @@
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { withPath } from './errors.js';
 
 /**
  * Writes a file so that after a crash it has either its old or its new content: temporary file, flush,
@@ -14,7 +15,7 @@ export function writeFileAtomic(file: string, content: string | Uint8Array): voi
     renameSync(temporary, file);
   } catch (error) {
     rmSync(temporary, { force: true });
-    throw error;
+    throw withPath(error, file);
   }
   syncFolder(path.dirname(file));
 }

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { RUN_FILES } from '../metrics/run_files.js';
 import { SWEEP_FILES } from '../metrics/sweep_rows.js';
@@ -14,8 +14,28 @@ const SIGNS: Readonly<Record<FolderKind, readonly string[]>> = {
   run: [RUN_FILES.config, RUN_FILES.stages],
 };
 
-/** @throws {ReportError} `report_no_run`: the folder does not exist, or holds nothing that a report is made from */
+/** By this the folder is known that a profile's tables and the stages they share lie in. */
+const PROFILE_SIGN = 'reproduction.json';
+
+function refuseProfile(folder: string): void {
+  if (!existsSync(join(folder, PROFILE_SIGN)) || existsSync(join(folder, TABLE_FILE))) return;
+  const tables = readdirSync(folder)
+    .map((name) => join(folder, name))
+    .filter((inner) => existsSync(join(inner, TABLE_FILE)));
+  throw new ReportError('report_no_run', `${folder} holds a reproduction, whose tables have a report each`, {
+    hint:
+      tables.length === 0
+        ? 'None of its tables is done yet; the same `ammd reproduce` goes on.'
+        : `Give one of: ${tables.join(', ')}`,
+  });
+}
+
+/**
+ * @throws {ReportError} `report_no_run`: the folder does not exist, holds nothing that a report is made from, or several
+ *   tables
+ */
 export function folderKind(folder: string): FolderKind {
+  refuseProfile(folder);
   const kinds: readonly FolderKind[] = ['reproduction', 'sweep', 'run'];
   const found = kinds.find((kind) => SIGNS[kind].some((name) => existsSync(join(folder, name))));
   if (found !== undefined) return found;

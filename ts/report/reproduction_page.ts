@@ -1,3 +1,4 @@
+import { counted } from '../common/counted.js';
 import { groupBy } from '../metrics/aggregate.js';
 import type { TableFile } from '../metrics/table_file.js';
 import type { Chart } from './chart.js';
@@ -79,7 +80,7 @@ function primaryMarkup({ primary, rows }: TableFile): Markup {
   const label = (id: string): string => rows.find((row) => row.id === id)?.label ?? id;
   const chosen = tuning.map(({ row, value }) => `${label(row)} ${formatFigure(value)}`).join(', ');
   return html`<div class="primary"><p>${declared}</p><p><b>${conclusion}</b></p>
-<p class="note">Difference ${signed(difference)} (95 % interval ${signed(low)} to ${signed(high)}), ${formatProbability(p)}; ${seeds} training seeds, ${count} rows,
+<p class="note">Difference ${signed(difference)} (95 % interval ${signed(low)} to ${signed(high)}), ${formatProbability(p)}; ${counted(seeds, 'training seed')}, ${counted(count, 'row')},
 ${resamples} resamples. Baselines on the tuning split: ${chosen}.</p></div>`;
 }
 

@@ -1,3 +1,4 @@
+import { counted } from '../common/counted.js';
 import type { TableFile } from '../metrics/table_file.js';
 import type { ReproductionData } from './read_reproduction.js';
 import { assemble, type Report } from './report.js';
@@ -11,7 +12,7 @@ export function reproductionReport(data: ReproductionData): Report<TableFile> {
   const { title, profile, seeds, primary, protocol, warnings } = table;
   return assemble({
     title,
-    headline: `Table ${table.table}, profile ${profile}, ${seeds.length} training seeds.`,
+    headline: `Table ${table.table}, profile ${profile}, ${counted(seeds.length, 'training seed')}.`,
     sections: reproductionSections(data, tables),
     results: table,
     preface: [...(primary === null ? [] : [primary.declared, primary.conclusion]), ...protocol, ...warnings],

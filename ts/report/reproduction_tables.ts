@@ -1,3 +1,4 @@
+import { counted } from '../common/counted.js';
 import { groupBy } from '../metrics/aggregate.js';
 import type { TableCell, TableFile, TableRow } from '../metrics/table_file.js';
 import { FEWEST_SEEDS } from '../metrics/tested_difference.js';
@@ -111,7 +112,7 @@ function scoreNote(file: TableFile, { columns, sampled }: Group): string {
   const marks = placed.map(({ at, one }) => mark(file, at, one));
   const within = sampled ? `, decoding seeds ${decoding.join(', ')} averaged within` : '';
   return [
-    `Mean ± standard deviation over ${seeds.length} training seeds${within}.`,
+    `Mean ± standard deviation over ${counted(seeds.length, 'training seed')}${within}.`,
     ...otherSeeds(file),
     'The best student of each column is marked.',
     ...(marks.includes('†')

@@ -1,3 +1,4 @@
+import { counted } from '../common/counted.js';
 import { phaseChart, scoreChart } from './bar_charts.js';
 import type { Chart } from './chart.js';
 import { curveSection } from './curve_section.js';
@@ -35,8 +36,8 @@ export function runHeadline(run: RunData, results: Results): string {
   const done = run.stages.filter((stage) => stage.done).length;
   const seconds = results.stages.reduce((sum, stage) => sum + stage.seconds, 0);
   const state =
-    done === run.stages.length ? 'all stages done' : `${done} of ${run.stages.length} stages done`;
-  return `${run.stages.length} stages, ${state}; ${formatSeconds(seconds)} of training steps.`;
+    done === run.stages.length ? 'all stages done' : `${done} of ${counted(run.stages.length, 'stage')} done`;
+  return `${counted(run.stages.length, 'stage')}, ${state}; ${formatSeconds(seconds)} of training steps.`;
 }
 
 function resultsSection(series: readonly Series[], results: Results): Section | undefined {

@@ -1,3 +1,4 @@
+import { counted } from '../common/counted.js';
 import type { SweepSummary, TrialRow } from '../metrics/sweep_rows.js';
 import type { Chart } from './chart.js';
 import { figure } from './figure.js';
@@ -36,7 +37,7 @@ export function sweepReport(data: SweepData): Report<SweepResults> {
 function headline({ trials: { wanted, complete, pruned, failed }, search, pruning }: SweepSummary): string {
   const finished = complete + pruned + failed;
   const how = `${search}${pruning === null ? '' : `, pruned by ${pruning.toUpperCase()}`}`;
-  return `${finished} of ${wanted} trials: ${complete} complete, ${pruned} pruned, ${failed} failed. Search: ${how}.`;
+  return `${finished} of ${counted(wanted, 'trial')}: ${complete} complete, ${pruned} pruned, ${failed} failed. Search: ${how}.`;
 }
 
 function bestText(summary: SweepSummary): string {

@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { writeJsonAtomic } from '../common/atomic_file.js';
+import { makeFolder } from '../common/make_folder.js';
 import { EvaluationStore } from '../store/evaluation_store.js';
 import { StageStore } from '../store/stage_store.js';
 import { ReproduceError } from './errors.js';
@@ -54,7 +55,7 @@ export class ReproductionFolder {
         hint: 'give another folder as --out',
       });
     if (!existsSync(file)) {
-      mkdirSync(this.path, { recursive: true });
+      makeFolder(this.path);
       writeJsonAtomic(file, { format: 1, profile });
       return;
     }

@@ -1,3 +1,4 @@
+import { counted } from '../common/counted.js';
 import { keepsResponses } from '../config/kept.js';
 import type { RowConfig, TableConfig } from '../config/schema.js';
 import { groupBy } from '../metrics/aggregate.js';
@@ -26,6 +27,18 @@ function dataSentence(profile: Profile, trained: readonly (readonly [string, Row
     return 'All rows of a seed draw the same data in the same order, for the same number of steps and rows a batch.';
   const each = [...lengths].map(([length, rows]) => `${length} for ${list(rows.map(([id]) => id))}`);
   return `Rows of a seed that train equally long draw the same data in the same order; not all do: ${each.join('; ')}.`;
+}
+
+/** Which checkpoint of each row is its student, where it is not the last of all. */
+function studentSentences({ runOf }: Profile, trained: readonly (readonly [string, RowConfig])[]): string[] {
+  const metricOf = ([, row]: readonly [string, RowConfig]) =>
+    runOf(row).stages[row.stage]?.evaluation.best?.metric ?? '';
+  const byMetric = groupBy(trained, metricOf);
+  return [...byMetric].flatMap(([metric, rows]) => {
+    if (metric === '') return [];
+    const whose = byMetric.size === 1 ? 'Each student' : `The student of ${list(rows.map(([id]) => id))}`;
+    return [`${whose} is the checkpoint that was best on the validation set by ${metricTitle(metric)}.`];
+  });
 }
 
 /** Which rows learn from responses that the teacher drew once, if any do. */
@@ -68,8 +81,9 @@ export function protocolOf(
   const { evaluation, title } = profile.config;
   const trained = Object.entries(table.rows).filter(([, row]) => !isFixed(row));
   return [
-    `${title}. Every row has ${seeds.length} training seeds (${list(seeds)}) but the teacher and the start, which have one.`,
+    `${title}. Every row has ${counted(seeds.length, 'training seed')} (${list(seeds)}) but the teacher and the start, which have one.`,
     dataSentence(profile, trained),
+    ...studentSentences(profile, trained),
     ...responsesSentence(profile, trained),
     `Each student is decoded with seeds ${list(evaluation.seeds)}, averaged${evaluation.greedy ? ', and greedily' : ''}.`,
     choiceSentence(profile, table, trained),

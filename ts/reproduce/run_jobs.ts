@@ -2,6 +2,7 @@ import { AmmdError, systemCodeOf } from '../common/errors.js';
 import type { RunEvent } from '../metrics/events.js';
 import { RunError } from '../run/errors.js';
 import { isOfTheMachine } from '../run/machine_failure.js';
+import { causeOf } from '../run/stage_failure.js';
 import type { WorkerPool } from '../run/worker_pool.js';
 import type { Evaluated, EvaluationStore } from '../store/evaluation_store.js';
 import type { StageStore } from '../store/stage_store.js';
@@ -95,8 +96,7 @@ function failed(
     'reproduction_failed',
     `${count} of ${jobs} jobs of ${phase} failed, first ${job.row} with seed ${job.seed}: ${messageOf(cause)}`,
     {
-      // Not how to go on with the one run alone.
-      cause: cause instanceof RunError && cause.code === 'stage_failed' ? cause.cause : cause,
+      cause: causeOf(cause),
       hint: 'when that is mended, the same command goes on: what is done is not repeated',
     },
   );

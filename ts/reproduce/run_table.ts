@@ -1,7 +1,7 @@
-import { mkdirSync } from 'node:fs';
 import path from 'node:path';
+import { makeFolder } from '../common/make_folder.js';
 import type { TableConfig } from '../config/schema.js';
-import { readJournal } from '../metrics/journal.js';
+import { journalRows } from '../metrics/journal.js';
 import { stepRowSchema } from '../metrics/rows.js';
 import { type TableFile, writeTable } from '../metrics/table_file.js';
 import { acquireLock } from '../run/lock.js';
@@ -88,7 +88,7 @@ export async function reproduceTable(
     const finished = await runJobs(jobs, ['training', 'evaluation'], context);
     const made = folder.table(tableId(profile, name, options.seeds));
     const file = tableFile(inputsOf(profile, { name, table, seeds, tuned, finished }, folder, made));
-    mkdirSync(made, { recursive: true });
+    makeFolder(made);
     writeTable(made, file);
     return { folder: made, file };
   } finally {
@@ -136,11 +136,13 @@ function spentOn(
   job: Job,
   folder: ReproductionFolder,
 ): { readonly tokens: number; readonly seconds: number } {
-  const steps = readJournal(folder.stages.folder(job.stored).stage(job.stored.name).metrics, stepRowSchema);
-  return {
-    tokens: steps.reduce((sum, row) => sum + row.tokens.response, 0),
-    seconds: steps.reduce((sum, row) => sum + row.seconds.total, 0),
-  };
+  const { metrics } = folder.stages.folder(job.stored).stage(job.stored.name);
+  const spent = { tokens: 0, seconds: 0 };
+  for (const row of journalRows(metrics, stepRowSchema)) {
+    spent.tokens += row.tokens.response;
+    spent.seconds += row.seconds.total;
+  }
+  return spent;
 }
 
 /** The student's run folder as the table's folder `out` sees it. */

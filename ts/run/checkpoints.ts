@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { syncFolder, writeFileAtomic, writeJsonAtomic } from '../common/atomic_file.js';
 import { sha256 } from '../common/hash.js';
+import { makeFolder } from '../common/make_folder.js';
 import { showPath } from '../config/files.js';
 import type { WorkerClient } from '../dispatch/client.js';
 import { RunError } from './errors.js';
@@ -53,7 +54,7 @@ export async function writeCheckpoint(
 ): Promise<{ readonly folder: string; readonly durable: Promise<void> }> {
   const folder = path.join(checkpoints, folderName(about.step));
   rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   const name = `${about.stage}-${about.step}`;
   const text = JSON.stringify(controller);
   await client.call('stage_checkpoint', { checkpoint: name, dir: path.resolve(folder) });

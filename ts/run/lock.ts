@@ -13,7 +13,7 @@ import { hostname } from 'node:os';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
-import { systemCodeOf } from '../common/errors.js';
+import { systemCodeOf, withPath } from '../common/errors.js';
 import { RunError } from './errors.js';
 
 const ownerSchema = z.object({ pid: z.int(), host: z.string(), since: z.string() });
@@ -72,8 +72,14 @@ function tryLock(file: string): boolean {
     throw error;
   }
   const owner: Owner = { pid: process.pid, host: hostname(), since: new Date().toISOString() };
-  writeSync(descriptor, JSON.stringify(owner));
-  closeSync(descriptor);
+  try {
+    writeSync(descriptor, JSON.stringify(owner));
+  } catch (error) {
+    rmSync(file, { force: true }); // A full disk: nobody holds it.
+    throw withPath(error, file);
+  } finally {
+    closeSync(descriptor);
+  }
   return true;
 }
 

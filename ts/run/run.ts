@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { writeFileAtomic } from '../common/atomic_file.js';
 import { showPath } from '../config/files.js';
 import { configToYaml, type ResolvedConfig, resolveConfig } from '../config/resolve.js';
@@ -52,7 +52,7 @@ export async function startRun(
   options: RunOptions,
 ): Promise<RunFolder> {
   const folder = makeRunFolder(resolved.config.name, out, new Date());
-  const release = acquireLock(folder.lock);
+  const release = lockNew(folder);
   try {
     writeFileAtomic(folder.config, configToYaml(resolved.config));
     writeFileAtomic(folder.configHash, `${resolved.hash}\n`);
@@ -66,6 +66,16 @@ export async function startRun(
     release();
   }
   return folder;
+}
+
+/** Locks the folder of a new run, which goes again where that fails, unless it is another process's by now. */
+function lockNew(folder: RunFolder): () => void {
+  try {
+    return acquireLock(folder.lock);
+  } catch (error) {
+    if (readdirSync(folder.path).length === 0) rmdirSync(folder.path);
+    throw error;
+  }
 }
 
 /**

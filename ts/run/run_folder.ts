@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { systemCodeOf } from '../common/errors.js';
+import { makeFolder } from '../common/make_folder.js';
 import { RUN_FILES, STAGE_FILES } from '../metrics/run_files.js';
 import { RunError } from './errors.js';
 
@@ -86,7 +87,7 @@ export class StageFolder {
   }
 
   make(): this {
-    mkdirSync(this.checkpoints, { recursive: true });
+    makeFolder(this.checkpoints);
     return this;
   }
 }
@@ -105,7 +106,7 @@ function makeGivenFolder(out: string): RunFolder {
     throw new RunError('run_exists', `${out} exists and is not empty`, {
       hint: `give another --out${run.holdsRun() ? `, or continue that run with: ammd resume ${out}` : ''}`,
     });
-  mkdirSync(out, { recursive: true });
+  makeFolder(out);
   return run;
 }
 
@@ -121,7 +122,7 @@ export function makeRunFolder(name: string, out: string | undefined, now: Date):
 /** Makes the folder `parent/NAME-YYYYMMDD-HHMMSS` (UTC), with a number behind it where there is one. */
 export function makeTimedFolder(parent: string, name: string, now: Date): string {
   const base = path.join(parent, `${name}-${timestamp(now)}`);
-  mkdirSync(parent, { recursive: true });
+  makeFolder(parent);
   for (let attempt = 1; ; attempt += 1) {
     const candidate = attempt === 1 ? base : `${base}-${attempt}`;
     try {

@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import path from 'node:path';
 import { writeJsonAtomic } from '../common/atomic_file.js';
 import type { RunConfig } from '../config/schema.js';
@@ -10,21 +11,15 @@ import { observe } from '../schedule/adaptive.js';
 import { INITIAL_STATE, restoreState } from '../schedule/state.js';
 import type { StageState } from '../schedule/types.js';
 import { WireError } from '../wire/errors.js';
-import {
-  type Best,
-  type Checkpoint,
-  checkpointOf,
-  pruneCheckpoints,
-  readCheckpoint,
-  writeCheckpoint,
-} from './checkpoints.js';
+import { type Best, checkpointOf, pruneCheckpoints, readCheckpoint, writeCheckpoint } from './checkpoints.js';
 import { halvingNote } from './halving_note.js';
 import type { HeldTeacher } from './held_teacher.js';
 import { type LoadedStage, notesOn, parametersOf, rowsOf } from './loaded_stage.js';
 import { memoryWarning } from './memory_forecast.js';
 import { isDamage, restore, restoreNewest } from './restore.js';
-import { type RowOrders, rowOrders } from './row_order.js';
+import { rowOrders } from './row_order.js';
 import type { RunFolder, StageFolder } from './run_folder.js';
+import { skippedText } from './skipped_updates.js';
 import {
   type EvaluationContext,
   evaluateStage,
@@ -34,7 +29,7 @@ import {
 } from './stage_evaluation.js';
 import { NO_ROWS, StageJournals } from './stage_journals.js';
 import { loadStage } from './stage_setup.js';
-import { isStopped, stopped } from './stage_stop.js';
+import { isStopped, prepared, stopped } from './stage_stop.js';
 import { type Barrier, trainLoop } from './train_loop.js';
 
 export interface StageContext {
@@ -70,14 +65,14 @@ class StageRunner {
     stage: SizedStagePlan,
     folder: StageFolder,
     loaded: LoadedStage,
-    checkpoint: Checkpoint | null,
+    journals: StageJournals,
+    best: Best | null,
   ) {
     this.#context = context;
     this.#stage = stage;
     this.#folder = folder;
-    const offsets = checkpoint?.controller.offsets ?? NO_ROWS;
-    this.#journals = new StageJournals(folder, offsets, Date.now() / 1000, context.emit);
-    this.#best = checkpoint?.controller.best ?? null;
+    this.#journals = journals;
+    this.#best = best;
     this.#evaluation = {
       client: context.client,
       stage,
@@ -109,9 +104,11 @@ class StageRunner {
   async finish(state: StageState): Promise<void> {
     await this.#written;
     const { client, emit } = this.#context;
+    const { name } = this.#stage;
+    const skipped = skippedText(this.#journals.updates);
+    if (skipped !== null) emit({ kind: 'note', message: `stage ${name}: ${skipped}` });
     const step = await this.#restoreBest(state);
     await evaluateStage(this.#evaluation, step, 'final');
-    const name = this.#stage.name;
     emit({ kind: 'phase', stage: name, phase: 'exporting', detail: this.#folder.student, done: 0, total: 1 });
     const { result } = await client.call('export', {
       role: 'student',
@@ -153,7 +150,7 @@ class StageRunner {
     if (message !== null) this.#context.emit({ kind: 'note', message });
   }
 
-  async #atBarrier({ plan, state, stopping }: Barrier): Promise<StageState> {
+  async #atBarrier({ plan, state, stopping, overdue }: Barrier): Promise<StageState> {
     const figures = plan.evaluate
       ? validationFigures(this.#stage, await evaluateStage(this.#evaluation, state.step, 'interval'))
       : {};
@@ -161,7 +158,7 @@ class StageRunner {
     const improved = value !== undefined && isBetter(this.#stage, value, this.#best?.value);
     if (improved) this.#best = { step: state.step, value };
     const observed = observe(this.#stage, state, figures);
-    if (plan.checkpoint || improved || stopping) await this.#checkpoint(observed);
+    if (plan.checkpoint || improved || stopping || overdue) await this.#checkpoint(observed);
     if (stopping) await this.#written;
     return observed;
   }
@@ -199,21 +196,8 @@ const loading = (stage: string, done: number): RunEvent => ({
   total: 1,
 });
 
-/** The orders of a stage's rows. @throws RunError `interrupted` or `time_over` when the signal stopped it. */
-async function ordered(
-  context: StageContext,
-  stage: SizedStagePlan,
-  folder: StageFolder,
-  loaded: LoadedStage,
-): Promise<RowOrders> {
-  try {
-    return await rowOrders(context, stage, folder, loaded);
-  } catch (error) {
-    throw isStopped(error, context.signal)
-      ? stopped(context, stage.name, 'while its rows were ordered')
-      : error;
-  }
-}
+/** Whether steps were made whose rows are dropped where no checkpoint has them. */
+const holdsRows = ({ metrics }: StageFolder) => (statSync(metrics, { throwIfNoEntry: false })?.size ?? 0) > 0;
 
 /**
  * Runs one stage, from its newest checkpoint where there is one.
@@ -226,7 +210,12 @@ export async function runStage(context: StageContext, plan: StagePlan): Promise<
   const started = context.now();
   const folder = context.run.stage(plan.name).make();
   emit(loading(plan.name, 0));
-  const loaded = await loadStage(client, plan, context.config, context.run, context.held);
+  const loaded = await prepared(
+    context,
+    plan.name,
+    'while its data were loaded',
+    loadStage(client, plan, context.config, context.run, context.held, signal),
+  );
   const sized = withRows(plan, rowsOf(loaded));
   const warning = await memoryWarning(client, sized);
   if (warning !== null) emit({ kind: 'note', message: warning });
@@ -236,8 +225,14 @@ export async function runStage(context: StageContext, plan: StagePlan): Promise<
   }
   context.onLoaded(loaded);
   emit(loading(plan.name, 1));
-  const stage = withOrders(sized, await ordered(context, sized, folder, loaded));
+  const orders = rowOrders(context, sized, folder, loaded);
+  const stage = withOrders(sized, await prepared(context, plan.name, 'while its rows were ordered', orders));
   const restored = await restoreNewest(context, folder.checkpoints);
+  if (restored === null && holdsRows(folder))
+    emit({
+      kind: 'note',
+      message: `stage ${plan.name} begins anew: it was ended before its first checkpoint`,
+    });
   emit({
     kind: 'stage_started',
     stage: plan.name,
@@ -245,7 +240,9 @@ export async function runStage(context: StageContext, plan: StagePlan): Promise<
     resumed_from: restored?.checkpoint.manifest.step ?? null,
     parameters: parametersOf(loaded),
   });
-  const runner = new StageRunner(context, stage, folder, loaded, restored?.checkpoint ?? null);
+  const kept = restored?.checkpoint.controller;
+  const journals = await StageJournals.open(folder, kept?.offsets ?? NO_ROWS, Date.now() / 1000, emit);
+  const runner = new StageRunner(context, stage, folder, loaded, journals, kept?.best ?? null);
   try {
     const from =
       restored === null ? INITIAL_STATE : restoreState(stage, restored.checkpoint.controller.schedule);

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
-import { AmmdError } from '../common/errors.js';
+import { types } from 'node:util';
+import { AmmdError, isDiskFull } from '../common/errors.js';
 import { showPath } from '../config/files.js';
 import { WireError, WorkerFailure } from '../wire/errors.js';
 import { RunError } from './errors.js';
@@ -12,7 +13,7 @@ const OF_CONFIGURATION: ReadonlySet<WireError['code']> = new Set([
   'incompatible_vocabulary',
 ]);
 
-function hintOn(cause: AmmdError, folder: RunFolder): string {
+function hintOn(cause: Error, folder: RunFolder): string {
   const resume = `with: ammd resume ${showPath(folder.path)}`;
   const config = showPath(folder.config);
   if (cause instanceof WorkerFailure) return `go on ${resume}`;
@@ -25,9 +26,14 @@ function hintOn(cause: AmmdError, folder: RunFolder): string {
   return `when that is mended, go on ${resume}`;
 }
 
+/** What a stage failed with, without how to go on with its run alone. */
+export const causeOf = (error: unknown): unknown =>
+  error instanceof RunError && error.code === 'stage_failed' ? error.cause : error;
+
 /** Says which stage failed and how to go on; what can be gone on from keeps its folder. */
 export function stageFailure(cause: unknown, stage: string, folder: RunFolder): unknown {
-  if (!(cause instanceof AmmdError) || cause instanceof RunError) return cause;
+  const isKnown = cause instanceof AmmdError || (types.isNativeError(cause) && isDiskFull(cause));
+  if (!isKnown || cause instanceof RunError) return cause;
   const stays = existsSync(folder.manifest) || cause instanceof WorkerFailure;
   const hint = stays ? { hint: hintOn(cause, folder) } : {};
   return new RunError('stage_failed', `stage ${stage}: ${cause.message}`, { cause, ...hint });

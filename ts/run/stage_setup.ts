@@ -128,11 +128,18 @@ function loadStudent(client: WorkerClient, stage: StagePlan, run: RunFolder) {
   });
 }
 
-function registerDatasets(client: WorkerClient, names: readonly string[], data: RunConfig['data']) {
+function registerDatasets(
+  client: WorkerClient,
+  names: readonly string[],
+  data: RunConfig['data'],
+  signal: AbortSignal | undefined,
+) {
+  const options = signal === undefined ? {} : { signal };
   return names.map(async (name) => {
     const dataset = data[name];
     if (dataset === undefined) throw new Error(`the plan names dataset ${name}, the config does not`);
-    const { result } = await client.call('register_data', { dataset: name, source: wireDataset(dataset) });
+    const args = { dataset: name, source: wireDataset(dataset) };
+    const { result } = await client.call('register_data', args, options);
     return [name, result] as const;
   });
 }
@@ -164,6 +171,7 @@ function loadCritics(client: WorkerClient, { critics, adversary: { optimizer } }
  * once; the worker runs them in order: the teacher first, whose vocabulary the student's is checked against.
  *
  * @param held the teacher that the worker may have loaded already; by default it has none
+ * @param signal stops the tokenization of datasets, which may take minutes
  * @throws RunError `answers_missing`
  */
 export async function loadStage(
@@ -172,11 +180,12 @@ export async function loadStage(
   config: RunConfig,
   run: RunFolder,
   held = new HeldTeacher(),
+  signal?: AbortSignal,
 ): Promise<LoadedStage> {
   const [teacher, student, datasets, critics] = await Promise.all([
     resetToTeacher(client, wireTeacher(stage, config, run), held),
     loadStudent(client, stage, run),
-    Promise.all(registerDatasets(client, stage.datasets, config.data)),
+    Promise.all(registerDatasets(client, stage.datasets, config.data, signal)),
     Promise.all(loadCritics(client, stage)),
   ]);
   const loaded = Object.fromEntries(datasets);

@@ -23,3 +23,21 @@ export function isStopped(error: unknown, signal: AbortSignal | undefined): bool
   if (!signal?.aborted || !(error instanceof WireError)) return false;
   return error.code === 'cancelled' || error.code === 'aborted';
 }
+
+/**
+ * What is done before a stage's first step.
+ *
+ * @throws RunError `interrupted` or `time_over` when the signal stopped it.
+ */
+export async function prepared<Outcome>(
+  context: StopContext,
+  stage: string,
+  where: string,
+  work: Promise<Outcome>,
+): Promise<Outcome> {
+  try {
+    return await work;
+  } catch (error) {
+    throw isStopped(error, context.signal) ? stopped(context, stage, where) : error;
+  }
+}

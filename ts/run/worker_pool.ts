@@ -1,6 +1,6 @@
-import { mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
+import { makeFolder } from '../common/make_folder.js';
 import type { WorkerConfig } from '../config/schema.js';
 import { RunError } from './errors.js';
 import { openSession, type Session } from './session.js';
@@ -43,7 +43,7 @@ export class WorkerPool {
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
-    mkdirSync(options.logs, { recursive: true });
+    makeFolder(options.logs);
     this.#slots = Array.from({ length: options.jobs }, (_, index) => ({
       device: options.devices[index % options.devices.length] ?? 'auto',
       log: path.join(options.logs, `worker-${index + 1}.log`),

@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { writeJsonAtomic } from '../common/atomic_file.js';
 import { canonicalJson, sha256 } from '../common/hash.js';
+import { makeFolder } from '../common/make_folder.js';
 import type { DatasetConfig, EvaluationConfig } from '../config/schema.js';
 import type { WorkerClient } from '../dispatch/client.js';
 import { type EvaluationRow, evaluationRowSchema, type SampleRow, sampleRowSchema } from '../metrics/rows.js';
@@ -101,7 +102,7 @@ export class EvaluationStore {
     client.openEpoch();
     held.forget(); // Without a teacher, which might cut the student's vocabulary: as `ammd eval` does it.
     const sizes = await this.#load(client, student, request);
-    mkdirSync(this.#folder, { recursive: true });
+    makeFolder(this.#folder);
     for (const { dataset, decoding, samples, file } of pieces) {
       const available = sizes[dataset] ?? 0;
       const evaluated = await evaluateDataset(

@@ -5,7 +5,7 @@ export type SweepErrorCode =
   | 'sweep_not_found'
   | 'sweep_changed'
   | 'sweep_files'
-  /** All trials at the beginning failed; the cause says why. */
+  /** All trials at the beginning failed, or the machine kept one from going on; the cause says why. */
   | 'sweep_failed'
   /** Trials are done and none was completed, though nothing went wrong that an error would tell. */
   | 'sweep_empty';

@@ -36,7 +36,7 @@ export function summaryOf(
     search: config.search.kind,
     pruning: config.pruning?.kind ?? null,
     trials: {
-      wanted: trialsWanted(config),
+      wanted: Math.max(trialsWanted(config), rows.length),
       complete: countOf(rows, 'complete'),
       pruned: countOf(rows, 'pruned'),
       failed: countOf(rows, 'failed'),

@@ -154,7 +154,7 @@ async function runOpen(
     kind: 'sweep_started',
     name: resolved.config.name,
     folder: folder.path,
-    wanted: trialsWanted(resolved.config),
+    wanted: Math.max(trialsWanted(resolved.config), rows.length),
     done: rows.length,
     objective: resolved.objective,
   });

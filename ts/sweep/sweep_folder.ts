@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { stringify } from 'yaml';
 import { writeFileAtomic } from '../common/atomic_file.js';
@@ -83,9 +83,14 @@ export function makeSweepFolder(resolved: ResolvedSweep, out: string | undefined
       hint: `continue it with: ammd sweep ${out}; or give another --out`,
     });
   const folder = new SweepFolder(makeRunFolder(resolved.config.name, out, now).path);
-  writeFileAtomic(folder.run, configToYaml(resolved.base));
-  writeConfig(folder, resolved);
-  writeFileAtomic(folder.hash, `${resolved.hash}\n`);
+  try {
+    writeFileAtomic(folder.run, configToYaml(resolved.base));
+    writeConfig(folder, resolved);
+    writeFileAtomic(folder.hash, `${resolved.hash}\n`);
+  } catch (error) {
+    rmSync(folder.path, { recursive: true, force: true }); // It could be neither continued nor begun anew.
+    throw error;
+  }
   return folder;
 }
 

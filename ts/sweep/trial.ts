@@ -1,16 +1,20 @@
 import { allOf } from '../common/all_of.js';
 import { AmmdError } from '../common/errors.js';
 import { ConfigError } from '../config/errors.js';
+import { showPath } from '../config/files.js';
 import type { RunConfig } from '../config/schema.js';
 import type { RunEvent } from '../metrics/events.js';
-import { readJournal } from '../metrics/journal.js';
-import { type EvaluationRow, evaluationRowSchema } from '../metrics/rows.js';
+import { journalRows, readJournal } from '../metrics/journal.js';
+import { type EvaluationRow, evaluationRowSchema, stepRowSchema } from '../metrics/rows.js';
 import type { TrialRow } from '../metrics/sweep_rows.js';
 import { RunError } from '../run/errors.js';
 import { isOfTheMachine } from '../run/machine_failure.js';
+import { skippedText, updatesOf } from '../run/skipped_updates.js';
+import { causeOf } from '../run/stage_failure.js';
 import type { WorkerPool } from '../run/worker_pool.js';
 import type { StageStore } from '../store/stage_store.js';
 import { type StoredStage, storedStage } from '../store/stored_stage.js';
+import { SweepError } from './errors.js';
 import { finalValue, intermediateValues } from './objective.js';
 import type { ResolvedSweep } from './resolve.js';
 import type { Study, Trial } from './study.js';
@@ -50,6 +54,13 @@ function evaluationsOf({ stages }: TrialContext, stage: StoredStage): readonly E
   return readJournal(stages.folder(stage).stage(stage.name).evaluations, evaluationRowSchema);
 }
 
+/** Why a trained student is no outcome of its settings: most of its updates were skipped. */
+function mostlySkipped({ stages }: TrialContext, stage: StoredStage): string | null {
+  const { metrics } = stages.folder(stage).stage(stage.name);
+  const updates = updatesOf(journalRows(metrics, stepRowSchema));
+  return 2 * updates.skipped > updates.all ? skippedText(updates) : null;
+}
+
 /**
  * Runs one trial to its end; what was trained of it before a kill is not trained again.
  *
@@ -69,7 +80,7 @@ export async function runTrial(context: TrialContext, trial: Trial): Promise<Tri
     try {
       await trainParents(context, stage);
     } catch (error) {
-      return outcome(context, trial, failed(ownFailure(context, error)), stage, 0);
+      return outcome(context, trial, failed(ownFailure(context, trial, error)), stage, 0);
     }
     const started = performance.now();
     const ending = await train(context, trial, stage);
@@ -101,8 +112,10 @@ async function train(context: TrialContext, trial: Trial, stage: StoredStage): P
   } catch (error) {
     await watch.settled();
     if (watch.behind !== null && isStop(error) && !context.signal.aborted) return behind(watch.behind);
-    return failed(ownFailure(context, error));
+    return failed(ownFailure(context, trial, error));
   }
+  const skipped = mostlySkipped(context, stage);
+  if (skipped !== null) return { state: 'failed', value: null, reason: skipped };
   const value = finalValue(resolved.objective, evaluationsOf(context, stage));
   if (value === undefined || !Number.isFinite(value)) {
     const { dataset, metric } = resolved.objective;
@@ -114,10 +127,20 @@ async function train(context: TrialContext, trial: Trial, stage: StoredStage): P
 const isStop = (error: unknown) => error instanceof RunError && error.code === 'interrupted';
 
 /** The error where a trial has failed by it; throws it where the sweep has to end. */
-function ownFailure({ signal }: TrialContext, error: unknown): AmmdError {
-  const stopped = signal.aborted && isStop(error);
-  if (!(error instanceof AmmdError) || isOfTheMachine(error) || stopped) throw error;
+function ownFailure({ signal, folder }: TrialContext, { number }: Trial, error: unknown): AmmdError {
+  if (signal.aborted && isStop(error)) throw error;
+  if (isOfTheMachine(error)) throw ofTheSweep(folder, number, error);
+  if (!(error instanceof AmmdError)) throw error;
   return error;
+}
+
+/** Where the machine is at fault it is the sweep that goes on, not the run of the trial that met it. */
+function ofTheSweep(folder: SweepFolder, number: number, error: unknown): SweepError {
+  const message = error instanceof Error ? error.message : String(error);
+  return new SweepError('sweep_failed', `trial ${number}: ${message}`, {
+    cause: causeOf(error),
+    hint: `when that is mended, go on with: ammd sweep ${showPath(folder.path)}`,
+  });
 }
 
 function outcome(

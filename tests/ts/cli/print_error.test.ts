@@ -81,6 +81,21 @@ describe('for people', () => {
   });
 });
 
+describe('a full disk', () => {
+  const full = Object.assign(new Error('ENOSPC: no space left on device, write'), {
+    code: 'ENOSPC',
+    syscall: 'write',
+  });
+  const remedy = '  free some space on that disk, then go on or try again';
+
+  test('has a remedy, also behind how to go on', () => {
+    expect(describeError(full)).toBe(`ammd: ${full.message}\n${remedy}`);
+    const failed = new RunError('stage_failed', `stage a: ${full.message}`, { cause: full, hint: 'resume' });
+    expect(describeError(failed)).toBe(`ammd: ${failed.message}\n  resume\n${remedy}`);
+    expect(JSON.parse(errorAsJson(full))).toMatchObject({ code: 'ENOSPC', hint: remedy.trim() });
+  });
+});
+
 describe('for scripts', () => {
   test('one line with code, status, message and remedy', () => {
     const error = new WorkerFailure('worker_exited', 'The worker ended\nLast lines', { hint: 'resume' });

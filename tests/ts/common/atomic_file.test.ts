@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from '@jest/globals';
 import { writeFileAtomic, writeJsonAtomic } from '../../../ts/common/atomic_file.js';
@@ -30,4 +30,15 @@ test('a rename that fails leaves nothing behind', () => {
 
 test('a folder that is not there is told by the file system', () => {
   expect(() => writeFileAtomic(path.join(temporaryFolder(), 'none', 'a.txt'), 'text')).toThrow(/ENOENT/);
+});
+
+/** What is written to it finds the disk full. */
+const FULL = '/dev/full';
+
+(existsSync(FULL) ? test : test.skip)('a full disk is told with the file', () => {
+  const folder = temporaryFolder();
+  const file = path.join(folder, 'a.txt');
+  symlinkSync(FULL, `${file}.tmp-${process.pid}`);
+  expect(() => writeFileAtomic(file, 'text')).toThrow(`ENOSPC: no space left on device, write '${file}'`);
+  expect(readdirSync(folder)).toEqual([]);
 });

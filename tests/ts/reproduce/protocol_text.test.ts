@@ -43,3 +43,10 @@ test('epochs count as the steps that they make', () => {
     /8445 steps of 32 rows for sft, .*5000 steps of 64 rows for minillm/,
   );
 });
+
+test('students that are chosen checkpoints are said to be', () => {
+  const CHOSEN = 'is the checkpoint that was best on the validation set by';
+  expect(protocol(resolveProfile('gpt2'))).toContain(`Each student ${CHOSEN} ROUGE-L.`);
+  expect(protocol()).toContain(`The student of ammd ${CHOSEN} KL(teacher‖student).`);
+  expect(protocol(tinyProfile('stages.ammd.evaluation.best=null'))).not.toContain('checkpoint');
+});

@@ -124,6 +124,30 @@ describe('memory that ran out', () => {
   });
 });
 
+describe('updates that were skipped', () => {
+  const skipping = (scene: StageScene) => {
+    const client = scene.client();
+    client.metrics = (step) => ({ skipped: step < 4 ? 1 : 0 });
+    return client;
+  };
+  const NOTE =
+    'stage student: 4 of 6 updates were skipped, since the gradient was not finite; lower training.lr';
+
+  test('are told at the end of the stage', async () => {
+    const scene = new StageScene();
+    expect(await scene.go(skipping(scene))).toBeUndefined();
+    expect(scene.notes.slice(1)).toEqual([NOTE]);
+  });
+
+  test('are counted over the whole stage where it was resumed', async () => {
+    const scene = new StageScene('checkpoints.every=2');
+    await scene.go(skipping(scene).before('step_student', 4, failWith('internal')));
+    expect(scene.notes).not.toContain(NOTE);
+    expect(await scene.go(skipping(scene))).toBeUndefined();
+    expect(scene.notes.at(-1)).toBe(NOTE);
+  });
+});
+
 describe('checkpoints', () => {
   test('at their interval and at the end, the newest kept', async () => {
     const scene = new StageScene('checkpoints={every: 2, keep: 2}');
@@ -336,7 +360,12 @@ describe('a signal', () => {
     });
   });
 
-  test('while loading: no step is run', async () => {
+  test('while data are loaded: at once, and no step is run', async () => {
+    const { ops } = await stopAt('register_data', 1, /while its data were loaded/);
+    expect(ops).not.toContain('build');
+  });
+
+  test('while critics are loaded: no step is run', async () => {
     const { ops } = await stopAt('load_critic', 1, /while it was evaluated|after step 0/);
     expect(ops).not.toContain('build');
   });

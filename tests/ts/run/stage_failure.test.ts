@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
 import { RunError } from '../../../ts/run/errors.js';
 import { RunFolder } from '../../../ts/run/run_folder.js';
-import { stageFailure } from '../../../ts/run/stage_failure.js';
+import { causeOf, stageFailure } from '../../../ts/run/stage_failure.js';
 import { WireError, WorkerFailure } from '../../../ts/wire/errors.js';
 import { temporaryFolder } from '../bootstrap/temporary_folder.js';
 
@@ -51,4 +51,19 @@ test('before the first stage has loaded there is nothing to go on from', () => {
 test('what says itself how to go on is passed on', () => {
   const stopped = new RunError('interrupted', 'stopped');
   expect(stageFailure(stopped, 'kd', folderOf(true))).toBe(stopped);
+});
+
+test('a full disk is no fault of the run, which goes on', () => {
+  const folder = folderOf(true);
+  const full = Object.assign(new Error('ENOSPC: no space left on device, write'), {
+    code: 'ENOSPC',
+    syscall: 'write',
+  });
+  const failure = stageFailure(full, 'kd', folder);
+  expect(failure).toMatchObject({
+    message: `stage kd: ${full.message}`,
+    hint: `when that is mended, go on with: ammd resume ${folder.path}`,
+  });
+  expect(causeOf(failure)).toBe(full);
+  expect(causeOf(full)).toBe(full);
 });

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { RunEvent } from '../../../ts/metrics/events.js';
 import { Journal } from '../../../ts/metrics/journal.js';
-import { type EvaluationRow, evaluationRowSchema } from '../../../ts/metrics/rows.js';
+import { type EvaluationRow, evaluationRowSchema, stepRowSchema } from '../../../ts/metrics/rows.js';
 import { RunError } from '../../../ts/run/errors.js';
 import { RunFolder } from '../../../ts/run/run_folder.js';
 import type { StageStore, StoreRunOptions } from '../../../ts/store/stage_store.js';
@@ -10,7 +10,7 @@ import type { StoredStage } from '../../../ts/store/stored_stage.js';
 import { resolveSweep } from '../../../ts/sweep/resolve.js';
 import type { Study, Trial } from '../../../ts/sweep/study.js';
 import { RUN, workspace } from '../config/workspace.js';
-import { makeEvaluation } from '../metrics/make_rows.js';
+import { makeEvaluation, makeStep } from '../metrics/make_rows.js';
 
 const JUDGED = 'student';
 export const LR = 'stages.student.training.lr.from';
@@ -104,6 +104,8 @@ export class FakeStages implements Pick<StageStore, 'folder' | 'run' | 'dropChec
   readonly dropped: string[] = [];
   /** Called after each evaluation during training. */
   atStep: (step: number) => void = () => {};
+  /** Whether the judged stage skips an update, by its learning rate and the 1-based step. */
+  skips: (lr: number, step: number) => boolean = () => false;
 
   constructor(
     private readonly path: string,
@@ -140,8 +142,9 @@ export class FakeStages implements Pick<StageStore, 'folder' | 'run' | 'dropChec
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const config = stage.configure(() => '/parent').stages[stage.name];
-    const lr = config?.training.lr;
-    const result = this.training(lr !== undefined && 'from' in lr ? lr.from : 0);
+    const schedule = config?.training.lr;
+    const lr = schedule !== undefined && 'from' in schedule ? schedule.from : 0;
+    const result = this.training(lr);
     const begin = this.#doneSteps(stage);
     this.trained.push(`${stage.name} from ${begin}`);
     if (stage.name !== JUDGED) return;
@@ -158,11 +161,19 @@ export class FakeStages implements Pick<StageStore, 'folder' | 'run' | 'dropChec
       await new Promise((resolve) => setImmediate(resolve));
       if (signal?.aborted) throw new RunError('interrupted', `stopped after step ${step}`);
     }
+    this.#writeSteps(stage, lr);
     for (const [seed, mean] of [
       [10, result - 1],
       [20, result + 1],
     ] as const)
       write(evaluation(stage, { step: 20, final: true, mean, seed }));
+  }
+
+  #writeSteps(stage: StoredStage, lr: number): void {
+    const steps = Journal.open(this.folder(stage).stage(stage.name).metrics, stepRowSchema);
+    for (let step = 1; step <= 20; step += 1)
+      steps.append(makeStep({ stage: stage.name, step, metrics: { skipped: this.skips(lr, step) ? 1 : 0 } }));
+    steps.close();
   }
 
   readonly #steps = new Map<string, number>();

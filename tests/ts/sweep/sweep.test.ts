@@ -153,6 +153,17 @@ describe('a sweep', () => {
     expect(search.endings[0]).toBe('failed');
   });
 
+  test('counts a trial that skipped most of its updates as failed, whatever its value', async () => {
+    stages.skips = (lr, step) => (lr === 4e-3 && step > 9) || (lr === 2e-3 && step > 10);
+    const { summary: found } = await run();
+    expect(rows().map(({ state }) => state)).toEqual(['complete', 'failed', 'complete', 'complete']);
+    expect(rows()[1]).toMatchObject({
+      value: null,
+      reason: '11 of 20 updates were skipped, since the gradient was not finite; lower training.lr',
+    });
+    expect(found.best?.number).toBe(2);
+  });
+
   test('counts a trial whose value is no number, or whose parameters cannot be run, as failed', async () => {
     search = new FakeSearch((number) => ({ [LR]: number === 0 ? 5000 : 4e-3, [WEIGHT]: number }));
     stages = new FakeStages(join(out, 'stages'), scoreAt);
@@ -189,18 +200,28 @@ describe('a sweep', () => {
   });
 
   test.each([
-    ['a missing environment', new WorkerFailure('worker_start', 'no Python')],
-    ['a defect', new TypeError('x is undefined')],
+    ['a missing environment', new WorkerFailure('worker_start', 'no Python'), 'worker_start'],
+    ['a defect', new TypeError('x is undefined'), null],
     [
       'a full disk',
       new RunError('stage_failed', 'stage student: full', {
         cause: new WireError('checkpoint_error', 'full'),
+        hint: 'when that is mended, go on with: ammd resume out/stages/637f',
       }),
+      'checkpoint_error',
     ],
-  ])('ends with %s, of which no trial is to blame, and runs the trial again', async (_, error) => {
+  ])('ends with %s, of which no trial is to blame, and runs the trial again', async (_, error, cause) => {
     let broken = true;
     stages = new FakeStages(join(out, 'stages'), (lr) => (broken && lr === 4e-3 ? error : scoreAt(lr)));
-    await expect(run()).rejects.toBe(error);
+    const failure = await run().catch((reason: unknown) => reason);
+    if (cause === null) expect(failure).toBe(error);
+    else {
+      expect(failure).toMatchObject({ code: 'sweep_failed', cause: { code: cause } });
+      expect(failure).toMatchObject({
+        message: `trial 1: ${error.message}`,
+        hint: expect.stringMatching(/go on with: ammd sweep .*out$/),
+      });
+    }
     expect(rows().map(({ number }) => number)).toEqual([0]);
     broken = false;
     await resume();
@@ -275,6 +296,9 @@ describe('a sweep that was stopped', () => {
     const { summary: found } = await resume({ trials: 3 });
     expect(found.trials).toMatchObject({ wanted: 3, complete: 3 });
     expect((await resume()).summary.trials.wanted).toBe(3);
+    expect((await resume({ trials: 2 })).summary.trials).toMatchObject({ wanted: 3, complete: 3 });
+    const begun = events.filter((event) => event.kind === 'sweep_started').at(-1);
+    expect(begun).toMatchObject({ wanted: 3, done: 3 });
     const text = readFileSync(folder().config, 'utf8');
     writeFileSync(folder().config, text.replace('0.0001', '0.0002'));
     await expect(resume()).rejects.toMatchObject({ code: 'sweep_changed' });

@@ -1,3 +1,4 @@
+import { counted } from '../../common/counted.js';
 import { formatSeconds } from '../../report/figures.js';
 import { printable } from '../../report/table.js';
 import { type ProgressState, type StageProgress, timeLeft } from './state.js';
@@ -39,7 +40,7 @@ export function plainLine(state: ProgressState, now: number): string | undefined
 export function stageSummary(before: ProgressState, name: string, seconds: number): string[] {
   const stage = before.stage?.name === name ? before.stage : null;
   if (stage === null) return [printable(`${place(before, name)} done before`)];
-  const head = `${place(before, name)} done: ${stage.step} steps, ${formatSeconds(seconds)}`;
+  const head = `${place(before, name)} done: ${counted(stage.step, 'step')}, ${formatSeconds(seconds)}`;
   return [head, ...finalScores(stage.evaluations).map((text) => `  ${text}`)].map(printable);
 }
 

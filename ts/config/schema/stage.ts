@@ -131,7 +131,11 @@ const evaluation = z
 
 const checkpoints = z
   .strictObject({
-    every: count.default(0).describe('Steps between two checkpoints; 0 is one each half hour; there is one at the end in any case; C'),
+    every: count
+      .default(0)
+      .describe(
+        'Steps between two checkpoints; 0 is one each half hour; there is one at the end in any case; C',
+      ),
     keep: z.int().min(1).max(10_000).default(2).describe('Newest checkpoints kept, besides the best; C'),
   })
   .prefault({})
