@@ -36,7 +36,8 @@ def reading(what: str, files: Callable[[], Iterable[Path]]) -> Iterator[None]:
     except Exception as error:  # pickle and tokenizers have errors of their own for a bad file
         if damage := next(filter(None, map(_damage, files())), None):
             raise ModelError(damage) from error
-        if not isinstance(error, _KNOWN):
+        # What tokenizers raises has no class of its own.
+        if not isinstance(error, _KNOWN) and type(error) is not Exception:
             raise
         raise ModelError(
             f"{what}: cannot be loaded: {_reason(error)} (give a folder with config.json and safetensors, "

@@ -21,7 +21,7 @@ from py_worker.models.reading import reading
 from py_worker.models.tokenizer_files import require_tokenizer
 
 # Files of a tokenizer and of a model that may be to blame where it cannot be read.
-_OF_TOKENIZERS = ("tokenizer*.json", "*.model", "config.json")
+_OF_TOKENIZERS = ("*.json", "merges.txt", "*.model")
 _OF_MODELS = ("*config.json", "*.index.json", "*.safetensors", "pytorch_model*.bin")
 
 

@@ -5,15 +5,16 @@ from pathlib import Path
 
 from py_worker.models.errors import ModelError
 
+_VOCABULARIES = ("tokenizer.json", "*.model", "vocab.*", "merges.txt", "*.tiktoken", "tekken.json")
+
 
 def require_tokenizer(folder: Path, source: str) -> None:
-    """Without any file of one the library lists all that it could have been.
+    """Without any file of one the library lists all that it could have been; otherwise its words say more.
 
     Raises:
         ModelError: the files of a tokenizer are missing, or what reads them.
     """
-    kinds = ("tokenizer.json", "spiece.model", "tokenizer.model")
-    if not any((folder / name).is_file() for name in kinds):
+    if not any(found for kind in _VOCABULARIES for found in folder.glob(kind)):
         settings = "" if (folder / "tokenizer_config.json").is_file() else " and no tokenizer_config.json"
         raise ModelError(
             f"{source}: cannot be loaded: {folder} has no tokenizer.json or spiece.model{settings}; copy the "

@@ -56,7 +56,7 @@ async function reproduce(args: ReproduceArguments): Promise<void> {
   const profile = resolveProfile(args.profile, args.set);
   const workers = workersOf(profile, args.devices, jobs);
   const { name, tables } = profile.config;
-  const table = tables[args.table];
+  const table = Object.hasOwn(tables, args.table) ? tables[args.table] : undefined;
   if (table === undefined)
     throw new CliError('usage', `the profile ${name} has no table ${args.table}`, {
       hint: `it has: ${Object.keys(tables).join(', ')}`,

@@ -1,4 +1,4 @@
-import { mkdirSync, statSync } from 'node:fs';
+import { mkdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { AmmdError, systemCodeOf } from './errors.js';
 
@@ -7,7 +7,7 @@ export class FolderError extends AmmdError {
   constructor(folder: string, cause: Error) {
     super('folder_not_made', `${folder} cannot be made: ${cause.message}`, {
       cause,
-      hint: 'give a folder on a disk that can be written to',
+      hint: 'give a folder where one can be made',
     });
   }
 }
@@ -36,5 +36,14 @@ export function makeFolder(folder: string): void {
     makeEach(path.resolve(folder));
   } catch (error) {
     throw systemCodeOf(error) === undefined ? error : new FolderError(folder, error as Error);
+  }
+}
+
+/** Removes a folder that was begun in vain, where that can be: why it was in vain must not be lost over it. */
+export function discardFolder(folder: string): void {
+  try {
+    rmSync(folder, { recursive: true, force: true });
+  } catch {
+    // A mount point, or a disk that has become read-only.
   }
 }

@@ -66,10 +66,6 @@ function keptRows(plan: SizedStagePlan): number {
   return kept.reduce((sum, rows) => sum + rows, 0);
 }
 
-function writesDuringTraining({ checkpoints, evaluation }: SizedStagePlan): boolean {
-  return checkpoints.every > 0 || (evaluation.best !== null && evaluation.every > 0);
-}
-
 /**
  * What a stage asks of memory, in the worker's words: micro-batches, scoring and terms are those of its steps.
  *
@@ -93,7 +89,7 @@ export function memoryRequest(plan: SizedStagePlan, rehearse: boolean): MemoryRe
     ...(student?.dropout_seed === undefined ? {} : { dropout: true }),
     rollouts: plannedRollouts(plan),
     kept_rows: keptRows(plan),
-    checkpoints: writesDuringTraining(plan),
+    checkpoints: true, // by step numbers, or by the clock
     rehearse,
   };
 }

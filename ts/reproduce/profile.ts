@@ -81,6 +81,9 @@ function isSameData({ data }: RunConfig, one: string, other: string): boolean {
   return data[one]?.source === data[other]?.source && data[one]?.split === data[other]?.split;
 }
 
+/** Names that are taken beside the tables' folders, or that are those of a table with other seeds or settings. */
+const NOT_A_TABLE = /^(stages|evaluations|workers|lock)$|-\d+-seeds$|-[0-9a-f]{8}$/;
+
 const NOT_GREEDY = 'nothing is decoded greedily; set evaluation.greedy';
 
 function checkTable(
@@ -90,6 +93,11 @@ function checkTable(
   findings: Findings,
 ): void {
   const at = ['tables', key];
+  if (NOT_A_TABLE.test(key))
+    findings.error(
+      at,
+      `"${key}" would be a folder that a reproduction has for something else; give another name`,
+    );
   for (const [index, dataset] of data.entries()) {
     if (!findings.known([...at, 'data', index], 'dataset', dataset, Object.keys(run.data))) continue;
     const seen = seenBefore({ rows }, { run, config }).find((name) => isSameData(run, dataset, name));

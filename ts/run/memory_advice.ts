@@ -78,7 +78,7 @@ const REMEDIES: Readonly<Record<string, Remedies>> = {
   second_student: ({ stage }) =>
     stage.parts.filter(({ ahead }) => ahead).map(({ part }) => `sources.${part}.max_staleness: 0`),
   rollouts: () => ['a smaller replay.capacity of the sources'],
-  checkpoint: ({ stage }) => [stage.checkpoints.every > 0 && 'checkpoints.every: 0'],
+  checkpoint: trained,
 };
 
 const MOST = 4;

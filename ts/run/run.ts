@@ -1,5 +1,6 @@
-import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { writeFileAtomic } from '../common/atomic_file.js';
+import { discardFolder } from '../common/make_folder.js';
 import { showPath } from '../config/files.js';
 import { configToYaml, type ResolvedConfig, resolveConfig } from '../config/resolve.js';
 import type { RunEvent } from '../metrics/events.js';
@@ -59,8 +60,7 @@ export async function startRun(
     await runStages({ folder, resolved, plan: planRun(resolved), options });
   } catch (error) {
     // Bad input leaves nothing behind; what a worker died of is in its log, which stays.
-    if (!existsSync(folder.manifest) && !isWorkerFailure(error))
-      rmSync(folder.path, { recursive: true, force: true });
+    if (!existsSync(folder.manifest) && !isWorkerFailure(error)) discardFolder(folder.path);
     throw error;
   } finally {
     release();
@@ -73,7 +73,7 @@ function lockNew(folder: RunFolder): () => void {
   try {
     return acquireLock(folder.lock);
   } catch (error) {
-    if (readdirSync(folder.path).length === 0) rmdirSync(folder.path);
+    if (readdirSync(folder.path).length === 0) discardFolder(folder.path);
     throw error;
   }
 }

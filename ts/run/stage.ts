@@ -11,7 +11,14 @@ import { observe } from '../schedule/adaptive.js';
 import { INITIAL_STATE, restoreState } from '../schedule/state.js';
 import type { StageState } from '../schedule/types.js';
 import { WireError } from '../wire/errors.js';
-import { type Best, checkpointOf, pruneCheckpoints, readCheckpoint, writeCheckpoint } from './checkpoints.js';
+import {
+  type Best,
+  checkpointOf,
+  listCheckpoints,
+  pruneCheckpoints,
+  readCheckpoint,
+  writeCheckpoint,
+} from './checkpoints.js';
 import { halvingNote } from './halving_note.js';
 import type { HeldTeacher } from './held_teacher.js';
 import { type LoadedStage, notesOn, parametersOf, rowsOf } from './loaded_stage.js';
@@ -196,8 +203,9 @@ const loading = (stage: string, done: number): RunEvent => ({
   total: 1,
 });
 
-/** Whether steps were made whose rows are dropped where no checkpoint has them. */
-const holdsRows = ({ metrics }: StageFolder) => (statSync(metrics, { throwIfNoEntry: false })?.size ?? 0) > 0;
+/** Whether steps were made that no checkpoint has, a damaged one included: of those it is told. */
+const wasNeverSaved = ({ metrics, checkpoints }: StageFolder) =>
+  (statSync(metrics, { throwIfNoEntry: false })?.size ?? 0) > 0 && listCheckpoints(checkpoints).length === 0;
 
 /**
  * Runs one stage, from its newest checkpoint where there is one.
@@ -228,7 +236,7 @@ export async function runStage(context: StageContext, plan: StagePlan): Promise<
   const orders = rowOrders(context, sized, folder, loaded);
   const stage = withOrders(sized, await prepared(context, plan.name, 'while its rows were ordered', orders));
   const restored = await restoreNewest(context, folder.checkpoints);
-  if (restored === null && holdsRows(folder))
+  if (restored === null && wasNeverSaved(folder))
     emit({
       kind: 'note',
       message: `stage ${plan.name} begins anew: it was ended before its first checkpoint`,

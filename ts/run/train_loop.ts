@@ -15,7 +15,7 @@ export interface Barrier {
   readonly state: StageState;
   /** Someone asked to stop: this is the last step for now. */
   readonly stopping: boolean;
-  /** Nothing was saved for long, and no step is to be saved by its number: half an hour is the most a kill may cost. */
+  /** Nothing was saved for long, and no step is to be saved by its number: half an hour and a step is the most a kill may cost then. */
   readonly overdue: boolean;
 }
 

@@ -1,7 +1,8 @@
-import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { stringify } from 'yaml';
 import { writeFileAtomic } from '../common/atomic_file.js';
+import { discardFolder } from '../common/make_folder.js';
 import { showPath } from '../config/files.js';
 import { configToYaml } from '../config/resolve.js';
 import { SWEEP_FILES } from '../metrics/sweep_rows.js';
@@ -88,7 +89,7 @@ export function makeSweepFolder(resolved: ResolvedSweep, out: string | undefined
     writeConfig(folder, resolved);
     writeFileAtomic(folder.hash, `${resolved.hash}\n`);
   } catch (error) {
-    rmSync(folder.path, { recursive: true, force: true }); // It could be neither continued nor begun anew.
+    discardFolder(folder.path); // It could be neither continued nor begun anew.
     throw error;
   }
   return folder;

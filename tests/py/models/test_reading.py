@@ -134,3 +134,41 @@ def test_a_mistake_of_ours_stays_one(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="ours"), reading("model", lambda: (whole, gone)):
         raise TypeError("ours")
     assert logging.is_progress_bar_enabled() == shown
+
+
+@pytest.mark.parametrize(
+    ("settings", "files", "says"),
+    [
+        ('{"tokenizer_class": "NobodysTokenizer"}', ["vocab.json", "merges.txt"], "Couldn.t instantiate"),
+        (
+            '{"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["own.Own", null]}}',
+            ["own.tiktoken"],
+            "custom code",
+        ),
+    ],
+    ids=["unknown-class", "custom-code"],
+)
+def test_a_tokenizer_of_another_kind_keeps_the_librarys_words(
+    folder: Path, tmp_path: Path, settings: str, files: list[str], says: str
+) -> None:
+    copy = tmp_path / "model"
+    shutil.copytree(folder, copy)
+    (copy / "tokenizer.json").unlink()
+    (copy / "tokenizer_config.json").write_text(settings)
+    for name in files:
+        (copy / name).write_text("{}")
+    with pytest.raises(ModelError) as caught:
+        load(copy)
+    assert "copy the" not in str(caught.value)
+    assert re.search(says, str(caught.value))
+
+
+def test_a_damaged_vocabulary_is_named(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "model"
+    shutil.copytree(folder, copy)
+    (copy / "tokenizer.json").unlink()
+    (copy / "tokenizer_config.json").write_text('{"tokenizer_class": "GPT2Tokenizer"}')
+    (copy / "merges.txt").write_text("#version: 0.2\n")
+    (copy / "vocab.json").write_text('{"a": 0, "b"')
+    with pytest.raises(ModelError, match=r"vocab\.json: is truncated or damaged"):
+        load(copy)

@@ -6,6 +6,7 @@ const TINY = ['--profile', 'tests/fixtures/reproduce/tiny.yaml', '--dry-run'];
 describe('ammd reproduce refuses', () => {
   test.each<[readonly string[], RegExp]>([
     [['dynamics', ...TINY], /the profile tiny has no table dynamics\n {2}it has: instruct, beta/],
+    [['constructor', ...TINY], /the profile tiny has no table constructor/],
     [['instruct', ...TINY, '--seeds', '0'], /--seeds/],
     [['instruct', ...TINY, '--devices', 'cpu,gpu'], /expected auto, cpu, cuda or cuda:N/],
     [['instruct', ...TINY, '--devices', ','], /expected auto, cpu, cuda or cuda:N/],

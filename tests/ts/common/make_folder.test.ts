@@ -1,8 +1,8 @@
-import { readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from '@jest/globals';
 import { systemCodeOf } from '../../../ts/common/errors.js';
-import { FolderError, makeFolder } from '../../../ts/common/make_folder.js';
+import { discardFolder, FolderError, makeFolder } from '../../../ts/common/make_folder.js';
 import { temporaryFolder } from '../bootstrap/temporary_folder.js';
 
 function failure(folder: string): FolderError {
@@ -29,10 +29,19 @@ test('a file that is in the way is named', () => {
   const error = failure(path.join(root, 'file', 'a', 'b'));
   expect(systemCodeOf(error.cause)).toBe('ENOTDIR');
   expect(error.message).toContain(`${path.join(root, 'file', 'a', 'b')} cannot be made: ENOTDIR`);
-  expect(error.hint).toMatch(/can be written to/);
+  expect(error.hint).toMatch(/where one can be made/);
 });
 
 test('a name that is too long is not said to be missing', () => {
   const error = failure(path.join(temporaryFolder(), 'a', 'n'.repeat(300), 'b'));
   expect(systemCodeOf(error.cause)).toBe('ENAMETOOLONG');
+});
+
+test('what was begun in vain goes, and what cannot go costs no other error', () => {
+  const folder = path.join(temporaryFolder(), 'a', 'b');
+  makeFolder(folder);
+  discardFolder(path.dirname(folder));
+  expect(existsSync(folder)).toBe(false);
+  // The kernel lets nobody remove it.
+  expect(() => discardFolder('/proc/self')).not.toThrow();
 });

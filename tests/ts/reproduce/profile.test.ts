@@ -69,6 +69,12 @@ describe('mistakes name the place', () => {
     ['method.on_policy_weight: 0}', 'method.on_policy_wieght: 0}', /on_policy_wieght/],
     ['setting: training.lr.from', 'setting: training.lr.form', /lr\.form: unknown key/],
     ['run: /', 'run: ./', /no file/],
+    [
+      '  beta:',
+      '  workers:',
+      /tables\.workers: "workers" would be a folder that a reproduction has for something/,
+    ],
+    ['  beta:', '  instruct-3-seeds:', /tables\.instruct-3-seeds: .*give another name/],
   ])('%s → %s', (from, to, message) => {
     expect(errorOf(from, to)).toMatch(message);
   });

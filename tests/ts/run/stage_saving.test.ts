@@ -1,4 +1,7 @@
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { expect, test } from '@jest/globals';
+import { checkpointOf } from '../../../ts/run/checkpoints.js';
 import { failWith } from './scripted_client.js';
 import { StageScene } from './stage_scene.js';
 
@@ -35,4 +38,14 @@ test('one that was ended before its first checkpoint says that it begins anew', 
   expect(await scene.go()).toBeUndefined();
   expect(scene.notes).toContain('stage student begins anew: it was ended before its first checkpoint');
   expect(scene.steps).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+});
+
+test('one whose checkpoints are all damaged says that, and not that there were none', async () => {
+  const scene = new StageScene('training.steps=9', 'checkpoints.every=3');
+  await scene.go(scene.client().before('step_student', 8, failWith('internal')));
+  for (const step of scene.checkpoints)
+    writeFileSync(path.join(checkpointOf(scene.folder.checkpoints, step), 'controller.json'), '{');
+  expect(await scene.go()).toBeUndefined();
+  expect(scene.notes.join()).toContain('can be used; the stage starts anew');
+  expect(scene.notes.join()).not.toContain('ended before its first checkpoint');
 });
