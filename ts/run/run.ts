@@ -18,6 +18,7 @@ import { openSession, type Session, type SessionOptions } from './session.js';
 import { runStage } from './stage.js';
 import { stageFailure } from './stage_failure.js';
 import { configureWorker } from './stage_setup.js';
+import { wasStopped } from './stage_stop.js';
 import { NO_TRACKER, openTracker } from './tracker.js';
 import { limitTime } from './wall_time.js';
 
@@ -59,8 +60,9 @@ export async function startRun(
     writeFileAtomic(folder.configHash, `${resolved.hash}\n`);
     await runStages({ folder, resolved, plan: planRun(resolved), options });
   } catch (error) {
-    // Bad input leaves nothing behind; what a worker died of is in its log, which stays.
-    if (!existsSync(folder.manifest) && !isWorkerFailure(error)) discardFolder(folder.path);
+    // Bad input leaves nothing behind; what a worker died of is in its log, which stays, as does a run that was stopped.
+    if (!existsSync(folder.manifest) && !isWorkerFailure(error) && !wasStopped(error))
+      discardFolder(folder.path);
     throw error;
   } finally {
     release();

@@ -41,3 +41,7 @@ export async function prepared<Outcome>(
     throw isStopped(error, context.signal) ? stopped(context, stage, where) : error;
   }
 }
+
+/** Whether a run was stopped, and neither failed nor refused: nothing is under way then, and it can be gone on with. */
+export const wasStopped = (error: unknown): boolean =>
+  error instanceof RunError && (error.code === 'interrupted' || error.code === 'time_over');

@@ -4,6 +4,7 @@ import { makeFolder } from '../common/make_folder.js';
 import type { WorkerConfig } from '../config/schema.js';
 import { RunError } from './errors.js';
 import { openSession, type Session } from './session.js';
+import { wasStopped } from './stage_stop.js';
 
 export interface WorkerPoolOptions {
   /** What workers are configured with, but for the device. */
@@ -68,7 +69,7 @@ export class WorkerPool {
       slot.session ??= await this.#open(slot);
       return await work(slot.session);
     } catch (error) {
-      if (!leavesItWell(error)) await this.#end(slot);
+      if (!wasStopped(error)) await this.#end(slot);
       throw error;
     } finally {
       this.#give(slot);
@@ -110,7 +111,3 @@ export class WorkerPool {
     await session?.close();
   }
 }
-
-/** A run that was stopped waits for its last step and checkpoint; nothing is under way then. */
-const leavesItWell = (error: unknown): boolean =>
-  error instanceof RunError && (error.code === 'interrupted' || error.code === 'time_over');
