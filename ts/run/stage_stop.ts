@@ -42,6 +42,6 @@ export async function prepared<Outcome>(
   }
 }
 
-/** Whether a run was stopped, and neither failed nor refused: nothing is under way then, and it can be gone on with. */
+/** Whether a run was stopped, and neither failed nor refused: it can be gone on with. */
 export const wasStopped = (error: unknown): boolean =>
   error instanceof RunError && (error.code === 'interrupted' || error.code === 'time_over');
