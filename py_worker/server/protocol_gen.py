@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 PROTOCOL_VERSION: Final = 1
-PROTOCOL_HASH: Final = "b6492307da72a6d93bd514f8651d58420c8b37e787950fc3e1d5ca7594f6a441"
+PROTOCOL_HASH: Final = "62550704d889d80ac49752e45ad6fab32a02504fed4a64e83772857a39e3146b"
 
 MAX_BODY_BYTES: Final = 8388608
 """Largest MessagePack body of one message, in bytes."""
@@ -676,7 +676,7 @@ class StepCriticArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     """Which critics, on which parts."""
     turn: Annotated[int, Meta(ge=0, le=65536)]
     """0-based turn within the step; tightness is measured in turn 0, before the update."""
-    lr: Annotated[float, Meta(ge=0, le=1000)]
+    lr: Annotated[float, Meta(ge=0, le=10000000)]
     """Learning rate."""
     clip_norm: Annotated[float, Meta(ge=0, le=1000000)]
     """Largest gradient norm; 0 is off."""

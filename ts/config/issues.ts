@@ -1,8 +1,8 @@
 import type { z } from 'zod';
 import { COMPOSING_KEYS } from './compose.js';
 import type { ConfigIssue } from './errors.js';
-import { suggestion } from './nearest.js';
-import { describe, keysOf, type Shape, shapesAt } from './shape.js';
+import { nearest, suggestion } from './nearest.js';
+import { describe, isNamed, keysOf, type Shape, shapesAt } from './shape.js';
 import { locate, type Tree } from './tree.js';
 
 type Issue = z.core.$ZodIssue;
@@ -42,6 +42,15 @@ function meant(alternatives: readonly Shape[], unknown: string, given: unknown):
   });
 }
 
+/** Another entry that was meant, where an incomplete one stands under a name of the writer's own: `stages.amd`. */
+function meantEntry(schema: z.core.$ZodType, value: unknown, path: readonly PropertyKey[]): string {
+  const [mapping, own] = [path.slice(0, -2), String(path.at(-2))];
+  if (path.length < 2 || !isNamed(shapesAt(schema, mapping))) return '';
+  const others = Object.keys(valueAt(value, mapping) ?? {}).filter((name) => name !== own);
+  const close = nearest(own, others);
+  return close === null ? '' : `; did you mean "${[...mapping, close].join('.')}"?`;
+}
+
 /** Turns a schema's complaints into issues with place, what is allowed, and the nearest known key. */
 export function explainIssues(
   issues: readonly Issue[],
@@ -71,7 +80,9 @@ export function explainIssues(
   };
   const message = (issue: Issue, given: unknown, path: readonly PropertyKey[]): string => {
     const allowed = describe(shapesAt(schema, path));
-    if (given === undefined && issue.code !== 'custom') return `missing; expected ${allowed}`;
+    if (given === undefined && issue.code !== 'custom') {
+      return `missing; expected ${allowed}${meantEntry(schema, value, path)}`;
+    }
     switch (issue.code) {
       case 'invalid_key':
         return issue.issues[0]?.message ?? issue.message;

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 export const PROTOCOL_VERSION = 1;
-export const PROTOCOL_HASH = 'b6492307da72a6d93bd514f8651d58420c8b37e787950fc3e1d5ca7594f6a441';
+export const PROTOCOL_HASH = '62550704d889d80ac49752e45ad6fab32a02504fed4a64e83772857a39e3146b';
 
 export const LIMITS = {
   /** Largest MessagePack body of one message, in bytes. */
@@ -731,7 +731,7 @@ export const OPERATIONS = {
   /** 0-based turn within the step; tightness is measured in turn 0, before the update. */
   turn: z.int().min(0).max(65536),
   /** Learning rate. */
-  lr: z.number().min(0).max(1000),
+  lr: z.number().min(0).max(10000000),
   /** Largest gradient norm; 0 is off. */
   clip_norm: z.number().min(0).max(1000000),
   /** Record tightness and value statistics. */

@@ -123,6 +123,11 @@ describe('wrong values', () => {
     expect(message).toBe('run.yaml:3:3: data.train.source: missing; expected text');
   });
 
+  test('an override of an entry that is not there names the one that was meant', () => {
+    const error = configErrorOf(() => resolveText(RUN, ['stages.studnet.training.steps=10']));
+    expect(error.message).toMatch(/stages\.studnet\.method: missing; .*did you mean "stages\.student"\?/);
+  });
+
   test('an override is named as it was given', () => {
     const error = configErrorOf(() => resolveText(RUN, ['seed=x']));
     expect(error.message).toBe('--set seed=x: seed: expected whole number from 0, got "x"');

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { packageRoot } from '../../../ts/config/files.js';
@@ -30,4 +30,14 @@ test('the example of a sweep resolves', () => {
 test('the example of a profile resolves, with a table of its own name', () => {
   const { config } = resolveProfile(join(exampleBelow('A profile'), 'example.yaml'));
   expect(Object.keys(config.tables.short?.rows ?? {})).toEqual(['teacher', 'jsd', 'opd', 'mine']);
+});
+
+test.each(['README.md', 'configs/methods/README.md'])('%s names every method that is shipped', (page) => {
+  const text = readFileSync(join(packageRoot(), page), 'utf8');
+  const methods = readdirSync(join(packageRoot(), 'configs', 'methods'))
+    .filter((file) => file.endsWith('.yaml'))
+    .map((file) => file.slice(0, -'.yaml'.length));
+  expect(methods.filter((name) => !text.includes(`\`${name}\``) && !text.includes(`(${name}.yaml)`))).toEqual(
+    [],
+  );
 });
