@@ -1,7 +1,7 @@
 """Models that are made from a shape: nothing to download, for trials and tests."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, T5Config, T5ForConditionalGeneration
@@ -57,6 +57,8 @@ def _t5(arch: ArchSpec, tokenizer: Any) -> Any:
 
 BUILTIN: Mapping[str, Callable[[ArchSpec, Any], Any]] = {"builtin:llama": _llama, "builtin:t5": _t5}
 """Models by their source, made from a shape and a tokenizer."""
+
+ENCODER_DECODERS: Final = ("builtin:t5",)
 
 
 def builtin_model(source: str, arch: ArchSpec, tokenizer: Any, seed: int, dtype: torch.dtype) -> Any:

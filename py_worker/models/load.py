@@ -10,9 +10,10 @@ from py_worker.models.attention import use_attention
 from py_worker.models.builtin import BUILTIN, builtin_model
 from py_worker.models.decoder import DecoderPolicy
 from py_worker.models.encoder_decoder import EncoderDecoderPolicy
-from py_worker.models.errors import ModelError, UnsupportedModelError
+from py_worker.models.errors import ModelError
 from py_worker.models.layers import keep_layers
 from py_worker.models.lora import add_adapters
+from py_worker.models.pairing import require_same_kind
 from py_worker.models.policy import Policy
 from py_worker.models.spec import ModelSpec
 from py_worker.models.vocabulary import shared_vocabulary
@@ -51,21 +52,11 @@ def load_policy(spec: ModelSpec, *, device: torch.device | str, teacher: Policy 
     if spec.gradient_checkpointing:
         policy.checkpoint_activations()
     if teacher is not None:
-        _require_same_kind(policy, teacher)
+        require_same_kind(policy.name, policy.has_encoder, teacher.name, teacher.has_encoder)
         shared = shared_vocabulary(tokenizer, teacher.tokenizer, spec.source, teacher.name)
         policy.limit_vocabulary(min(shared, teacher.vocab_size))
         teacher.limit_vocabulary(policy.vocab_size)
     return policy
-
-
-def _require_same_kind(student: Policy, teacher: Policy) -> None:
-    """One batch serves both, and an encoder's prompts end as a decoder's do not."""
-    if student.has_encoder != teacher.has_encoder:
-        own, other = ("an" if policy.has_encoder else "no" for policy in (student, teacher))
-        raise UnsupportedModelError(
-            f"student {student.name!r} is {own} encoder-decoder and teacher {teacher.name!r} is {other} "
-            "encoder-decoder; choose two of one kind, or train on the teacher's texts"
-        )
 
 
 def _build(spec: ModelSpec) -> tuple[Any, Any]:

@@ -209,6 +209,18 @@ def read_model(location: Location, *, dtype: torch.dtype, trust_remote_code: boo
     return module
 
 
+def has_encoder(location: Location, *, trust_remote_code: bool, source: str) -> bool:
+    """Whether the model at a location is an encoder-decoder; what a GGUF file holds is a decoder.
+
+    Raises:
+        ModelError: the configuration cannot be read.
+        UnsupportedModelError: an encoder-decoder of another family than T5's.
+    """
+    if location.gguf_file is not None:
+        return False
+    return _auto_class(_read_config(location, trust_remote_code, source), source) is AutoModelForSeq2SeqLM
+
+
 def _read_config(location: Location, trust_remote_code: bool, source: str) -> Any:
     with _reading(source, location, _OF_MODELS):
         return AutoConfig.from_pretrained(

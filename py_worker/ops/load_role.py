@@ -10,7 +10,7 @@ from py_worker.models.loss_scale import LossScale
 from py_worker.models.optimizer import Optimizer
 from py_worker.models.policy import Policy
 from py_worker.models.sources import hub_commit
-from py_worker.ops.specs import given, model_spec, optimizer_spec
+from py_worker.ops.specs import given, optimizer_spec, role_spec
 from py_worker.rollout.engine import AUTO, select_engine
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError, UnsupportedError
@@ -28,7 +28,7 @@ def run(session: Session, args: LoadRoleArgs, context: OperationContext) -> Load
     limit = None if teacher is None else teacher.policy.head.vocab_size
     try:
         policy = load_policy(
-            model_spec(args), device=settings.device, teacher=None if teacher is None else teacher.policy
+            role_spec(args), device=settings.device, teacher=None if teacher is None else teacher.policy
         )
         selection = select_engine(policy, name=given(args.engine) or AUTO)
         role = Role(

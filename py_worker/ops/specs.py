@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import msgspec
@@ -29,9 +30,8 @@ def given_fields(struct: msgspec.Struct) -> dict[str, Any]:
     return {name: value for name, value in msgspec.structs.asdict(struct).items() if value is not UNSET}
 
 
-def model_spec(args: wire.LoadRoleArgs) -> ModelSpec:
-    """What a role is loaded from."""
-    model = args.model
+def model_spec(model: wire.Model) -> ModelSpec:
+    """A model by itself, in no role."""
     arch = given(model.arch)
     return ModelSpec(
         source=model.source,
@@ -42,8 +42,15 @@ def model_spec(args: wire.LoadRoleArgs) -> ModelSpec:
         dtype=model.dtype,
         compute_dtype=given(model.compute_dtype),
         trust_remote_code=model.trust_remote_code,
-        gradient_checkpointing=args.gradient_checkpointing,
         attention=given(model.attention),
+    )
+
+
+def role_spec(args: wire.LoadRoleArgs) -> ModelSpec:
+    """What a role is loaded from."""
+    return replace(
+        model_spec(args.model),
+        gradient_checkpointing=args.gradient_checkpointing,
         lora=_lora_spec(given(args.lora)),
     )
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 PROTOCOL_VERSION: Final = 1
-PROTOCOL_HASH: Final = "62550704d889d80ac49752e45ad6fab32a02504fed4a64e83772857a39e3146b"
+PROTOCOL_HASH: Final = "3abd8606efa7d7a9c88b78826abac868dffdbe44ce75d7156e4a2886b2cc1c0f"
 
 MAX_BODY_BYTES: Final = 8388608
 """Largest MessagePack body of one message, in bytes."""
@@ -482,6 +482,17 @@ class ResetArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
 
 class ResetResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Result of reset."""
+
+class CompareModelsArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Refuses a student and a teacher that cannot be trained together, by their configurations and tokenizers alone; loads neither."""
+
+    student: Model
+    """Student."""
+    teacher: Model
+    """Teacher."""
+
+class CompareModelsResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Result of compare_models."""
 
 class LoadRoleArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Loads the teacher or the student. A student gets an optimizer."""
@@ -981,6 +992,7 @@ ControllerMessage = WelcomeMessage | RefuseMessage | RequestMessage | CancelMess
 OPERATIONS: Final[dict[str, Operation]] = {
     "configure": Operation(True, ConfigureArgs, ConfigureResult),
     "reset": Operation(True, ResetArgs, ResetResult),
+    "compare_models": Operation(False, CompareModelsArgs, CompareModelsResult),
     "load_role": Operation(True, LoadRoleArgs, LoadRoleResult),
     "load_critic": Operation(True, LoadCriticArgs, LoadCriticResult),
     "register_data": Operation(True, RegisterDataArgs, RegisterDataResult),

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -17,7 +18,9 @@ import {
 import { readJournal } from '../../ts/metrics/journal.js';
 import { stepRowSchema } from '../../ts/metrics/rows.js';
 import { listCheckpoints } from '../../ts/run/checkpoints.js';
-import { PYTHON, TINY } from './tiny_run.js';
+import { PYTHON, ROOT, TINY } from './tiny_run.js';
+
+const MAKE_MODELS = path.join(ROOT, 'tests/integration/make_models.py');
 
 const SWEEP = `name: seeds
 run: ${TINY}
@@ -89,6 +92,24 @@ test('errors come from the iterator', async () => {
   };
   await expect(reading()).rejects.toMatchObject({ code: 'worker_start' });
   expect(events[0]).toMatchObject({ kind: 'run_started' });
+});
+
+test('two models that cannot be trained together are found before the first stage is', async () => {
+  const model = path.join(folder, 't5');
+  execFileSync(PYTHON, [MAKE_MODELS, JSON.stringify([{ folder: model, type: 't5', shape: {} }])], {
+    env: { ...process.env, PYTHONPATH: ROOT },
+  });
+  const mixed = resolveConfig(TINY, [`models.small={source: ${model}, init: random}`]);
+  const events: RunEvent[] = [];
+  const out = path.join(folder, 'mixed');
+  const reading = async () => {
+    for await (const event of run(mixed, { out, python: PYTHON })) events.push(event);
+  };
+  await expect(reading()).rejects.toThrow(
+    /^stage ammd: compare_models failed: student '.*t5' is an encoder-decoder and teacher/,
+  );
+  expect(events.map(({ kind }) => kind)).toEqual(['run_started']);
+  expect(existsSync(out)).toBe(false);
 });
 
 test('a configuration is tried without being trained', async () => {

@@ -1,6 +1,6 @@
 import { streamSeed } from '../common/random.js';
 import type { ModelConfig, ModelReference, RunConfig } from '../config/schema.js';
-import type { ModelPlan } from './types.js';
+import type { ModelPlan, RunPlan } from './types.js';
 
 /** Who asks for the model; keys the seed of an inline model's random weights. */
 interface Asker {
@@ -40,4 +40,18 @@ export function planModel(config: RunConfig, reference: ModelReference, asker: A
     attention: exported.attention,
     trust_remote_code: exported.trust_remote_code,
   };
+}
+
+/** A model from outside the run. */
+export interface SourceModel extends ModelPlan {
+  readonly origin: Extract<ModelPlan['origin'], { readonly kind: 'source' }>;
+}
+
+/** The model from outside the run that one descends from, whatever earlier stages make of it. */
+export function rootModel(plan: RunPlan, model: ModelPlan): SourceModel {
+  const { origin } = model;
+  if (origin.kind === 'source') return { ...model, origin };
+  const before = plan.stages.find(({ name }) => name === origin.stage);
+  if (before === undefined) throw new RangeError(`unknown stage ${origin.stage} in a plan`);
+  return rootModel(plan, before.student);
 }

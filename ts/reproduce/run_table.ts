@@ -12,6 +12,7 @@ import type { ReproductionFolder } from './folder.js';
 import { type Choices, type Job, seedsOf, tableId, tableJobs, tuningJobs } from './plan.js';
 import type { Profile } from './profile.js';
 import { protocolOf } from './protocol_text.js';
+import { requirePairs } from './require_pairs.js';
 import { type FinishedJob, runJobs } from './run_jobs.js';
 import { type TableInputs, tableFile } from './table.js';
 import { chooseValues, chosenBy, type Tuned } from './tuning.js';
@@ -77,6 +78,8 @@ export async function reproduceTable(
     const seeds = seedsOf(profile, options.seeds);
     // The teacher and the start, evaluated too: a test set that cannot be scored shows before all else is trained.
     const fixed = tableJobs(profile, table, [], new Map(), fingerprint);
+    if (fixed.some(({ stored }) => !folder.stages.isDone(stored)))
+      await requirePairs(profile, table, pool, signal);
     if (fixed.length > 0) await runJobs(fixed, ['training', 'evaluation'], context);
     const tried = await runJobs(
       tuningJobs(profile, table, fingerprint),

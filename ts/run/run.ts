@@ -12,6 +12,7 @@ import { RunError } from './errors.js';
 import { isFinished } from './find_stage.js';
 import { acquireLock } from './lock.js';
 import { admit, newManifest, type RunManifest, readManifest, writeManifest } from './manifest.js';
+import { modelPairs, requirePair } from './model_pairs.js';
 import { requirePackages } from './packages.js';
 import { makeRunFolder, openRunFolder, type RunFolder } from './run_folder.js';
 import { openSession, type Session, type SessionOptions } from './session.js';
@@ -132,7 +133,10 @@ async function runStages(run: Run): Promise<void> {
   for (const warning of run.resolved.warnings) options.emit({ kind: 'note', message: warning });
   if (!isDone(folder, plan))
     await withinTime(run, (timed) =>
-      withSession(timed, (tracked, session) => runOpenStages(tracked, session)),
+      withSession(timed, async (tracked, session) => {
+        await requirePairs(tracked, session);
+        await runOpenStages(tracked, session);
+      }),
     );
   await options.report(folder);
   const seconds = (performance.now() - started) / 1000;
@@ -198,6 +202,17 @@ async function withSession(run: Run, use: (run: Run, session: Session) => Promis
     await end();
     await tracker.close(done);
   }
+}
+
+/** The first open stage loads its models at once, so that a pair that cannot be trained shows there. */
+async function requirePairs({ folder, plan }: Run, { client }: Session): Promise<void> {
+  const [first, ...later] = plan.stages.filter((stage) => !isFinished(folder, stage));
+  if (first === undefined || later.length === 0) return;
+  const stages = new Set(later.map(({ name }) => name));
+  for (const pair of modelPairs(plan).filter(({ stage }) => stages.has(stage)))
+    await requirePair(client, pair).catch((error: unknown) => {
+      throw stageFailure(error, pair.stage, folder);
+    });
 }
 
 async function runOpenStages({ folder, resolved, plan, options }: Run, session: Session): Promise<void> {

@@ -19,20 +19,23 @@ const wireSettings = (model: ModelPlan) => ({
   ...(model.attention === null ? {} : { attention: model.attention }),
 });
 
+/** A model whose weights or shape are at `source`. */
+export const wireModelAt = (source: string, model: ModelPlan): WireModel => ({
+  source,
+  init: model.init,
+  ...wireSettings(model),
+  ...(model.layers === null ? {} : { layers: model.layers }),
+  ...(model.arch === null ? {} : { arch: model.arch }),
+});
+
 /** Where the worker finds the weights: outside, or the student that an earlier stage of this run exported. */
-export function wireModel(model: ModelPlan, run: RunFolder): WireModel {
-  const source =
+export const wireModel = (model: ModelPlan, run: RunFolder): WireModel =>
+  wireModelAt(
     model.origin.kind === 'source'
       ? model.origin.source
-      : path.resolve(run.stage(model.origin.stage).student);
-  return {
-    source,
-    init: model.init,
-    ...wireSettings(model),
-    ...(model.layers === null ? {} : { layers: model.layers }),
-    ...(model.arch === null ? {} : { arch: model.arch }),
-  };
-}
+      : path.resolve(run.stage(model.origin.stage).student),
+    model,
+  );
 
 export function wireDataset({
   limit,

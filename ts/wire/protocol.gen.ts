@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 export const PROTOCOL_VERSION = 1;
-export const PROTOCOL_HASH = '62550704d889d80ac49752e45ad6fab32a02504fed4a64e83772857a39e3146b';
+export const PROTOCOL_HASH = '3abd8606efa7d7a9c88b78826abac868dffdbe44ce75d7156e4a2886b2cc1c0f';
 
 export const LIMITS = {
   /** Largest MessagePack body of one message, in bytes. */
@@ -531,6 +531,19 @@ export const OPERATIONS = {
     args: z.strictObject({
   /** The teacher stays, as it was when it was loaded; absent is false. */
   keep_teacher: z.boolean().exactOptional(),
+}),
+    result: z.strictObject({
+
+}),
+  },
+  /** Refuses a student and a teacher that cannot be trained together, by their configurations and tokenizers alone; loads neither. */
+  compare_models: {
+    mutating: false,
+    args: z.strictObject({
+  /** Student. */
+  student: modelSchema,
+  /** Teacher. */
+  teacher: modelSchema,
 }),
     result: z.strictObject({
 

@@ -166,6 +166,7 @@ export class ScriptedClient implements WorkerClient {
       this.rollouts.clear();
       return {};
     },
+    compare_models: () => ({}),
     load_role: ({ role }) => {
       if (role === 'student') this.version = 0;
       return {
