@@ -27,9 +27,9 @@ def main(arguments: list[str]) -> int:
     os.environ.setdefault("TQDM_DISABLE", "1")
 
     # Only now: importing torch takes a second and starts threads, which must inherit the blocked signals.
+    from py_worker.protocol_gen import ORPHAN_MS
     from py_worker.server.endpoint import remove_socket_folder, take_curve_keys
     from py_worker.server.errors import ArgumentError
-    from py_worker.server.protocol_gen import ORPHAN_MS
     from py_worker.server.worker import Worker
 
     try:

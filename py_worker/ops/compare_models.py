@@ -2,8 +2,8 @@
 
 from py_worker.models.pairing import require_pair
 from py_worker.ops.specs import model_spec
+from py_worker.protocol_gen import CompareModelsArgs, CompareModelsResult
 from py_worker.server.context import OperationContext
-from py_worker.server.protocol_gen import CompareModelsArgs, CompareModelsResult
 from py_worker.server.session import Session
 
 

@@ -1,8 +1,8 @@
 """Ends a step: its metrics go to the controller, its handles are freed."""
 
+from py_worker.protocol_gen import EndStepArgs, EndStepResult
 from py_worker.server.completion import Late
 from py_worker.server.context import OperationContext
-from py_worker.server.protocol_gen import EndStepArgs, EndStepResult
 from py_worker.server.session import Session
 
 

@@ -8,10 +8,10 @@ from py_worker.metrics.accuracy import label_of
 from py_worker.ops.fitted_draw import draw_that_fits
 from py_worker.ops.specs import sampling_of
 from py_worker.ops.texts import prompt_text, response_texts
+from py_worker.protocol_gen import EvaluateArgs, EvaluateResult, SampleText
 from py_worker.rollout.mixture import Mixture
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError
-from py_worker.server.protocol_gen import EvaluateArgs, EvaluateResult, SampleText
 from py_worker.server.session import Session
 
 Value = TypeVar("Value")

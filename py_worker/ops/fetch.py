@@ -4,9 +4,9 @@ import numpy as np
 import torch
 
 from py_worker.ops.texts import response_texts
+from py_worker.protocol_gen import FetchArgs, FetchResult
 from py_worker.server.context import OperationContext
 from py_worker.server.held import Rollout
-from py_worker.server.protocol_gen import FetchArgs, FetchResult
 from py_worker.server.session import Session
 
 

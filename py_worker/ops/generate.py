@@ -9,6 +9,7 @@ import numpy as np
 from py_worker.models.policy import Policy
 from py_worker.ops.fitted_draw import draw_that_fits
 from py_worker.ops.specs import given, sampling_of
+from py_worker.protocol_gen import GenerateArgs, GenerateResult
 from py_worker.rollout.engine import Engine, Mixture, Sampling, select_engine
 from py_worker.rollout.fingerprint import store_key, weights_hash
 from py_worker.rollout.response_cache import ResponseCache
@@ -18,7 +19,6 @@ from py_worker.server.completion import Eventually
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError
 from py_worker.server.held import Rollout
-from py_worker.server.protocol_gen import GenerateArgs, GenerateResult
 from py_worker.server.session import DrawnRows, Session
 
 FOLDER = "responses"

@@ -11,10 +11,10 @@ from py_worker.models.optimizer import Optimizer
 from py_worker.models.policy import Policy
 from py_worker.models.sources import hub_commit
 from py_worker.ops.specs import given, optimizer_spec, role_spec
+from py_worker.protocol_gen import LoadRoleArgs, LoadRoleResult
 from py_worker.rollout.engine import AUTO, select_engine
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError, UnsupportedError
-from py_worker.server.protocol_gen import LoadRoleArgs, LoadRoleResult
 from py_worker.server.session import Role, Session
 
 

@@ -18,9 +18,9 @@ from py_worker.models.policy import Policy
 from py_worker.ops.chunk_size import chunk_size, shorter_chunks
 from py_worker.ops.halving import repeat_smaller
 from py_worker.ops.specs import argument_errors, given, limits_of
+from py_worker.protocol_gen import MeasureArgs, MeasureResult
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError
-from py_worker.server.protocol_gen import MeasureArgs, MeasureResult
 from py_worker.server.session import Halvings, Session
 
 

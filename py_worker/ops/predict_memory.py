@@ -9,15 +9,15 @@ from py_worker.ops import memory_phases
 from py_worker.ops.chunk_size import chunk_size
 from py_worker.ops.memory_phases import PlannedDraw, PlannedStep
 from py_worker.ops.specs import argument_errors, given, limits_of, sampling_of, term_of
-from py_worker.rollout.engine import Mixture, select_engine
-from py_worker.server.context import OperationContext
-from py_worker.server.errors import ArgumentError, code_of
-from py_worker.server.protocol_gen import (
+from py_worker.protocol_gen import (
     MemoryPhase,
     PlannedRollout,
     PredictMemoryArgs,
     PredictMemoryResult,
 )
+from py_worker.rollout.engine import Mixture, select_engine
+from py_worker.server.context import OperationContext
+from py_worker.server.errors import ArgumentError, code_of
 from py_worker.server.session import Session
 
 HALF = 0.5

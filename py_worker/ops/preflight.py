@@ -3,8 +3,8 @@
 import math
 
 from py_worker.ops import identities
+from py_worker.protocol_gen import PreflightArgs, PreflightResult
 from py_worker.server.context import OperationContext
-from py_worker.server.protocol_gen import PreflightArgs, PreflightResult
 from py_worker.server.session import Session
 
 _ROWS = 4

@@ -2,9 +2,9 @@
 
 import torch
 
+from py_worker.protocol_gen import ReportMemoryArgs, ReportMemoryResult
 from py_worker.server.context import OperationContext
 from py_worker.server.host_memory import peak_resident_bytes, resident_bytes
-from py_worker.server.protocol_gen import ReportMemoryArgs, ReportMemoryResult
 from py_worker.server.session import Session
 
 

@@ -3,9 +3,9 @@
 import torch
 
 from py_worker.ops.specs import given
+from py_worker.protocol_gen import ResetArgs, ResetResult
 from py_worker.server.context import OperationContext
 from py_worker.server.host_memory import give_back
-from py_worker.server.protocol_gen import ResetArgs, ResetResult
 from py_worker.server.session import Session
 
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from py_worker.protocol_gen import RestoreArgs, RestoreResult
 from py_worker.server.checkpoint_files import read_snapshot
 from py_worker.server.context import OperationContext
-from py_worker.server.protocol_gen import RestoreArgs, RestoreResult
 from py_worker.server.session import Session
 from py_worker.server.session_state import plan_restore
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Final
 
+from py_worker.protocol_gen import StageCheckpointArgs, StageCheckpointResult
 from py_worker.server.checkpoint_files import write_snapshot
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import CheckpointError
-from py_worker.server.protocol_gen import StageCheckpointArgs, StageCheckpointResult
 from py_worker.server.session import Session
 from py_worker.server.session_state import take_snapshot
 

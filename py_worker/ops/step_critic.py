@@ -6,10 +6,10 @@ from py_worker.losses.ascent import critic_backward
 from py_worker.losses.scored import ScoredBatch
 from py_worker.ops.halving import until_it_fits
 from py_worker.ops.specs import argument_errors
+from py_worker.protocol_gen import StepCriticArgs, StepCriticResult
 from py_worker.server.context import OperationContext
 from py_worker.server.errors import ArgumentError
 from py_worker.server.held import require_part
-from py_worker.server.protocol_gen import StepCriticArgs, StepCriticResult
 from py_worker.server.session import Session, TrainedCritic
 
 

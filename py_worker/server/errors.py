@@ -10,7 +10,7 @@ from typing import Final, cast, get_args
 import torch
 from msgspec import UNSET, UnsetType
 
-from py_worker.server.protocol_gen import ErrorCode, ErrorInfo
+from py_worker.protocol_gen import ErrorCode, ErrorInfo
 
 CODES: Final[frozenset[str]] = frozenset(get_args(ErrorCode))
 FOREIGN_CODES: Final[tuple[tuple[type[BaseException], ErrorCode], ...]] = (

@@ -7,13 +7,13 @@ import torch
 from msgspec import UNSET, Struct
 
 from py_worker import ops
+from py_worker.protocol_gen import QUEUE_MS, ErrorInfo, ReplyMessage
 from py_worker.server.codec import Frame, decode_args, encode_message
 from py_worker.server.completion import Completion, Eventually, ImmediateCompletion, Late, completion_for
 from py_worker.server.context import OperationContext, Progress
 from py_worker.server.conversation import aborted
 from py_worker.server.errors import CancelledError, QueueTimeoutError, error_info
 from py_worker.server.handles import step_of_args
-from py_worker.server.protocol_gen import QUEUE_MS, ErrorInfo, ReplyMessage
 from py_worker.server.replies import EncodedReply
 from py_worker.server.request_queue import Admitted, RequestQueue
 from py_worker.server.session import Session

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from py_worker.protocol_gen import FileHash
 from py_worker.server.errors import ArgumentError, NotLoadedError
 from py_worker.server.handles import HandleTable
-from py_worker.server.protocol_gen import FileHash
 from py_worker.server.step_metrics import StepMetrics
 
 if TYPE_CHECKING:  # These need transformers, which takes seconds to import.

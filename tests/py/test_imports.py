@@ -19,7 +19,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "server": frozenset({"data", "models", "losses", "rollout", "ops"}),
     "ops": frozenset({"data", "models", "losses", "rollout", "metrics", "server"}),
 }
-"""Folders; modules beside them (`hub_name`) are for all."""
+"""Folders; modules beside them (`hub_name`, `protocol_gen`) are for all."""
 
 
 def imported(source: str) -> Iterator[str]:

@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from py_worker.protocol_gen import OPERATIONS, RequestMessage
 from py_worker.server.codec import Frame
 from py_worker.server.context import Progress
 from py_worker.server.operation_loop import OperationLoop
-from py_worker.server.protocol_gen import OPERATIONS, RequestMessage
 from py_worker.server.replies import EncodedReply
 from py_worker.server.request_queue import Admitted, RequestQueue
 from py_worker.server.session import Session

@@ -7,8 +7,8 @@ from typing import Any, get_args, get_type_hints
 import pytest
 import torch
 
+from py_worker.protocol_gen import LoadRoleArgs
 from py_worker.rollout.engine import AUTO, ENGINES, select_engine
-from py_worker.server.protocol_gen import LoadRoleArgs
 from tests.py.ops.local_worker import LocalWorker, on_a_cpu_alone
 from tests.py.ops.scene import (
     ADAMW,

@@ -1,7 +1,7 @@
 """The operations of the contract."""
 
 from py_worker import ops
-from py_worker.server.protocol_gen import OPERATIONS
+from py_worker.protocol_gen import OPERATIONS
 
 
 def test_every_operation_of_the_contract_is_there() -> None:

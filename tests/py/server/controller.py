@@ -9,8 +9,8 @@ import msgspec
 import torch
 import zmq
 
+from py_worker.protocol_gen import PROTOCOL_VERSION
 from py_worker.server.codec import DTYPES
-from py_worker.server.protocol_gen import PROTOCOL_VERSION
 from py_worker.server.worker import Worker
 
 WAIT_MS = 20_000

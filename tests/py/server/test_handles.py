@@ -5,7 +5,7 @@ from concurrent.futures import Future
 import pytest
 from msgspec import Struct
 
-from py_worker.server import protocol_gen
+from py_worker import protocol_gen
 from py_worker.server.errors import (
     ArgumentError,
     HandleExistsError,

@@ -9,10 +9,10 @@ import msgspec
 import pytest
 
 from py_worker import ops
+from py_worker.protocol_gen import MAX_QUEUED_REQUESTS, EndStepResult, RequestMessage, ResetResult
 from py_worker.server.context import OperationContext, Progress
 from py_worker.server.errors import ArgumentError
 from py_worker.server.operation_loop import OperationLoop
-from py_worker.server.protocol_gen import MAX_QUEUED_REQUESTS, EndStepResult, RequestMessage, ResetResult
 from py_worker.server.request_queue import Admitted, RequestQueue
 from py_worker.server.session import Session
 from tests.py.server.controller import Controller, WorkerThread

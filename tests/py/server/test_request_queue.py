@@ -4,8 +4,8 @@ import threading
 
 from msgspec import Raw
 
+from py_worker.protocol_gen import RequestMessage
 from py_worker.server.context import OperationContext
-from py_worker.server.protocol_gen import RequestMessage
 from py_worker.server.request_queue import Admitted, RequestQueue
 
 
