@@ -10,9 +10,9 @@ from py_worker.ops.specs import sampling_of
 from py_worker.ops.texts import prompt_text, response_texts
 from py_worker.protocol_gen import EvaluateArgs, EvaluateResult, SampleText
 from py_worker.rollout.mixture import Mixture
-from py_worker.server.context import OperationContext
-from py_worker.server.errors import ArgumentError
-from py_worker.server.session import Session
+from py_worker.session.context import OperationContext
+from py_worker.session.errors import ArgumentError
+from py_worker.session.session import Session
 
 Value = TypeVar("Value")
 

@@ -14,12 +14,12 @@ from py_worker.rollout.engine import Engine, Mixture, Sampling, select_engine
 from py_worker.rollout.fingerprint import store_key, weights_hash
 from py_worker.rollout.response_cache import ResponseCache
 from py_worker.rollout.rollouts import Rollouts, TokenArray
-from py_worker.server.background import BackgroundRollouts, CudaSideStream
-from py_worker.server.completion import Eventually
-from py_worker.server.context import OperationContext
-from py_worker.server.errors import ArgumentError
-from py_worker.server.held import Rollout
-from py_worker.server.session import DrawnRows, Session
+from py_worker.session.background import BackgroundRollouts, CudaSideStream
+from py_worker.session.context import OperationContext
+from py_worker.session.errors import ArgumentError
+from py_worker.session.held import Rollout
+from py_worker.session.outcome import Eventually
+from py_worker.session.session import DrawnRows, Session
 
 FOLDER = "responses"
 """Of kept responses, within the cache folder."""

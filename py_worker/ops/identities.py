@@ -19,7 +19,7 @@ from py_worker.models.critic import Critic
 from py_worker.models.policy import Ids, Policy
 from py_worker.protocol_gen import Check
 from py_worker.rollout.engine import Engine, Mixture, Sampling
-from py_worker.server.session import RoleName
+from py_worker.session.session import RoleName
 
 POSITIONS: Final = 64
 """Positions that divergences are tried on: their logits must exist at once."""

@@ -2,8 +2,8 @@
 
 from py_worker.data.batch import TokenBatch
 from py_worker.ops.chunk_size import chunk_size
-from py_worker.server.context import OperationContext
-from py_worker.server.session import Session
+from py_worker.session.context import OperationContext
+from py_worker.session.session import Session
 
 
 def record_layout(session: Session, context: OperationContext, batch: TokenBatch) -> None:

@@ -19,9 +19,9 @@ from py_worker.ops.chunk_size import chunk_size, shorter_chunks
 from py_worker.ops.halving import repeat_smaller
 from py_worker.ops.specs import argument_errors, given, limits_of
 from py_worker.protocol_gen import MeasureArgs, MeasureResult
-from py_worker.server.context import OperationContext
-from py_worker.server.errors import ArgumentError
-from py_worker.server.session import Halvings, Session
+from py_worker.session.context import OperationContext
+from py_worker.session.errors import ArgumentError
+from py_worker.session.session import Halvings, Session
 
 
 def run(session: Session, args: MeasureArgs, context: OperationContext) -> MeasureResult:

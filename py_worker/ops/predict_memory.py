@@ -16,9 +16,9 @@ from py_worker.protocol_gen import (
     PredictMemoryResult,
 )
 from py_worker.rollout.engine import Mixture, select_engine
-from py_worker.server.context import OperationContext
-from py_worker.server.errors import ArgumentError, code_of
-from py_worker.server.session import Session
+from py_worker.session.context import OperationContext
+from py_worker.session.errors import ArgumentError, code_of
+from py_worker.session.session import Session
 
 HALF = 0.5
 """Any share of the teacher between 0 and 1 takes the same memory."""

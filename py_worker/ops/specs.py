@@ -15,7 +15,7 @@ from py_worker.losses.returns import Returns
 from py_worker.losses.terms import Term
 from py_worker.models.spec import ArchSpec, CriticSpec, LoraSpec, ModelSpec, OptimizerSpec
 from py_worker.rollout.sampling import Sampling
-from py_worker.server.errors import ArgumentError
+from py_worker.session.errors import ArgumentError
 
 Value = TypeVar("Value")
 

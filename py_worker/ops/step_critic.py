@@ -7,10 +7,10 @@ from py_worker.losses.scored import ScoredBatch
 from py_worker.ops.halving import until_it_fits
 from py_worker.ops.specs import argument_errors
 from py_worker.protocol_gen import StepCriticArgs, StepCriticResult
-from py_worker.server.context import OperationContext
-from py_worker.server.errors import ArgumentError
-from py_worker.server.held import require_part
-from py_worker.server.session import Session, TrainedCritic
+from py_worker.session.context import OperationContext
+from py_worker.session.errors import ArgumentError
+from py_worker.session.held import require_part
+from py_worker.session.session import Session, TrainedCritic
 
 
 def run(session: Session, args: StepCriticArgs, context: OperationContext) -> StepCriticResult:

@@ -23,7 +23,7 @@ from py_worker.protocol_gen import (
     TensorRef,
     WorkerMessage,
 )
-from py_worker.server.errors import ArgumentError, OversizeError, WorkerError
+from py_worker.session.errors import ArgumentError, OversizeError, WorkerError
 
 Frame = bytes | memoryview
 

@@ -31,10 +31,10 @@ from py_worker.server.codec import (
     decode_message,
     encode_message,
 )
-from py_worker.server.context import Progress
-from py_worker.server.errors import OversizeError, WorkerError, error_info, make_error
 from py_worker.server.replies import EncodedReply, RememberedReplies
 from py_worker.server.request_queue import Admitted, RequestQueue
+from py_worker.session.context import Progress
+from py_worker.session.errors import OversizeError, WorkerError, error_info, make_error
 
 EXIT_OK: Final = 0
 EXIT_REFUSED: Final = 3

@@ -12,8 +12,8 @@ from py_worker.losses import rehearsal
 from py_worker.rollout import kv_cache
 from py_worker.rollout.graph_engine import GraphEngine
 from py_worker.rollout.step_runner import GraphSteps, Step
-from py_worker.server.background import CudaSideStream
 from py_worker.server.completion import CudaCompletion
+from py_worker.session.background import CudaSideStream
 from tests.pretend_cuda.tensor import MEMORY
 from tests.py.ops.local_worker import LocalWorker
 from tests.py.ops.scene import (

@@ -10,8 +10,8 @@ import torch
 from py_worker.losses import rehearsal
 from py_worker.ops import memory_phases, predict_memory
 from py_worker.protocol_gen import PredictMemoryArgs
-from py_worker.server import host_memory
-from py_worker.server.session_state import take_snapshot
+from py_worker.session import host_memory
+from py_worker.session.session_state import take_snapshot
 from tests.py.ops.local_worker import LocalWorker, on_a_cpu_alone
 from tests.py.ops.scene import (
     ADAMW,

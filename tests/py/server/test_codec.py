@@ -29,7 +29,7 @@ from py_worker.server.codec import (
     decode_message,
     encode_message,
 )
-from py_worker.server.errors import ArgumentError, OversizeError
+from py_worker.session.errors import ArgumentError, OversizeError
 from tests.py.server.controller import tensor_of
 
 pack = msgspec.msgpack.encode

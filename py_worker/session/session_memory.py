@@ -6,7 +6,7 @@ from typing import Final
 from torch import Tensor, nn
 
 from py_worker.models.allocations import held_bytes
-from py_worker.server.session import Session
+from py_worker.session.session import Session
 
 TOKEN_BYTES: Final = 8
 """Of a kept response's token, with its log-probability."""
