@@ -2,7 +2,7 @@
 
 A module `py_worker.ops.NAME` has `run(session, args, context)`, which returns the operation's result. Before
 its commit point it changes nothing that a later operation could see. Modules are imported when first used,
-because some need transformers, which takes seconds to import.
+because some need transformers, which takes seconds to import. What operations are made of is in `support`.
 """
 
 from collections.abc import Callable

@@ -4,7 +4,7 @@ import torch
 
 from py_worker.losses.tile_form import LossForm, check_form
 from py_worker.models.attention import leave_out_cudnn
-from py_worker.ops.specs import given
+from py_worker.ops.support.specs import given
 from py_worker.protocol_gen import ConfigureArgs, ConfigureResult
 from py_worker.session.context import OperationContext
 from py_worker.session.errors import ArgumentError

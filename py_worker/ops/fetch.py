@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from py_worker.ops.texts import response_texts
+from py_worker.ops.support.texts import response_texts
 from py_worker.protocol_gen import FetchArgs, FetchResult
 from py_worker.session.context import OperationContext
 from py_worker.session.held import Rollout

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from py_worker.models.policy import Policy
-from py_worker.ops.fitted_draw import draw_that_fits
-from py_worker.ops.specs import given, sampling_of
+from py_worker.ops.support.fitted_draw import draw_that_fits
+from py_worker.ops.support.specs import given, sampling_of
 from py_worker.protocol_gen import GenerateArgs, GenerateResult
 from py_worker.rollout.engine import Engine, Mixture, Sampling, select_engine
 from py_worker.rollout.fingerprint import store_key, weights_hash

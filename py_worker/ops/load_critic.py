@@ -5,7 +5,7 @@ from typing import Final
 
 from py_worker.models.critic import build_critic
 from py_worker.models.optimizer import Optimizer
-from py_worker.ops.specs import argument_errors, critic_spec, optimizer_spec
+from py_worker.ops.support.specs import argument_errors, critic_spec, optimizer_spec
 from py_worker.protocol_gen import LoadCriticArgs, LoadCriticResult
 from py_worker.session.context import OperationContext
 from py_worker.session.errors import ArgumentError

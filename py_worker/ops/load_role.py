@@ -10,7 +10,7 @@ from py_worker.models.loss_scale import LossScale
 from py_worker.models.optimizer import Optimizer
 from py_worker.models.policy import Policy
 from py_worker.models.sources import hub_commit
-from py_worker.ops.specs import given, optimizer_spec, role_spec
+from py_worker.ops.support.specs import given, optimizer_spec, role_spec
 from py_worker.protocol_gen import LoadRoleArgs, LoadRoleResult
 from py_worker.rollout.engine import AUTO, select_engine
 from py_worker.session.context import OperationContext

@@ -5,10 +5,10 @@ from msgspec import UNSET
 from py_worker.data.layout import lay_out
 from py_worker.data.longest import longest_rows
 from py_worker.losses.rehearsal import MicroBatches, Rehearsal, Row
-from py_worker.ops import memory_phases
-from py_worker.ops.chunk_size import chunk_size
-from py_worker.ops.memory_phases import PlannedDraw, PlannedStep
-from py_worker.ops.specs import argument_errors, given, limits_of, sampling_of, term_of
+from py_worker.ops.support import memory_phases
+from py_worker.ops.support.chunk_size import chunk_size
+from py_worker.ops.support.memory_phases import PlannedDraw, PlannedStep
+from py_worker.ops.support.specs import argument_errors, given, limits_of, sampling_of, term_of
 from py_worker.protocol_gen import (
     MemoryPhase,
     PlannedRollout,

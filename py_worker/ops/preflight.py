@@ -2,7 +2,7 @@
 
 import math
 
-from py_worker.ops import identities
+from py_worker.ops.support import identities
 from py_worker.protocol_gen import PreflightArgs, PreflightResult
 from py_worker.session.context import OperationContext
 from py_worker.session.session import Session

@@ -11,7 +11,7 @@ from py_worker.data.encoding import Limits
 from py_worker.data.errors import DataError
 from py_worker.data.sources import read_records
 from py_worker.data.templates import Template, bound_template
-from py_worker.ops.specs import data_source, given
+from py_worker.ops.support.specs import data_source, given
 from py_worker.protocol_gen import RegisterDataArgs, RegisterDataResult
 from py_worker.session.context import OperationContext
 from py_worker.session.errors import ArgumentError

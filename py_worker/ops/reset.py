@@ -2,7 +2,7 @@
 
 import torch
 
-from py_worker.ops.specs import given
+from py_worker.ops.support.specs import given
 from py_worker.protocol_gen import ResetArgs, ResetResult
 from py_worker.session.context import OperationContext
 from py_worker.session.host_memory import give_back

@@ -4,8 +4,8 @@ import dataclasses
 
 from py_worker.losses.scored import ScoredBatch, score_batch
 from py_worker.models.policy import Policy
-from py_worker.ops.halving import until_it_fits
-from py_worker.ops.specs import argument_errors
+from py_worker.ops.support.halving import until_it_fits
+from py_worker.ops.support.specs import argument_errors
 from py_worker.protocol_gen import ScoreArgs, ScoreResult
 from py_worker.session.context import OperationContext
 from py_worker.session.held import scored_bytes

@@ -4,8 +4,8 @@ from torch import Tensor
 
 from py_worker.losses.ascent import critic_backward
 from py_worker.losses.scored import ScoredBatch
-from py_worker.ops.halving import until_it_fits
-from py_worker.ops.specs import argument_errors
+from py_worker.ops.support.halving import until_it_fits
+from py_worker.ops.support.specs import argument_errors
 from py_worker.protocol_gen import StepCriticArgs, StepCriticResult
 from py_worker.session.context import OperationContext
 from py_worker.session.errors import ArgumentError

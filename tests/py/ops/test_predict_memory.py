@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from py_worker.losses import rehearsal
-from py_worker.ops import memory_phases, predict_memory
+from py_worker.ops import predict_memory
+from py_worker.ops.support import memory_phases
 from py_worker.protocol_gen import PredictMemoryArgs
 from py_worker.session import host_memory
 from py_worker.session.session_state import take_snapshot

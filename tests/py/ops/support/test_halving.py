@@ -10,7 +10,7 @@ from torch import Tensor
 
 from py_worker.losses.scored import ScoredBatch
 from py_worker.models.decoder import DecoderPolicy
-from py_worker.ops.halving import until_it_fits
+from py_worker.ops.support.halving import until_it_fits
 from py_worker.session.context import OperationContext
 from py_worker.session.session import Halvings
 from tests.py.ops.local_worker import LocalWorker

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from py_worker.ops.halving import repeat_smaller
+from py_worker.ops.support.halving import repeat_smaller
 from py_worker.rollout.engine import Engine, Mixture, Sampling
 from py_worker.rollout.rollouts import Rollouts, TokenArray
 from py_worker.session.context import OperationContext
