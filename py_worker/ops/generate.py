@@ -22,7 +22,7 @@ from py_worker.session.outcome import Eventually
 from py_worker.session.session import DrawnRows, Session
 
 FOLDER = "responses"
-"""Of kept responses, within the cache folder."""
+"""Folder of kept responses in the cache folder."""
 
 
 def run(session: Session, args: GenerateArgs, context: OperationContext) -> GenerateResult | Eventually:
@@ -67,7 +67,7 @@ class _Draw:
 
     @property
     def most_bytes(self) -> int:
-        """Of the rollout, were every response as long as it may be."""
+        """Bytes of the rollout, were every response as long as it may be."""
         token = np.dtype(np.int32).itemsize + np.dtype(np.float32).itemsize
         responses = len(self.prompts) * self.sampling.max_new_tokens * token
         return sum(prompt.nbytes for prompt in self.prompts) + responses
@@ -144,7 +144,7 @@ def _check(args: GenerateArgs) -> None:
 
 
 def _cache(session: Session, sampling: Sampling, seed: int, context: OperationContext) -> ResponseCache:
-    """Of the teacher's responses with these settings and this seed."""
+    """Cache of the teacher's responses with these settings and this seed."""
     teacher = session.role("teacher")
     if teacher.weights_hash is None:
         teacher.weights_hash = weights_hash(teacher.policy.module, context.check)

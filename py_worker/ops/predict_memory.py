@@ -85,7 +85,7 @@ def _step(session: Session, args: PredictMemoryArgs) -> PlannedStep:
 
 
 def _micro_batches(session: Session, args: PredictMemoryArgs) -> MicroBatches:
-    """Of the longest rows that the datasets have."""
+    """Micro-batches of the longest rows that the datasets have."""
     apart = session.role("student").policy.has_encoder
     rows = [
         Row(part.part, prompt, response, drawn=given(part.max_new_tokens) is not None)
@@ -103,7 +103,7 @@ def _micro_batches(session: Session, args: PredictMemoryArgs) -> MicroBatches:
 
 
 def _draw(session: Session, planned: PlannedRollout) -> PlannedDraw:
-    """Of the longest prompts that the dataset has."""
+    """Draw for the longest prompts that the dataset has."""
     source = rollout_source(session, planned.role, HALF if given(planned.mixture) else None)
     lengths = session.dataset(planned.dataset).lengths()
     rows = longest_rows(lengths, planned.rows, planned.sampling.max_new_tokens)

@@ -12,6 +12,9 @@ from py_worker.session.errors import ArgumentError
 from py_worker.session.held import require_part
 from py_worker.session.session import Session, TrainedCritic
 
+_LATEST = ("gradient_norm", "skipped")
+"""Metrics of the last turn that keep their plain names."""
+
 
 def run(session: Session, args: StepCriticArgs, context: OperationContext) -> StepCriticResult:
     """All gradients first, then all updates: a failure before them leaves every critic as it was."""
@@ -86,7 +89,3 @@ def _record(session: Session, args: StepCriticArgs, metrics: dict[str, dict[str,
         for metric, value in values.items():
             again = args.turn > 0 and metric not in _LATEST
             session.metrics.record(args.step, f"critic/{name}/{metric}{'_last' if again else ''}", value)
-
-
-_LATEST = ("gradient_norm", "skipped")
-"""Of the last turn, under their plain names."""

@@ -25,7 +25,7 @@ OUT_OF_MEMORY_TEXTS: Final = (
     "CUDA driver error: out of memory",
     "Triton Error [CUDA]: out of memory",
 )
-"""In torch errors that have no class of their own: of the host, of a library's workspace, of the driver."""
+"""Texts of torch's errors without a class of their own: from the host, a library's workspace, the driver."""
 MAX_TEXT: Final = 65536
 """Longest message and detail of the contract, in characters."""
 

@@ -63,7 +63,7 @@ def take_snapshot(session: Session) -> Snapshot:
 
 
 def snapshot_bytes(session: Session) -> int:
-    """Of what `take_snapshot` copies, kept rollouts aside."""
+    """Bytes that `take_snapshot` copies, kept rollouts aside."""
     size = 0
     for trained in _trained(session).values():
         own = [] if trained.optimizer is None else trained.optimizer.state_tensors().values()

@@ -160,7 +160,7 @@ def with_overhead(session: Session, phases: Phases, planned: PlannedStep) -> Pha
 
 
 def peak(phases: Phases) -> int:
-    """Of the phase that holds most."""
+    """Bytes of the phase that holds most."""
     return max(sum(items.values()) for items in phases.values())
 
 
