@@ -68,7 +68,7 @@ _KINDS: dict[str, Callable[[Tensor, Tensor, float, float], Tensor]] = {
 
 
 def check_parameters(kind: str, beta: float, alpha: float, temperature: float) -> None:
-    """Those of `divergence`.
+    """Checks the parameters of `divergence`.
 
     Raises:
         ValueError: unknown kind, beta or alpha outside [0, 1], temperature ≤ 0.
