@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from py_worker.rollout.kv_cache import CacheShape
+from py_worker.rollout.kv_cache import MASK_ALIGNMENT, CacheShape
 
 
 class CrossCache:
@@ -17,21 +17,23 @@ class CrossCache:
     def __init__(self, shape: CacheShape, dtype: torch.dtype, device: torch.device) -> None:
         self.shape = shape
         heads, columns, size = shape.kv_heads, shape.capacity, shape.head_dim
-        self._mask = torch.zeros(shape.slots, heads, columns, dtype=dtype, device=device)
         full = (shape.layers, shape.slots, heads, columns, size)
         self._keys, self._values = (torch.zeros(full, dtype=dtype, device=device) for _ in range(2))
         self._columns = torch.arange(columns, device=device)
         self._as_products = device.type == "cpu" and dtype in (torch.float32, torch.float64)
+        width = columns if self._as_products else -(-columns // MASK_ALIGNMENT) * MASK_ALIGNMENT
+        mask = torch.zeros(shape.slots, heads, 1, width, dtype=dtype, device=device)
+        self._mask = mask[..., :columns]
         # Views made once: a decode step of few rows is dispatch.
         flat = (shape.slots * heads, columns, size)
         self._flat_keys = [layer.view(flat) for layer in self._keys]
         self._flat_values = [layer.view(flat) for layer in self._values]
-        self._flat_mask = self._mask.view(flat[0], 1, columns)
+        self._flat_mask = mask.view(flat[0], 1, width)
 
     def admit(self, first: int, lengths: Tensor) -> None:
         """Opens slots from `first` for rows whose prompts have `lengths` ([k] int64) tokens."""
         mask = self._mask[first : first + len(lengths)]
-        mask.zero_().masked_fill_(self._columns >= lengths[:, None, None], float("-inf"))
+        mask.zero_().masked_fill_(self._columns >= lengths[:, None, None, None], float("-inf"))
 
     def store(self, layer: int, first: int, keys: Tensor, values: Tensor) -> None:
         """Keeps keys and values [k, P, K, D] of prompts in the slots from `first`.
@@ -51,7 +53,7 @@ class CrossCache:
                 queries.view(rows, heads, 1, size),
                 self._keys[layer, here],
                 self._values[layer, here],
-                attn_mask=self._mask[here, :, None],
+                attn_mask=self._mask[here],
                 scale=1.0,
             )
             return seen.reshape(rows, heads * size)

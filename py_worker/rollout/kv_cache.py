@@ -21,7 +21,7 @@ from torch import Tensor
 # Longest prompt whose attention is computed as whole matrices; at 256 columns SDPA is faster by a quarter.
 _SHORT_PROMPT = 64
 # On a GPU a mask whose rows do not begin at multiples of this is padded anew on every layer of every step.
-_MASK_ALIGNMENT = 8
+MASK_ALIGNMENT = 8
 # Smallest head for which keys times query is faster than query times keys: 0.09 ms against 0.11 ms for 4 rows
 # of 9 query and 3 key heads of size 64, but 0.15 ms against 0.12 ms for the example above.
 _WIDE_HEAD = 32
@@ -210,7 +210,7 @@ class SdpaCache(KeyValueCache):
     """Attention by `scaled_dot_product_attention`; the queries of a key head stand in for query positions."""
 
     def __init__(self, shape: CacheShape, dtype: torch.dtype, device: torch.device) -> None:
-        columns = -(-shape.capacity // _MASK_ALIGNMENT) * _MASK_ALIGNMENT
+        columns = -(-shape.capacity // MASK_ALIGNMENT) * MASK_ALIGNMENT
         super().__init__(shape, dtype, device, masks_per_slot=1, columns=columns)
 
     def _attend_prompts(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
@@ -221,7 +221,7 @@ class SdpaCache(KeyValueCache):
 
     def bias_columns(self, width: int) -> int:
         """See `KeyValueCache`; no more than the mask has."""
-        return -(-width // _MASK_ALIGNMENT) * _MASK_ALIGNMENT
+        return -(-width // MASK_ALIGNMENT) * MASK_ALIGNMENT
 
     def attend(self, layer: int, qkv: Tensor) -> Tensor:
         rows, heads, _, head_dim = qkv.shape

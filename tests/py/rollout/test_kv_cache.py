@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from py_worker.rollout import kv_cache
+from py_worker.rollout.cross_cache import CrossCache
 from py_worker.rollout.kv_cache import CacheShape, GemmCache, KeyValueCache, SdpaCache, make_cache
 
 torch.set_num_threads(1)
@@ -112,6 +113,9 @@ def test_the_rows_of_an_sdpa_mask_are_aligned(capacity: int) -> None:
     cache.begin_step(torch.tensor([3, 5]), 6)
     assert cache._bias.shape[-1] == 6
     assert all(stride % 8 == 0 for stride in cache._bias.stride()[:-1])
+    crossed = CrossCache(replace(SHAPE, capacity=capacity, queries=1), torch.bfloat16, CPU)
+    assert crossed._mask.shape[-1] == capacity
+    assert all(stride % 8 == 0 for stride in crossed._mask.stride()[:-1])
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
