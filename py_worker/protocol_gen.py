@@ -241,7 +241,7 @@ class Term(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     drop_discount: bool | UnsetType = UNSET
     """Leave the factor gamma^t out, and keep gamma in the returns alone; absent is false."""
     returns: Returns | UnsetType = UNSET
-    """Also go through the distribution of states; absent is the gradient at the given states alone. Needs a part whose rows the student drew, and its hidden states from score."""
+    """Also go through the distribution of states; absent is the gradient at the given states alone. Needs a part whose rows the student drew, at temperature 1 and of its present weights unless importance weights correct that, which the controller sees to; and its hidden states from score."""
 
 class CriticUpdate(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """One critic's ascent step on one part of the batch."""
@@ -908,7 +908,7 @@ class PreflightArgs(Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
     dataset: Annotated[str, Meta(max_length=128)]
     """Rows to try on."""
     rows: Annotated[list[Annotated[int, Meta(ge=0, le=9007199254740991)]], Meta(max_length=1024)]
-    """Rows."""
+    """Rows; the first four of them with a response are tried."""
 
 class PreflightResult(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Result of preflight."""

@@ -254,7 +254,7 @@ export const termSchema = z.strictObject({
   gamma: z.number().min(0).max(1).exactOptional(),
   /** Leave the factor gamma^t out, and keep gamma in the returns alone; absent is false. */
   drop_discount: z.boolean().exactOptional(),
-  /** Also go through the distribution of states; absent is the gradient at the given states alone. Needs a part whose rows the student drew, and its hidden states from score. */
+  /** Also go through the distribution of states; absent is the gradient at the given states alone. Needs a part whose rows the student drew, at temperature 1 and of its present weights unless importance weights correct that, which the controller sees to; and its hidden states from score. */
   returns: returnsSchema.exactOptional(),
 });
 export type Term = z.infer<typeof termSchema>;
@@ -967,7 +967,7 @@ export const OPERATIONS = {
     args: z.strictObject({
   /** Rows to try on. */
   dataset: z.string().max(128),
-  /** Rows. */
+  /** Rows; the first four of them with a response are tried. */
   rows: z.array(z.int().min(0).max(9007199254740991)).max(1024),
 }),
     result: z.strictObject({
