@@ -57,7 +57,6 @@ export type BatchPartPlan =
       readonly part: string;
       readonly dataset: string;
       readonly rows: readonly number[];
-      readonly sampleIds: readonly number[];
     }
   | {
       readonly from: 'rollout';
