@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import type * as Echarts from 'echarts';
-import { formatFigure } from './figures.js';
 import { Markup } from './markup.js';
+import { formatFigure } from './number_format.js';
 import { INK, RULE } from './palette.js';
 
 export interface LegendItem {

@@ -1,4 +1,5 @@
 import type { Chart } from './chart.js';
+import { plots } from './chart_frame.js';
 import { teaches } from './compared_series.js';
 import { type ComparisonResults, ofDifferentRows, type Score } from './comparison_results.js';
 import {
@@ -10,7 +11,6 @@ import {
   scoreSets,
 } from './comparison_tables.js';
 import { curveSection } from './curve_section.js';
-import { plots } from './figure.js';
 import { type Estimate, intervalChart } from './interval_chart.js';
 import { html, type Markup } from './markup.js';
 import type { StageData } from './read_run.js';
