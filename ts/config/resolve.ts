@@ -1,6 +1,6 @@
 import { stringify } from 'yaml';
 import { canonicalJson, sha256 } from '../common/hash.js';
-import { checkRun } from './check.js';
+import { checkConfig } from './check.js';
 import { type Composed, composeRun } from './compose.js';
 import { ConfigError, type ConfigIssue, showLocation } from './errors.js';
 import { findConfig } from './files.js';
@@ -113,7 +113,7 @@ function resolveWith(
   const { tree, issues: missing } = resolveSources(composed.tree, cwd);
   const config: RunConfig = parse(run, tree, refused(missing));
   const findings = new Findings(tree);
-  checkRun(config, findings);
+  checkConfig(config, findings);
   const warnings = refuse(findings);
   return { config, hash: configHash(config), files: composed.files, warnings, missing };
 }
