@@ -51,7 +51,7 @@ export const STEP_AXIS = {
   splitLine: { show: false },
 };
 
-/** Of any figure, from where it begins. */
+/** Any figure up the side, from the least that is drawn and not from 0. */
 export const FIGURE_AXIS = {
   type: 'value',
   scale: true,

@@ -57,7 +57,10 @@ export function folded(summary: string, parts: readonly Markup[]): Markup {
   return parts.length === 0 ? html`` : html`<details><summary>${summary}</summary>${parts}</details>`;
 }
 
-/** Of sets that are the same in all runs. Students alone: on an axis that reaches to the teachers nothing could be told of them. */
+/**
+ * A chart for each test set whose rows are the same in all runs. It has students alone: on an axis that reaches to the
+ * teachers they could not be told apart.
+ */
 function scoreCharts(scores: readonly Score[], series: readonly Series[]): Chart[] {
   const [first] = scores;
   if (first === undefined || first.decoding === 'teacher_forced') return [];
