@@ -19,7 +19,7 @@ function main(check: boolean): number {
   const definition = read(PROTOCOL) as Definition;
   const outputs = [
     { file: 'ts/wire/protocol.gen.ts', from: PROTOCOL, text: emitTypeScript(definition) },
-    { file: 'py_worker/server/protocol_gen.py', from: PROTOCOL, text: emitPython(definition) },
+    { file: 'py_worker/protocol_gen.py', from: PROTOCOL, text: emitPython(definition) },
     { file: 'protocol/REFERENCE.md', from: PROTOCOL, text: emitMarkdown(definition) },
     { file: 'ts/config/registries.gen.ts', from: REGISTRIES, text: emitRegistries(read(REGISTRIES)) },
   ];

@@ -27,10 +27,11 @@ def main(arguments: list[str]) -> int:
     os.environ.setdefault("TQDM_DISABLE", "1")
 
     # Only now: importing torch takes a second and starts threads, which must inherit the blocked signals.
+    from py_worker import ops
+    from py_worker.protocol_gen import ORPHAN_MS
     from py_worker.server.endpoint import remove_socket_folder, take_curve_keys
-    from py_worker.server.errors import ArgumentError
-    from py_worker.server.protocol_gen import ORPHAN_MS
     from py_worker.server.worker import Worker
+    from py_worker.session.errors import ArgumentError
 
     try:
         keys = take_curve_keys(endpoint, os.environ)
@@ -40,7 +41,7 @@ def main(arguments: list[str]) -> int:
     # A controller's child ends with its process, which may be silent for long: a terminal that nobody reads
     # blocks it as it writes its progress, and a stop signal holds it.
     silence_s = ORPHAN_MS / 1000.0 if controller is None else math.inf
-    worker = Worker(endpoint, os.environ.pop("AMMD_TOKEN", ""), silence_s, keys)
+    worker = Worker(endpoint, os.environ.pop("AMMD_TOKEN", ""), silence_s, ops.run, keys)
     watch(
         None if controller is None else int(controller),
         worker.describe,

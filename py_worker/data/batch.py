@@ -17,7 +17,7 @@ from torch import Tensor
 from py_worker.data.errors import DataError
 
 LogProbs = npt.NDArray[np.floating]
-"""Of each token of one response, float32 (a wider type is kept)."""
+"""Log-probability of each token of one response, float32 (a wider type is kept)."""
 
 
 @dataclass(frozen=True)

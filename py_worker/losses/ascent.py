@@ -37,7 +37,8 @@ class _Ascent:
 
     Attributes:
         critic: that ascends.
-        heads: of teacher and student.
+        student: its head.
+        teacher: its head.
         tokens: that the mean is over.
         sums: of the metrics.
         diagnostics: also sum statistics of values and policies.

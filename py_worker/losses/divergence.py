@@ -13,8 +13,8 @@ from torch import Tensor
 
 DivergenceKind = Literal["forward_kl", "reverse_kl", "jsd", "tvd", "skew_forward_kl", "skew_reverse_kl"]
 
-LOG_ZERO = -1e4
-"""What log 0 counts as. exp(-1e4) is 0 even in float64, so a forbidden token has no probability; a
+LOG_ZERO = -1e6
+"""What log 0 counts as. exp(-1e6) is 0 even in float64, so a forbidden token has no probability; a
 divergence that is infinite by definition comes out as a large number with finite gradients."""
 
 BETA, ALPHA = 0.5, 0.1
@@ -68,7 +68,7 @@ _KINDS: dict[str, Callable[[Tensor, Tensor, float, float], Tensor]] = {
 
 
 def check_parameters(kind: str, beta: float, alpha: float, temperature: float) -> None:
-    """Those of `divergence`.
+    """Checks the parameters of `divergence`.
 
     Raises:
         ValueError: unknown kind, beta or alpha outside [0, 1], temperature ≤ 0.
@@ -125,7 +125,7 @@ def divergence(
 
     Returns:
         `[...]` in nats, float32 (float64 if an input is). A divergence that is infinite by definition
-        (a token forbidden by −inf on one side alone) is at most 10⁴ (see `LOG_ZERO`). No reduction.
+        (a token forbidden by −inf on one side alone) is at most 10⁶ (see `LOG_ZERO`). No reduction.
 
     Raises:
         ValueError: unknown kind, shapes that differ, beta or alpha outside [0, 1], temperature ≤ 0.

@@ -25,7 +25,7 @@ class Places:
 
     @staticmethod
     def of(mask: Tensor, index: Tensor | None) -> "Places":
-        """Those of a mask; with `index` the device is not asked for them."""
+        """Places of a mask; with `index` the device is not asked for them."""
         if mask.dim() != 2:
             raise ValueError(f"mask {tuple(mask.shape)}: must be [B, T]")
         if index is None:

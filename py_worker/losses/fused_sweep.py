@@ -50,7 +50,7 @@ class Constants:
     chunk_size: int = 256
 
     def dtype(self, student_weight: Tensor) -> torch.dtype:
-        """Of the losses: at least float32."""
+        """Dtype of the losses: at least float32."""
         wide = torch.promote_types(student_weight.dtype, torch.float32)
         return torch.promote_types(wide, self.teacher.weight.dtype)
 
@@ -115,7 +115,7 @@ class Sweep:
             self.bias = inputs.new_zeros(head.vocab_size, dtype=wide)
 
     def _tile_function(self, chunk: slice) -> Callable[[slice, Tensor, Tensor | None], Tensor | None]:
-        """Of one chunk; fills in its losses."""
+        """Tile function of one chunk, which fills in its losses."""
         constants, upstream = self.constants, self.upstream
         values = None if constants.values is None else constants.values(chunk)
 

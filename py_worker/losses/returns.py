@@ -70,7 +70,7 @@ class Advantages:
     weight: Tensor | None
 
     def at(self, where: slice) -> "Advantages":
-        """Those of a range of positions."""
+        """Advantages at a range of positions."""
         return Advantages(self.advantage[where], None if self.weight is None else self.weight[where])
 
 

@@ -38,7 +38,7 @@ class StudentStep:
     loss_scale: Tensor | None
 
     def terms_of(self, piece: Piece) -> list[BoundTerm]:
-        """Those that count at a piece's positions."""
+        """Terms that count at a piece's positions."""
         return [bound for bound in self.terms if bound.covers(piece.part)]
 
 

@@ -63,7 +63,7 @@ class BoundTerm:
 
     @property
     def factor(self) -> float:
-        """Of the sum over the part's positions: the weight over the count that the mean is over."""
+        """Factor of the sum over the part's positions: the weight over the count that the mean is over."""
         return self.term.weight / max(self.tokens, 1)
 
     @property

@@ -16,8 +16,8 @@ triton: by the kernel of `triton_rows`. The last two want a C compiler when they
 experimental: neither was measured on a GPU."""
 
 LossForm = TileForm | Literal["auto", "plain"]
-"""Of a student's step. plain: autograd through logits, as where a term has no gradient by formula. auto: what
-the driver's table says for the device."""
+"""Form of a student's step. plain: autograd through logits, as where a term has no gradient by formula. auto:
+what the driver's table says for the device."""
 
 MOST_COMPILED = 256
 """Losses with different parameters that a process may compile, where torch's own limit of 8 is an error."""
@@ -36,7 +36,7 @@ def in_form(loss: TileLoss, form: TileForm) -> TileLoss:
 
 @cache
 def compiled(loss: TileLoss) -> TileLoss:
-    """For any number of positions: the last tile of a chunk has fewer.
+    """The loss, compiled for any number of positions: the last tile of a chunk has fewer.
 
     A loss's parameters are constants of what is compiled. By default `dynamic` makes inputs of them, and
     torch 2.13 then takes one loss's for another's of the same class, from its cache on disk too

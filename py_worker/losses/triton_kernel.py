@@ -51,7 +51,7 @@ def _log_softmax(
     TEMPERATURE: tl.constexpr,
     LOG_ZERO: tl.constexpr,
 ):
-    """Of the tokens `at`, at least `LOG_ZERO`, which is also what is beyond the vocabulary."""
+    """Log-probabilities of the tokens `at`, at least `LOG_ZERO`, which also stands beyond the vocabulary."""
     x = tl.load(logits + at, mask=at < vocabulary, other=-float("inf")).to(dtype) / TEMPERATURE
     return _at_least(x - highest - log_total, LOG_ZERO)
 

@@ -34,8 +34,8 @@ BLOCK = 4096
 """Tokens that a program works on at a time, at most; a power of 2."""
 
 WARPS = 16
-"""Of a program: 8 tokens of a block for each thread. With 16 for each, two kinds spill 8 bytes of registers
-(times were not measured)."""
+"""Warps of a program: 8 tokens of a block for each thread. With 16 for each, two kinds spill 8 bytes of
+registers (times were not measured)."""
 
 RowKind = DivergenceKind | Literal["moment", "cross_entropy"]
 _OF_TOKENS = ("moment", "cross_entropy")

@@ -34,7 +34,7 @@ def _llama(arch: ArchSpec, tokenizer: Any) -> Any:
 
 
 def _t5(arch: ArchSpec, tokenizer: Any) -> Any:
-    """As T5 v1.1 but for the head, which is T5's: tied and scaled. `layers` on each side."""
+    """A model like T5 v1.1 but for the head, which is T5's: tied and scaled. `layers` on each side."""
     if arch.hidden_size % arch.heads or arch.heads != arch.kv_heads or not arch.tie_embeddings:
         raise ModelError(
             f"builtin:t5: hidden_size {arch.hidden_size} must be a multiple of heads {arch.heads}, kv_heads "

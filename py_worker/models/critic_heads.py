@@ -135,7 +135,7 @@ def _codes(
 
 
 def _add_codes(values: Tensor, middle: Tensor, coded: nn.Sequential | None, factor: float = 1.0) -> Tensor:
-    """In place: each further tensor `[N, V]` costs about as much as the arithmetic on it."""
+    """Adds in place: each further tensor `[N, V]` costs about as much as the arithmetic on it."""
     if coded is None:
         return values
     read, codes = cast(tuple[nn.Linear, nn.Linear], tuple(coded))

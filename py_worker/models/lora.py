@@ -117,7 +117,9 @@ def _last_names(layers: Iterable[str]) -> set[str]:
 
 
 def _require_adapted(module: nn.Module, wanted: Iterable[str]) -> None:
-    """In some models with experts, peft takes names of linear layers for those of experts' weights.
+    """Checks where adapters are.
+
+    In some models with experts, peft takes names of linear layers for those of experts' weights.
 
     Raises:
         ValueError: the adapters are in other layers than those.

@@ -43,10 +43,10 @@ class LossScale:
         self._good_steps = good.masked_fill(grown, 0.0)
 
     def state_tensors(self) -> dict[str, Tensor]:
-        """For checkpoints."""
+        """State for checkpoints."""
         return {"loss_scale.value": self.value, "loss_scale.good_steps": self._good_steps}
 
     def reset(self) -> None:
-        """As at the start."""
+        """Returns to the start."""
         self.value.fill_(_START)
         self._good_steps.zero_()

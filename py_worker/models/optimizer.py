@@ -67,7 +67,10 @@ class Optimizer:
 
     @property
     def temporary_bytes(self) -> int:
-        """That an update takes besides: optimistic, the weights before it, their change and a difference."""
+        """Bytes of temporary memory that an update takes.
+
+        If it is optimistic: the weights before it, their change and a difference.
+        """
         weights = sum(parameter.nbytes for parameter in self.parameters.values())
         return 3 * weights if self._optimistic else 0
 

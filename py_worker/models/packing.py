@@ -1,4 +1,9 @@
-"""Sequences in a row of a batch: one, or several packed into it where the model keeps them apart."""
+"""Sequences in a row of a batch: one, or several packed into it where the model keeps them apart.
+
+When imported, it replaces a function of transformers, `masking_utils.find_packed_sequence_indices`, for the
+whole process. Outside of `sequences` that does what it did. The function is there from 5.8, the oldest
+version that `requirements/runtime.in` takes, to 5.23, the newest that was tried.
+"""
 
 import contextlib
 from collections.abc import Iterator

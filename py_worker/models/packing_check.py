@@ -11,7 +11,7 @@ from py_worker.models.errors import UnsupportedModelError
 
 _REMEDY = "set training.packing to false"
 _LEAK: Final = 1e-4
-"""Of the largest hidden state: what a row may change by where another one does."""
+"""Share of the largest hidden state that a row may change by where another one does."""
 
 
 class PackingPolicy(Protocol):

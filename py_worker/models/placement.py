@@ -33,7 +33,7 @@ class HostWeights:
 
     @property
     def bytes(self) -> int:
-        """Of the weights that come and go."""
+        """Bytes of the weights that come and go."""
         return sum(tensor.nbytes for tensor in self._host)
 
     @contextmanager

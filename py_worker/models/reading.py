@@ -74,7 +74,7 @@ def _damage(path: Path) -> str | None:
 
 
 def _open(path: Path) -> None:
-    """As its kind is opened; no weight is read."""
+    """Opens a file as its kind is opened; no weight is read."""
     if path.suffix == ".safetensors":
         with safe_open(path, framework="pt"):
             return

@@ -2,7 +2,7 @@
 
 A module `py_worker.ops.NAME` has `run(session, args, context)`, which returns the operation's result. Before
 its commit point it changes nothing that a later operation could see. Modules are imported when first used,
-because some need transformers, which takes seconds to import.
+because some need transformers, which takes seconds to import. What operations are made of is in `support`.
 """
 
 from collections.abc import Callable
@@ -12,11 +12,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from py_worker.server.completion import Eventually, Late
-from py_worker.server.context import OperationContext
-from py_worker.server.session import Session
+from py_worker.session.context import OperationContext
+from py_worker.session.outcome import Outcome
+from py_worker.session.session import Session
 
-Run = Callable[[Session, Any, OperationContext], Struct | Late | Eventually]
+Run = Callable[[Session, Any, OperationContext], Outcome]
 
 
 @cache
@@ -26,6 +26,6 @@ def find(op: str) -> Run:
     return run
 
 
-def run(op: str, session: Session, args: Struct, context: OperationContext) -> Struct | Late | Eventually:
+def run(op: str, session: Session, args: Struct, context: OperationContext) -> Outcome:
     """Runs one operation on the session."""
     return find(op)(session, args, context)

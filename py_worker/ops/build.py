@@ -9,14 +9,14 @@ import numpy.typing as npt
 from py_worker.data.batch import collate
 from py_worker.data.layout import lay_out
 from py_worker.losses.scored import ScoredBatch
-from py_worker.ops.layout_metrics import record_layout
-from py_worker.ops.specs import given, limits_of
-from py_worker.server.context import OperationContext
-from py_worker.server.errors import ArgumentError
-from py_worker.server.handles import scope_of
-from py_worker.server.held import Rollout, scored_bytes
-from py_worker.server.protocol_gen import BatchPart, BuildArgs, BuildResult
-from py_worker.server.session import Session
+from py_worker.ops.support.layout_metrics import record_layout
+from py_worker.ops.support.specs import given, limits_of
+from py_worker.protocol_gen import BatchPart, BuildArgs, BuildResult
+from py_worker.session.context import OperationContext
+from py_worker.session.errors import ArgumentError
+from py_worker.session.handles import scope_of
+from py_worker.session.held import Rollout, scored_bytes
+from py_worker.session.session import Session
 
 
 class _Row(NamedTuple):

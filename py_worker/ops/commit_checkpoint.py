@@ -4,11 +4,11 @@ from concurrent.futures import Future
 
 from msgspec import Struct
 
-from py_worker.server.completion import Eventually
-from py_worker.server.context import OperationContext
-from py_worker.server.errors import CheckpointError
-from py_worker.server.protocol_gen import CommitCheckpointArgs, CommitCheckpointResult
-from py_worker.server.session import Session
+from py_worker.protocol_gen import CommitCheckpointArgs, CommitCheckpointResult
+from py_worker.session.context import OperationContext
+from py_worker.session.errors import CheckpointError
+from py_worker.session.outcome import Eventually
+from py_worker.session.session import Session
 
 
 def run(session: Session, args: CommitCheckpointArgs, context: OperationContext) -> Eventually:

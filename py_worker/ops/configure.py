@@ -4,12 +4,12 @@ import torch
 
 from py_worker.losses.tile_form import LossForm, check_form
 from py_worker.models.attention import leave_out_cudnn
-from py_worker.ops.specs import given
-from py_worker.server.context import OperationContext
-from py_worker.server.errors import ArgumentError
-from py_worker.server.host_memory import resident_bytes
-from py_worker.server.protocol_gen import ConfigureArgs, ConfigureResult
-from py_worker.server.session import Session, Settings
+from py_worker.ops.support.specs import given
+from py_worker.protocol_gen import ConfigureArgs, ConfigureResult
+from py_worker.session.context import OperationContext
+from py_worker.session.errors import ArgumentError
+from py_worker.session.host_memory import resident_bytes
+from py_worker.session.session import Session, Settings
 
 
 def run(session: Session, args: ConfigureArgs, context: OperationContext) -> ConfigureResult:

@@ -1,10 +1,10 @@
 """Frees handles of the buffer or session scope."""
 
-from py_worker.server.context import OperationContext
-from py_worker.server.errors import ArgumentError
-from py_worker.server.handles import scope_of
-from py_worker.server.protocol_gen import DropArgs, DropResult
-from py_worker.server.session import Session
+from py_worker.protocol_gen import DropArgs, DropResult
+from py_worker.session.context import OperationContext
+from py_worker.session.errors import ArgumentError
+from py_worker.session.handles import scope_of
+from py_worker.session.session import Session
 
 
 def run(session: Session, args: DropArgs, context: OperationContext) -> DropResult:

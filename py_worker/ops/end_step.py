@@ -1,9 +1,9 @@
 """Ends a step: its metrics go to the controller, its handles are freed."""
 
-from py_worker.server.completion import Late
-from py_worker.server.context import OperationContext
-from py_worker.server.protocol_gen import EndStepArgs, EndStepResult
-from py_worker.server.session import Session
+from py_worker.protocol_gen import EndStepArgs, EndStepResult
+from py_worker.session.context import OperationContext
+from py_worker.session.outcome import Late
+from py_worker.session.session import Session
 
 
 def run(session: Session, args: EndStepArgs, context: OperationContext) -> Late:

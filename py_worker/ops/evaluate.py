@@ -5,14 +5,14 @@ from typing import TypeVar
 
 from py_worker.metrics import METRICS, STATISTICS
 from py_worker.metrics.accuracy import label_of
-from py_worker.ops.fitted_draw import draw_that_fits
-from py_worker.ops.specs import sampling_of
-from py_worker.ops.texts import prompt_text, response_texts
+from py_worker.ops.support.fitted_draw import draw_that_fits
+from py_worker.ops.support.specs import sampling_of
+from py_worker.ops.support.texts import prompt_text, response_texts
+from py_worker.protocol_gen import EvaluateArgs, EvaluateResult, SampleText
 from py_worker.rollout.mixture import Mixture
-from py_worker.server.context import OperationContext
-from py_worker.server.errors import ArgumentError
-from py_worker.server.protocol_gen import EvaluateArgs, EvaluateResult, SampleText
-from py_worker.server.session import Session
+from py_worker.session.context import OperationContext
+from py_worker.session.errors import ArgumentError
+from py_worker.session.session import Session
 
 Value = TypeVar("Value")
 

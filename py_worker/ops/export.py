@@ -6,11 +6,11 @@ from tempfile import mkdtemp
 
 from py_worker.models.errors import ModelError
 from py_worker.models.saving import save_policy, save_policy_adapters
-from py_worker.ops.specs import given
-from py_worker.server.checkpoint_files import FILE_ERRORS, flush_and_hash, flush_folder
-from py_worker.server.context import OperationContext
-from py_worker.server.protocol_gen import ExportArgs, ExportResult, FileHash
-from py_worker.server.session import Session
+from py_worker.ops.support.specs import given
+from py_worker.protocol_gen import ExportArgs, ExportResult, FileHash
+from py_worker.session.checkpoint_files import FILE_ERRORS, flush_and_hash, flush_folder
+from py_worker.session.context import OperationContext
+from py_worker.session.session import Session
 
 
 def run(session: Session, args: ExportArgs, context: OperationContext) -> ExportResult:

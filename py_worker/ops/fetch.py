@@ -3,11 +3,11 @@
 import numpy as np
 import torch
 
-from py_worker.ops.texts import response_texts
-from py_worker.server.context import OperationContext
-from py_worker.server.held import Rollout
-from py_worker.server.protocol_gen import FetchArgs, FetchResult
-from py_worker.server.session import Session
+from py_worker.ops.support.texts import response_texts
+from py_worker.protocol_gen import FetchArgs, FetchResult
+from py_worker.session.context import OperationContext
+from py_worker.session.held import Rollout
+from py_worker.session.session import Session
 
 
 def run(session: Session, args: FetchArgs, _context: OperationContext) -> FetchResult:

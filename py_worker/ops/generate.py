@@ -6,23 +6,23 @@ from pathlib import Path
 
 import numpy as np
 
-from py_worker.models.policy import Policy
-from py_worker.ops.fitted_draw import draw_that_fits
-from py_worker.ops.specs import given, sampling_of
-from py_worker.rollout.engine import Engine, Mixture, Sampling, select_engine
+from py_worker.ops.support.fitted_draw import draw_that_fits
+from py_worker.ops.support.rollout_source import RolloutSource, can_be_beside, rollout_source
+from py_worker.ops.support.specs import given, sampling_of
+from py_worker.protocol_gen import GenerateArgs, GenerateResult
 from py_worker.rollout.fingerprint import store_key, weights_hash
 from py_worker.rollout.response_cache import ResponseCache
 from py_worker.rollout.rollouts import Rollouts, TokenArray
-from py_worker.server.background import BackgroundRollouts, CudaSideStream
-from py_worker.server.completion import Eventually
-from py_worker.server.context import OperationContext
-from py_worker.server.errors import ArgumentError
-from py_worker.server.held import Rollout
-from py_worker.server.protocol_gen import GenerateArgs, GenerateResult
-from py_worker.server.session import DrawnRows, Session
+from py_worker.rollout.sampling import Sampling
+from py_worker.session.background import BackgroundRollouts, CudaSideStream
+from py_worker.session.context import OperationContext
+from py_worker.session.errors import ArgumentError
+from py_worker.session.held import Rollout
+from py_worker.session.outcome import Eventually
+from py_worker.session.session import DrawnRows, Session
 
 FOLDER = "responses"
-"""Of kept responses, within the cache folder."""
+"""Folder of kept responses in the cache folder."""
 
 
 def run(session: Session, args: GenerateArgs, context: OperationContext) -> GenerateResult | Eventually:
@@ -37,9 +37,8 @@ def run(session: Session, args: GenerateArgs, context: OperationContext) -> Gene
     prompts = tuple(np.array(dataset.row(row).prompt) for row in args.rows)
     sampling = sampling_of(args.sampling)
     cache = _cache(session, sampling, args.seed, context) if given(args.cache) else None
-    background = _background(session, args)
-    engine, mixture = _source(session, args, role.policy if background is None else background.policy)
-    draw = _Draw(args, prompts, engine, mixture, sampling, cache, role.version, context, session.drawn_rows)
+    source, background = _source(session, args)
+    draw = _Draw(args, prompts, source, sampling, cache, role.version, context, session.drawn_rows)
     if background is None:
         rollout, result = draw()
         session.handles.require_room(args.out, rollout.bytes)
@@ -59,8 +58,7 @@ class _Draw:
 
     args: GenerateArgs
     prompts: tuple[TokenArray, ...]
-    engine: Engine
-    mixture: Mixture
+    source: RolloutSource
     sampling: Sampling
     cache: ResponseCache | None
     version: int
@@ -69,7 +67,7 @@ class _Draw:
 
     @property
     def most_bytes(self) -> int:
-        """Of the rollout, were every response as long as it may be."""
+        """Bytes of the rollout, were every response as long as it may be."""
         token = np.dtype(np.int32).itemsize + np.dtype(np.float32).itemsize
         responses = len(self.prompts) * self.sampling.max_new_tokens * token
         return sum(prompt.nbytes for prompt in self.prompts) + responses
@@ -81,15 +79,15 @@ class _Draw:
         def draw(prompts: Sequence[TokenArray], sample_ids: Sequence[int]) -> Rollouts:
             nonlocal drawn_tokens
             new = draw_that_fits(
-                self.engine,
-                self.mixture,
+                self.source.engine,
+                self.source.mixture,
                 prompts,
                 sample_ids,
                 self.sampling,
                 self.args.seed,
                 self.context,
                 self.rows,
-                "mixture" if given(self.args.mixture) else self.args.role,
+                self.source.name,
             )
             drawn_tokens += new.token_count
             return new
@@ -116,19 +114,17 @@ class _Draw:
         )
 
 
-def _background(session: Session, args: GenerateArgs) -> BackgroundRollouts | None:
-    """Where to draw besides; None: at once."""
-    if not given(args.background):
-        return None
-    student = session.role("student").policy
-    engine, _ = _source(session, args, student)
-    drawn_from = [student, session.role("teacher").policy] if given(args.mixture) else [student]
-    # Weights that come to the device for one thread's work may not be there yet, or still, for the other's.
-    if not engine.concurrent or any(policy.is_offloaded for policy in drawn_from):
-        return None
-    if session.background is None and session.device.type == "cuda":
+def _source(session: Session, args: GenerateArgs) -> tuple[RolloutSource, BackgroundRollouts | None]:
+    """Source to draw from, and where to draw beside other operations; None: at once."""
+    share = given(args.mixture)
+    source = rollout_source(session, args.role, share)
+    if not (given(args.background) and can_be_beside(session, source)):
+        return source, None
+    if session.background is None:
+        student = session.role("student").policy
         session.background = BackgroundRollouts(student, CudaSideStream(session.device))
-    return session.background
+    background = session.background
+    return rollout_source(session, args.role, share, background.policy), background
 
 
 def _check(args: GenerateArgs) -> None:
@@ -147,18 +143,8 @@ def _check(args: GenerateArgs) -> None:
         )
 
 
-def _source(session: Session, args: GenerateArgs, policy: Policy) -> tuple[Engine, Mixture]:
-    """What is drawn from (the role's policy, or a copy of it), and an engine that serves all of it."""
-    share = given(args.mixture)
-    if not share:
-        return session.role(args.role).engine, Mixture.of(policy)
-    mixture = Mixture.blend(policy, session.role("teacher").policy, share)
-    choice = session.role(args.role).engine_choice
-    return select_engine(*mixture.policies, name=choice).engine, mixture
-
-
 def _cache(session: Session, sampling: Sampling, seed: int, context: OperationContext) -> ResponseCache:
-    """Of the teacher's responses with these settings and this seed."""
+    """Cache of the teacher's responses with these settings and this seed."""
     teacher = session.role("teacher")
     if teacher.weights_hash is None:
         teacher.weights_hash = weights_hash(teacher.policy.module, context.check)

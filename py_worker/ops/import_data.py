@@ -5,11 +5,11 @@ from pathlib import Path
 from py_worker.data.importers.registry import IMPORTERS
 from py_worker.data.importers.run import import_dataset
 from py_worker.data.importers.writer import Written
-from py_worker.ops.specs import given
-from py_worker.server.context import OperationContext
-from py_worker.server.errors import ArgumentError
-from py_worker.server.protocol_gen import FileHash, ImportDataArgs, ImportDataResult
-from py_worker.server.session import Session
+from py_worker.ops.support.specs import given
+from py_worker.protocol_gen import FileHash, ImportDataArgs, ImportDataResult
+from py_worker.session.context import OperationContext
+from py_worker.session.errors import ArgumentError
+from py_worker.session.session import Session
 
 
 def run(_session: Session, args: ImportDataArgs, context: OperationContext) -> ImportDataResult:

@@ -5,11 +5,11 @@ from typing import Final
 
 from py_worker.models.critic import build_critic
 from py_worker.models.optimizer import Optimizer
-from py_worker.ops.specs import argument_errors, critic_spec, optimizer_spec
-from py_worker.server.context import OperationContext
-from py_worker.server.errors import ArgumentError
-from py_worker.server.protocol_gen import LoadCriticArgs, LoadCriticResult
-from py_worker.server.session import Session, TrainedCritic
+from py_worker.ops.support.specs import argument_errors, critic_spec, optimizer_spec
+from py_worker.protocol_gen import LoadCriticArgs, LoadCriticResult
+from py_worker.session.context import OperationContext
+from py_worker.session.errors import ArgumentError
+from py_worker.session.session import Session, TrainedCritic
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 """It becomes part of a file's name in checkpoints."""

@@ -10,12 +10,12 @@ from py_worker.models.loss_scale import LossScale
 from py_worker.models.optimizer import Optimizer
 from py_worker.models.policy import Policy
 from py_worker.models.sources import hub_commit
-from py_worker.ops.specs import given, optimizer_spec, role_spec
+from py_worker.ops.support.specs import given, optimizer_spec, role_spec
+from py_worker.protocol_gen import LoadRoleArgs, LoadRoleResult
 from py_worker.rollout.engine import AUTO, select_engine
-from py_worker.server.context import OperationContext
-from py_worker.server.errors import ArgumentError, UnsupportedError
-from py_worker.server.protocol_gen import LoadRoleArgs, LoadRoleResult
-from py_worker.server.session import Role, Session
+from py_worker.session.context import OperationContext
+from py_worker.session.errors import ArgumentError, UnsupportedError
+from py_worker.session.session import Role, Session
 
 
 def run(session: Session, args: LoadRoleArgs, context: OperationContext) -> LoadRoleResult:

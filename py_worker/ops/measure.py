@@ -15,13 +15,13 @@ from py_worker.losses.objectives import Chunk, Objective, find_objective
 from py_worker.losses.scored import ScoredBatch, score_batch
 from py_worker.models.errors import ModelError
 from py_worker.models.policy import Policy
-from py_worker.ops.chunk_size import chunk_size, shorter_chunks
-from py_worker.ops.halving import repeat_smaller
-from py_worker.ops.specs import argument_errors, given, limits_of
-from py_worker.server.context import OperationContext
-from py_worker.server.errors import ArgumentError
-from py_worker.server.protocol_gen import MeasureArgs, MeasureResult
-from py_worker.server.session import Halvings, Session
+from py_worker.ops.support.chunk_size import chunk_size, shorter_chunks
+from py_worker.ops.support.halving import repeat_smaller
+from py_worker.ops.support.specs import argument_errors, given, limits_of
+from py_worker.protocol_gen import MeasureArgs, MeasureResult
+from py_worker.session.context import OperationContext
+from py_worker.session.errors import ArgumentError
+from py_worker.session.session import Halvings, Session
 
 
 def run(session: Session, args: MeasureArgs, context: OperationContext) -> MeasureResult:

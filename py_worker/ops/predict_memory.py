@@ -5,20 +5,20 @@ from msgspec import UNSET
 from py_worker.data.layout import lay_out
 from py_worker.data.longest import longest_rows
 from py_worker.losses.rehearsal import MicroBatches, Rehearsal, Row
-from py_worker.ops import memory_phases
-from py_worker.ops.chunk_size import chunk_size
-from py_worker.ops.memory_phases import PlannedDraw, PlannedStep
-from py_worker.ops.specs import argument_errors, given, limits_of, sampling_of, term_of
-from py_worker.rollout.engine import Mixture, select_engine
-from py_worker.server.context import OperationContext
-from py_worker.server.errors import ArgumentError, code_of
-from py_worker.server.protocol_gen import (
+from py_worker.ops.support import memory_phases
+from py_worker.ops.support.chunk_size import chunk_size
+from py_worker.ops.support.memory_phases import PlannedDraw, PlannedStep
+from py_worker.ops.support.rollout_source import can_be_beside, rollout_source
+from py_worker.ops.support.specs import argument_errors, given, limits_of, sampling_of, term_of
+from py_worker.protocol_gen import (
     MemoryPhase,
     PlannedRollout,
     PredictMemoryArgs,
     PredictMemoryResult,
 )
-from py_worker.server.session import Session
+from py_worker.session.context import OperationContext
+from py_worker.session.errors import ArgumentError, code_of
+from py_worker.session.session import Session
 
 HALF = 0.5
 """Any share of the teacher between 0 and 1 takes the same memory."""
@@ -85,7 +85,7 @@ def _step(session: Session, args: PredictMemoryArgs) -> PlannedStep:
 
 
 def _micro_batches(session: Session, args: PredictMemoryArgs) -> MicroBatches:
-    """Of the longest rows that the datasets have."""
+    """Micro-batches of the longest rows that the datasets have."""
     apart = session.role("student").policy.has_encoder
     rows = [
         Row(part.part, prompt, response, drawn=given(part.max_new_tokens) is not None)
@@ -103,23 +103,18 @@ def _micro_batches(session: Session, args: PredictMemoryArgs) -> MicroBatches:
 
 
 def _draw(session: Session, planned: PlannedRollout) -> PlannedDraw:
-    """Of the longest prompts that the dataset has."""
-    role = session.role(planned.role)
-    mixture, engine = Mixture.of(role.policy), role.engine
-    if given(planned.mixture):
-        mixture = Mixture.blend(role.policy, session.role("teacher").policy, HALF)
-        engine = select_engine(*mixture.policies, name=role.engine_choice).engine
+    """Draw for the longest prompts that the dataset has."""
+    source = rollout_source(session, planned.role, HALF if given(planned.mixture) else None)
     lengths = session.dataset(planned.dataset).lengths()
     rows = longest_rows(lengths, planned.rows, planned.sampling.max_new_tokens)
     if not rows:
         raise ArgumentError(f"rollouts: dataset {planned.dataset!r} has no rows to draw responses for")
     return PlannedDraw(
         planned.name,
-        engine,
-        mixture,
+        source.engine,
+        source.mixture,
         [prompt for prompt, _ in rows],
         sampling_of(planned.sampling),
-        session.drawn_rows.most("mixture" if given(planned.mixture) else planned.role),
-        # On a CPU, and with an engine that cannot, it is drawn at once.
-        bool(given(planned.background)) and session.device.type == "cuda" and engine.concurrent,
+        session.drawn_rows.most(source.name),
+        bool(given(planned.background)) and can_be_beside(session, source),
     )

@@ -2,10 +2,10 @@
 
 import math
 
-from py_worker.ops import identities
-from py_worker.server.context import OperationContext
-from py_worker.server.protocol_gen import PreflightArgs, PreflightResult
-from py_worker.server.session import Session
+from py_worker.ops.support import identities
+from py_worker.protocol_gen import PreflightArgs, PreflightResult
+from py_worker.session.context import OperationContext
+from py_worker.session.session import Session
 
 _ROWS = 4
 """Rows that are tried, of those asked for the first with a response."""

@@ -11,11 +11,11 @@ from py_worker.data.encoding import Limits
 from py_worker.data.errors import DataError
 from py_worker.data.sources import read_records
 from py_worker.data.templates import Template, bound_template
-from py_worker.ops.specs import data_source, given
-from py_worker.server.context import OperationContext
-from py_worker.server.errors import ArgumentError
-from py_worker.server.protocol_gen import RegisterDataArgs, RegisterDataResult
-from py_worker.server.session import Session
+from py_worker.ops.support.specs import data_source, given
+from py_worker.protocol_gen import RegisterDataArgs, RegisterDataResult
+from py_worker.session.context import OperationContext
+from py_worker.session.errors import ArgumentError
+from py_worker.session.session import Session
 
 # As many as the contract lets a reply name.
 _MOST_GROUPS = 256

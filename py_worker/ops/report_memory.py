@@ -2,10 +2,10 @@
 
 import torch
 
-from py_worker.server.context import OperationContext
-from py_worker.server.host_memory import peak_resident_bytes, resident_bytes
-from py_worker.server.protocol_gen import ReportMemoryArgs, ReportMemoryResult
-from py_worker.server.session import Session
+from py_worker.protocol_gen import ReportMemoryArgs, ReportMemoryResult
+from py_worker.session.context import OperationContext
+from py_worker.session.host_memory import peak_resident_bytes, resident_bytes
+from py_worker.session.session import Session
 
 
 def run(session: Session, _args: ReportMemoryArgs, _context: OperationContext) -> ReportMemoryResult:

@@ -2,11 +2,11 @@
 
 import torch
 
-from py_worker.ops.specs import given
-from py_worker.server.context import OperationContext
-from py_worker.server.host_memory import give_back
-from py_worker.server.protocol_gen import ResetArgs, ResetResult
-from py_worker.server.session import Session
+from py_worker.ops.support.specs import given
+from py_worker.protocol_gen import ResetArgs, ResetResult
+from py_worker.session.context import OperationContext
+from py_worker.session.host_memory import give_back
+from py_worker.session.session import Session
 
 
 def run(session: Session, args: ResetArgs, context: OperationContext) -> ResetResult:

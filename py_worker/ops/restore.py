@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from py_worker.server.checkpoint_files import read_snapshot
-from py_worker.server.context import OperationContext
-from py_worker.server.protocol_gen import RestoreArgs, RestoreResult
-from py_worker.server.session import Session
-from py_worker.server.session_state import plan_restore
+from py_worker.protocol_gen import RestoreArgs, RestoreResult
+from py_worker.session.checkpoint_files import read_snapshot
+from py_worker.session.context import OperationContext
+from py_worker.session.session import Session
+from py_worker.session.session_state import plan_restore
 
 
 def run(session: Session, args: RestoreArgs, context: OperationContext) -> RestoreResult:

@@ -4,14 +4,14 @@ import dataclasses
 
 from py_worker.losses.scored import ScoredBatch, score_batch
 from py_worker.models.policy import Policy
-from py_worker.ops.halving import until_it_fits
-from py_worker.ops.specs import argument_errors
-from py_worker.server.completion import Late
-from py_worker.server.context import OperationContext
-from py_worker.server.held import scored_bytes
-from py_worker.server.protocol_gen import ScoreArgs, ScoreResult
-from py_worker.server.session import Session
-from py_worker.server.stopwatch import stopwatch_for
+from py_worker.ops.support.halving import until_it_fits
+from py_worker.ops.support.specs import argument_errors
+from py_worker.protocol_gen import ScoreArgs, ScoreResult
+from py_worker.session.context import OperationContext
+from py_worker.session.held import scored_bytes
+from py_worker.session.outcome import Late
+from py_worker.session.session import Session
+from py_worker.session.stopwatch import stopwatch_for
 
 
 def run(session: Session, args: ScoreArgs, context: OperationContext) -> Late:

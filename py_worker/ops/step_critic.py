@@ -4,13 +4,16 @@ from torch import Tensor
 
 from py_worker.losses.ascent import critic_backward
 from py_worker.losses.scored import ScoredBatch
-from py_worker.ops.halving import until_it_fits
-from py_worker.ops.specs import argument_errors
-from py_worker.server.context import OperationContext
-from py_worker.server.errors import ArgumentError
-from py_worker.server.held import require_part
-from py_worker.server.protocol_gen import StepCriticArgs, StepCriticResult
-from py_worker.server.session import Session, TrainedCritic
+from py_worker.ops.support.halving import until_it_fits
+from py_worker.ops.support.specs import argument_errors
+from py_worker.protocol_gen import StepCriticArgs, StepCriticResult
+from py_worker.session.context import OperationContext
+from py_worker.session.errors import ArgumentError
+from py_worker.session.held import require_part
+from py_worker.session.session import Session, TrainedCritic
+
+_LATEST = ("gradient_norm", "skipped")
+"""Metrics of the last turn that keep their plain names."""
 
 
 def run(session: Session, args: StepCriticArgs, context: OperationContext) -> StepCriticResult:
@@ -86,7 +89,3 @@ def _record(session: Session, args: StepCriticArgs, metrics: dict[str, dict[str,
         for metric, value in values.items():
             again = args.turn > 0 and metric not in _LATEST
             session.metrics.record(args.step, f"critic/{name}/{metric}{'_last' if again else ''}", value)
-
-
-_LATEST = ("gradient_norm", "skipped")
-"""Of the last turn, under their plain names."""

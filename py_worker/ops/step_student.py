@@ -9,13 +9,13 @@ from py_worker.data.batch import TokenBatch
 from py_worker.losses.driver import student_backward
 from py_worker.losses.scored import ScoredBatch
 from py_worker.models.lora import adapter_dropout, adapter_parameters
-from py_worker.ops.halving import until_it_fits
-from py_worker.ops.specs import argument_errors, given, term_of
-from py_worker.server.context import OperationContext
-from py_worker.server.errors import ArgumentError
-from py_worker.server.held import require_part, scored_bytes
-from py_worker.server.protocol_gen import StepStudentArgs, StepStudentResult
-from py_worker.server.session import Session
+from py_worker.ops.support.halving import until_it_fits
+from py_worker.ops.support.specs import argument_errors, given, term_of
+from py_worker.protocol_gen import StepStudentArgs, StepStudentResult
+from py_worker.session.context import OperationContext
+from py_worker.session.errors import ArgumentError
+from py_worker.session.held import require_part, scored_bytes
+from py_worker.session.session import Session
 
 
 def run(session: Session, args: StepStudentArgs, context: OperationContext) -> StepStudentResult:

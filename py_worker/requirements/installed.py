@@ -46,7 +46,7 @@ def unmet(requirements: Iterable[Requirement], version_of: Callable[[str], str |
 
 
 def wanted_of(requires: Iterable[str], lock: str) -> list[str]:
-    """Those of a package's own requirements that hold on this machine and are pinned in ``lock``."""
+    """Requirements of a package that hold on this machine and are pinned in ``lock``."""
     pinned = set(re.findall(r"^([\w.-]+)==", lock, flags=re.MULTILINE))
     parsed = (Requirement(text) for text in requires)
     return [

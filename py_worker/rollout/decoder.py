@@ -47,7 +47,7 @@ class Decoder(Protocol):
         ...
 
     def cache_shape(self, slots: int, capacity: int) -> CacheShape:
-        """Of a cache for its blocks."""
+        """Shape of a cache for its blocks."""
         ...
 
     def hidden(

@@ -146,5 +146,5 @@ def select_engine(*policies: GenerationPolicy, name: str = AUTO) -> Selection:
 
 
 def _refusal(engine: Engine, policies: Iterable[GenerationPolicy]) -> str | None:
-    """Of the first policy that the engine refuses."""
+    """Reason of the first refusal of a policy by the engine, or None."""
     return next((reason for policy in policies if (reason := engine.refusal(policy)) is not None), None)

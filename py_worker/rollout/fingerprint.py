@@ -18,7 +18,7 @@ FORMAT: Final = 1
 _CHUNK: Final = 1 << 26
 """Bytes copied to the host and hashed at a time."""
 _UNRELATED: Final = ("_name_or_path", "transformers_version", "architectures", "dtype")
-"""Of a configuration: where a model came from and who wrote it, or said otherwise here."""
+"""Fields of a configuration that say where a model came from and who wrote it, or are said otherwise here."""
 
 
 @torch.no_grad()

@@ -114,7 +114,7 @@ class Gpt2Decoder:
         )
 
     def _linear(self, weight: Tensor, bias: Tensor) -> Linear:
-        """Of a Conv1D's matrix, which is [in, out] already."""
+        """Layer of a Conv1D's matrix, which is [in, out] already."""
         return arranged(weight, bias, self.dtype, copy=self._copy)
 
     def _fused(self, attention: Any) -> Linear:

@@ -12,7 +12,7 @@ from py_worker.models.allocations import AllocationCounter, fake_tensors
 from py_worker.rollout.engine import Engine, Mixture, Sampling
 
 CACHE_DIMENSIONS: Final = 5
-"""Of an engine's keys and values of all layers; other tensors have fewer before a model runs."""
+"""Dimensions of an engine's keys and values of all layers; other tensors have fewer before a model runs."""
 
 _PACK: Final = "_reorder_linear_weight"
 """oneDNN's operator that copies a matrix into an order of its own; torch has no fake of it."""

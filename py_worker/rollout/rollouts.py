@@ -53,6 +53,11 @@ class GenerationPolicy(Protocol):
         ...
 
     @property
+    def max_positions(self) -> int | None:
+        """Longest sequence in tokens, or None where the model names none."""
+        ...
+
+    @property
     def head(self) -> GenerationHead: ...
 
     def resident(self) -> AbstractContextManager[None]:
@@ -126,7 +131,8 @@ def check_request(
             f"{len(prompts)} prompts came with {len(sample_ids)} sample ids; give one per prompt."
         )
     embeddings = min(policy.module.get_input_embeddings().num_embeddings for policy in policies)
-    positions = min((limit for policy in policies if (limit := _positions(policy)) is not None), default=None)
+    limits = (policy.max_positions for policy in policies)
+    positions = min((limit for limit in limits if limit is not None), default=None)
     for index, (prompt, sample_id) in enumerate(zip(prompts, sample_ids, strict=True)):
         place = f"Prompt {index} (sample {sample_id})"
         if len(prompt) == 0:
@@ -145,8 +151,3 @@ def check_request(
                 f"{sampling.max_new_tokens} it needs {needed} positions and the model has "
                 f"{positions}. Cut the prompt or lower max_new_tokens."
             )
-
-
-def _positions(policy: GenerationPolicy) -> int | None:
-    limit = getattr(policy.module.config.get_text_config(), "max_position_embeddings", None)
-    return None if limit is None else int(limit)

@@ -1,9 +1,8 @@
 """Which prompt sits in which slot of the cache, and when; bookkeeping on the host, apart from all arithmetic.
 
 Active slots are always the first ones, so a decode step works on a prefix of every buffer. A finished row
-leaves at
-once: the last rows move into the holes. Prompts that found no slot wait and refill the free ones (continuous
-batching). Nothing here depends on timing, so a rollout is computed in the same way every time.
+leaves at once: the last rows move into the holes. Prompts that found no slot wait and refill the free ones
+(continuous batching). Nothing here depends on timing, so a rollout is computed in the same way every time.
 """
 
 from collections.abc import Sequence

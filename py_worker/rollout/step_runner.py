@@ -16,7 +16,6 @@ StepForm = Literal["exact", "fixed", "graph"]
 # step(rows, width): one decode step of slots 0 to rows - 1 over `width` columns.
 Step = Callable[[int, int], None]
 
-_ROW_PARTS = 8
 _COLUMNS = 128
 
 
@@ -55,8 +54,10 @@ class FixedSteps(StepRunner):
     one number then, and the others are for the end.
     """
 
+    _row_parts = 8
+
     def run(self, step: Step, rows: int, width: int) -> int:
-        rows = _rounded(rows, -(-self._slots // _ROW_PARTS), self._slots)
+        rows = _rounded(rows, -(-self._slots // self._row_parts), self._slots)
         self._run_shape(step, rows, _rounded(width, _COLUMNS, self._capacity))
         return rows
 
@@ -67,8 +68,12 @@ class FixedSteps(StepRunner):
 class GraphSteps(FixedSteps):
     """Fixed shapes, each recorded as a CUDA graph at its second use; the first one warms up its kernels.
 
-    Graphs live as long as the generation, whose weights and buffers they name. Not measured yet.
+    Rows are rounded to halves: a shape costs an eager step and a capture, and on a GPU a step with idle rows
+    takes little longer, for it reads the same weights. Graphs live as long as the generation, whose weights
+    and buffers they name. Not measured yet.
     """
+
+    _row_parts = 2
 
     def __init__(self, slots: int, capacity: int) -> None:
         super().__init__(slots, capacity)

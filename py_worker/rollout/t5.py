@@ -81,7 +81,7 @@ class T5Decoder:
         return None
 
     def cache_shape(self, slots: int, columns: int) -> CacheShape:
-        """Of a cache for its blocks: for what it has said, and for what the encoder made of prompts."""
+        """Shape of a cache for its blocks: for what it has said, and for what the encoder made of prompts."""
         return CacheShape(len(self._blocks), slots, self._heads, 1, columns, self._head_dim)
 
     def crossed(self, layer: int, encoded: Tensor) -> tuple[Tensor, Tensor]:

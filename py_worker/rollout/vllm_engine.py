@@ -33,7 +33,8 @@ from py_worker.rollout.rollouts import GenerationPolicy, Rollouts, Tick, TokenAr
 from py_worker.rollout.sampling import Sampling
 
 _MEMORY_SHARE = 0.3
-"""Of the GPU's memory, for vLLM's weights, keys and values; training has the rest. A guess, not measured."""
+"""Share of the GPU's memory for vLLM's weights, keys and values; training has the rest. A guess, not
+measured."""
 
 
 class VllmEngine:

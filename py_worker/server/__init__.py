@@ -1,1 +1,1 @@
-"""Socket thread, operation loop, codec and session."""
+"""Socket thread, conversation, codec, request queue and operation loop."""

@@ -13,8 +13,7 @@ import torch
 from msgspec import Raw, Struct
 from torch import Tensor
 
-from py_worker.server.errors import ArgumentError, OversizeError, WorkerError
-from py_worker.server.protocol_gen import (
+from py_worker.protocol_gen import (
     MAX_BODY_BYTES,
     MAX_DEPTH,
     MAX_FRAME_BYTES,
@@ -24,6 +23,7 @@ from py_worker.server.protocol_gen import (
     TensorRef,
     WorkerMessage,
 )
+from py_worker.session.errors import ArgumentError, OversizeError, WorkerError
 
 Frame = bytes | memoryview
 

@@ -7,37 +7,12 @@ in order; so the loop prepares the next operation meanwhile, and a reply's time 
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from msgspec import Struct
 
 Deliver = Callable[[float], None]
 """Sends the reply; takes the milliseconds that the operation ran."""
-
-
-@dataclass(frozen=True)
-class Late:
-    """What an operation returns whose result is known only when the device has come this far.
-
-    Attributes:
-        finish: makes the result; called once, after everything that the operation queued on the device.
-    """
-
-    finish: Callable[[], Struct]
-
-
-@dataclass(frozen=True)
-class Eventually:
-    """What an operation returns whose result comes from another thread; later operations do not wait for it.
-
-    Attributes:
-        result: of that thread.
-    """
-
-    result: "Future[Struct]"
 
 
 class Completion(Protocol):

@@ -10,16 +10,7 @@ from typing import Final
 
 from msgspec import UNSET
 
-from py_worker.server.codec import (
-    Frame,
-    MalformedError,
-    check_sizes,
-    decode_message,
-    encode_message,
-)
-from py_worker.server.context import Progress
-from py_worker.server.errors import OversizeError, WorkerError, error_info, make_error
-from py_worker.server.protocol_gen import (
+from py_worker.protocol_gen import (
     PROTOCOL_VERSION,
     ByeMessage,
     CancelMessage,
@@ -33,8 +24,17 @@ from py_worker.server.protocol_gen import (
     Running,
     WelcomeMessage,
 )
+from py_worker.server.codec import (
+    Frame,
+    MalformedError,
+    check_sizes,
+    decode_message,
+    encode_message,
+)
 from py_worker.server.replies import EncodedReply, RememberedReplies
 from py_worker.server.request_queue import Admitted, RequestQueue
+from py_worker.session.context import Progress
+from py_worker.session.errors import OversizeError, WorkerError, error_info, make_error
 
 EXIT_OK: Final = 0
 EXIT_REFUSED: Final = 3

@@ -9,8 +9,8 @@ from pathlib import Path
 import zmq
 from zmq.utils import z85
 
-from py_worker.server.errors import ArgumentError
-from py_worker.server.protocol_gen import HEARTBEAT_MS, LIVENESS_MS, MAX_FRAME_BYTES
+from py_worker.protocol_gen import HEARTBEAT_MS, LIVENESS_MS, MAX_FRAME_BYTES
+from py_worker.session.errors import ArgumentError
 
 HARD_MESSAGE_BYTES = 2 * MAX_FRAME_BYTES
 """libzmq drops the connection above this. Up to here an oversize frame is received and gets a typed error."""

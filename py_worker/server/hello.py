@@ -6,7 +6,7 @@ from importlib import metadata
 
 import torch
 
-from py_worker.server.protocol_gen import PROTOCOL_HASH, PROTOCOL_VERSION, HelloMessage
+from py_worker.protocol_gen import PROTOCOL_HASH, PROTOCOL_VERSION, HelloMessage
 
 _PACKAGES = (
     "torch",

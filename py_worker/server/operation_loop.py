@@ -6,20 +6,21 @@ from collections.abc import Callable
 import torch
 from msgspec import UNSET, Struct
 
-from py_worker import ops
+from py_worker.protocol_gen import QUEUE_MS, ErrorInfo, ReplyMessage
 from py_worker.server.codec import Frame, decode_args, encode_message
-from py_worker.server.completion import Completion, Eventually, ImmediateCompletion, Late, completion_for
-from py_worker.server.context import OperationContext, Progress
+from py_worker.server.completion import Completion, ImmediateCompletion, completion_for
 from py_worker.server.conversation import aborted
-from py_worker.server.errors import CancelledError, QueueTimeoutError, error_info
-from py_worker.server.handles import step_of_args
-from py_worker.server.protocol_gen import QUEUE_MS, ErrorInfo, ReplyMessage
 from py_worker.server.replies import EncodedReply
 from py_worker.server.request_queue import Admitted, RequestQueue
-from py_worker.server.session import Session
+from py_worker.session.context import OperationContext, Progress
+from py_worker.session.errors import CancelledError, QueueTimeoutError, error_info
+from py_worker.session.handles import step_of_args
+from py_worker.session.outcome import Eventually, Late, Outcome
+from py_worker.session.session import Session
 
 Clock = Callable[[], float]
-Outcome = Struct | Late | Eventually | ErrorInfo
+RunOperation = Callable[[str, Session, Struct, OperationContext], Outcome]
+"""Runs the operation of that name on a session with decoded arguments."""
 
 
 class OperationLoop:
@@ -28,6 +29,7 @@ class OperationLoop:
     Args:
         queue: admitted requests.
         session: what operations work on.
+        run_operation: does what a request asks for.
         post: takes replies; called from this thread, and on CUDA from the completion's.
         progress: counted up by operations.
         clock: seconds, monotonic; the queue's.
@@ -37,12 +39,14 @@ class OperationLoop:
         self,
         queue: RequestQueue,
         session: Session,
+        run_operation: RunOperation,
         post: Callable[[EncodedReply], None],
         progress: Progress,
         clock: Clock = time.monotonic,
     ) -> None:
         self._queue = queue
         self._session = session
+        self._run_operation = run_operation
         self._post = post
         self._progress = progress
         self._clock = clock
@@ -88,12 +92,12 @@ class OperationLoop:
         else:
             self._completion.deliver(context.elapsed_ms, deliver)
 
-    def _outcome(self, request: Admitted, context: OperationContext) -> Outcome:
+    def _outcome(self, request: Admitted, context: OperationContext) -> Outcome | ErrorInfo:
         try:
             self._require_runnable(request)
             args = decode_args(request.message.op, request.message.args)
             context.step = step_of_args(args)
-            return ops.run(request.message.op, self._session, args, context)
+            return self._run_operation(request.message.op, self._session, args, context)
         except Exception as error:
             # The error is turned into text here: holding its traceback would hold the operation's tensors.
             return self._fail(request.message.epoch, context, error)
@@ -113,7 +117,7 @@ class OperationLoop:
         self,
         epoch: int,
         context: OperationContext,
-        outcome: Outcome,
+        outcome: Outcome | ErrorInfo,
         run_ms: float,
         idle_ms: float,
     ) -> None:
@@ -142,7 +146,7 @@ class OperationLoop:
             self._completion = completion_for(self._device)
 
 
-def _encode(request_id: int, outcome: Outcome, run_ms: float, idle_ms: float) -> list[Frame]:
+def _encode(request_id: int, outcome: Outcome | ErrorInfo, run_ms: float, idle_ms: float) -> list[Frame]:
     if isinstance(outcome, ErrorInfo):
         reply = ReplyMessage(id=request_id, error=outcome, run_ms=run_ms, idle_ms=idle_ms)
     else:
@@ -150,7 +154,7 @@ def _encode(request_id: int, outcome: Outcome, run_ms: float, idle_ms: float) ->
     return encode_message(reply)
 
 
-def _result(outcome: Struct | Late | Eventually) -> Struct:
+def _result(outcome: Outcome) -> Struct:
     match outcome:
         case Late():
             return outcome.finish()

@@ -6,8 +6,8 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Final
 
+from py_worker.protocol_gen import MAX_QUEUED_BYTES, REMEMBERED_REPLIES
 from py_worker.server.codec import Frame
-from py_worker.server.protocol_gen import MAX_QUEUED_BYTES, REMEMBERED_REPLIES
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from py_worker.server.context import OperationContext
-from py_worker.server.errors import WorkerError
-from py_worker.server.protocol_gen import MAX_QUEUED_BYTES, MAX_QUEUED_REQUESTS, RequestMessage
+from py_worker.protocol_gen import MAX_QUEUED_BYTES, MAX_QUEUED_REQUESTS, RequestMessage
+from py_worker.session.context import OperationContext
+from py_worker.session.errors import WorkerError
 
 
 @dataclass

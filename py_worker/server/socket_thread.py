@@ -11,13 +11,13 @@ from typing import Final
 
 import zmq
 
+from py_worker.protocol_gen import HANDSHAKE_MS, ORPHAN_MS, HelloMessage
 from py_worker.server.codec import Frame, encode_message
-from py_worker.server.context import Progress
 from py_worker.server.conversation import Conversation
 from py_worker.server.endpoint import CurveKeys, open_dealer
-from py_worker.server.protocol_gen import HANDSHAKE_MS, ORPHAN_MS, HelloMessage
 from py_worker.server.replies import Outbox
 from py_worker.server.request_queue import RequestQueue
+from py_worker.session.context import Progress
 
 EXIT_DEFECT: Final = 1
 EXIT_NO_CONTROLLER: Final = 4

@@ -1,13 +1,13 @@
 """Puts the parts of a worker together and runs them."""
 
-from py_worker.server.context import Progress
 from py_worker.server.endpoint import CurveKeys
 from py_worker.server.hello import make_hello
-from py_worker.server.operation_loop import OperationLoop
+from py_worker.server.operation_loop import OperationLoop, RunOperation
 from py_worker.server.replies import Outbox
 from py_worker.server.request_queue import RequestQueue
-from py_worker.server.session import Session
 from py_worker.server.socket_thread import Connection, SocketThread
+from py_worker.session.context import Progress
+from py_worker.session.session import Session
 
 
 class Worker:
@@ -17,17 +17,25 @@ class Worker:
         endpoint: where the controller listens.
         token: the run's token.
         silence_s: longest silence of the controller.
+        run_operation: does what a request asks for.
         keys: for tcp.
     """
 
-    def __init__(self, endpoint: str, token: str, silence_s: float, keys: CurveKeys | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        token: str,
+        silence_s: float,
+        run_operation: RunOperation,
+        keys: CurveKeys | None = None,
+    ) -> None:
         progress = Progress()
         self.session = Session()
         self._queue = RequestQueue()
         self._outbox = Outbox()
         connection = Connection(endpoint, make_hello(token), keys, silence_s=silence_s)
         self._socket = SocketThread(connection, self._queue, self._outbox, progress)
-        self._loop = OperationLoop(self._queue, self.session, self._outbox.post, progress)
+        self._loop = OperationLoop(self._queue, self.session, run_operation, self._outbox.post, progress)
 
     def run(self) -> int:
         """Serves until the conversation ends; returns the process's exit status."""

@@ -61,7 +61,7 @@ def compare(setting: str, args: argparse.Namespace, folder: Path) -> dict[str, A
     place = prepare(workload, folder / name)
     numbers = [0]
     with BenchWorker(args.threads) as worker:
-        worker.load("ammd", workload, place, Session(args.device, dtype, args.threads))
+        worker.load("ammd", workload, place, Session(args.device, dtype, args.threads, args.engine))
         sides = {side: Stepper(worker, workload, method, numbers) for side, method in METHODS.items()}
         turns = {side: lambda stepper=stepper: stepper.turn(args.steps) for side, stepper in sides.items()}
         times = measure.alternate(turns, measure.pairs_of(args))

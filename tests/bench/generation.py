@@ -121,6 +121,10 @@ class RandomPolicy:
     def vocab_size(self) -> int:
         return int(self.module.config.vocab_size)
 
+    @property
+    def max_positions(self) -> int | None:
+        return getattr(self.module.config, "max_position_embeddings", None)
+
     @cached_property
     def head(self) -> OutputHead:
         return OutputHead.of(self.module, self.vocab_size, "bench")

@@ -80,7 +80,7 @@ def grow(axis: str, args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         each = zip(workers, workloads.items(), strict=True)
         sized = {factor: Sized(worker, workload, args.steps) for worker, (factor, workload) in each}
         for factor, one in sized.items():
-            one.load(folder / f"{axis}-{factor}", Session(args.device, args.dtype, args.threads))
+            one.load(folder / f"{axis}-{factor}", Session(args.device, args.dtype, args.threads, args.engine))
         turns = {str(factor): one.turn for factor, one in sized.items()}
         times = measure.alternate(turns, measure.pairs_of(args))
         memory = [one.memory() for one in sized.values()]

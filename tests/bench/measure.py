@@ -98,6 +98,7 @@ def step_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, help="rows a step, instead of the size's")
     parser.add_argument("--prompt", type=int, help="tokens of a prompt, likewise")
     parser.add_argument("--new-tokens", type=int, help="tokens of a response, likewise")
+    parser.add_argument("--engine", default="auto", help="what draws the student's responses, as in a run")
     parser.add_argument(
         "--steps", type=int, help="of one measurement; by default 1 on the CPU, several on CUDA"
     )

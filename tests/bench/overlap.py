@@ -63,7 +63,7 @@ def compare(setting: str, args: argparse.Namespace, folder: Path) -> dict[str, A
     """One setting's figures."""
     name, _, dtype = setting.partition(":")
     workload = WORKLOADS[name].scaled(batch=args.batch, prompt=args.prompt, new_tokens=args.new_tokens)
-    place, session = prepare(workload, folder / name), Session(args.device, dtype, args.threads)
+    place, session = prepare(workload, folder / name), Session(args.device, dtype, args.threads, args.engine)
     with BenchWorker(args.threads) as ahead, BenchWorker(args.threads) as fresh:
         workers = {"ahead": ahead, "fresh": fresh}
         before = {}

@@ -47,8 +47,16 @@ class Bench:
         return self.file.endswith(".mjs")
 
 
+# Graphs are asked for by name: "auto" takes no experiment.
+_GRAPHS = ("--engine", "native_graphs")
+
 BENCHES = (
-    Bench("trl_gkd.py", "a step of on-policy GKD, here and in TRL's GKDTrainer"),
+    Bench(
+        "agreement.py",
+        "whether what a GPU alone runs says what the plain forms say",
+        ("--form", "fused", "compiled", "triton", "--steps", "fixed", "graph"),
+    ),
+    Bench("trl_gkd.py", "a step of on-policy GKD, here and in TRL's GKDTrainer", _GRAPHS),
     Bench(
         "fused_losses.py",
         "memory and time of fused losses and plain ones",
@@ -59,7 +67,7 @@ BENCHES = (
         "tokens a second of the engine and of model.generate",
         ("--steps", "exact", "graph"),
     ),
-    Bench("ammd_gkd.py", "a step of AMMD and one of GKD, same sources and tokens"),
+    Bench("ammd_gkd.py", "a step of AMMD and one of GKD, same sources and tokens", _GRAPHS),
     Bench(
         "overlap.py",
         "a step with responses drawn ahead, and with its own",
@@ -68,7 +76,7 @@ BENCHES = (
     Bench(
         "growth.py",
         "how time and memory grow as batch, length, vocabulary and model double",
-        ("--base", "smollm2", "--batch", "16", "--dtype", "bfloat16"),
+        ("--base", "smollm2", "--batch", "16", "--dtype", "bfloat16", *_GRAPHS),
     ),
     Bench(
         "memory.py",

@@ -30,11 +30,13 @@ class Session:
         device: of the protocol: cpu or cuda.
         dtype: of the teacher's weights and of matrix products; the student's weights are in float32.
         threads: of tensor operations on the CPU.
+        engine: draws the student's responses.
     """
 
     device: str
     dtype: str
     threads: int
+    engine: str = "auto"
 
 
 def load_requests(method: str, workload: Workload, place: Place, session: Session) -> list[Request]:
@@ -50,7 +52,12 @@ def _loading(
             cache_dir = str(place.folder / "cache")
             return {**args, "device": session.device, "threads": session.threads, "cache_dir": cache_dir}
         case "load_role":
-            return {**args, "model": {**args["model"], **_model(args["role"], place, session.dtype)}}
+            engine = {"engine": session.engine} if args["role"] == "student" else {}
+            return {
+                **args,
+                "model": {**args["model"], **_model(args["role"], place, session.dtype)},
+                **engine,
+            }
         case "register_data":
             limits = {
                 "max_prompt_tokens": workload.prompt,

@@ -195,7 +195,7 @@ def compare(setting: str, python: str, args: argparse.Namespace, folder: Path) -
     args = argparse.Namespace(**vars(args), dtype=dtype)
     workload = WORKLOADS[name].scaled(batch=args.batch, prompt=args.prompt, new_tokens=args.new_tokens)
     place = prepare(workload, folder / name)
-    ours = OurSide(workload, place, Session(args.device, args.dtype, args.threads))
+    ours = OurSide(workload, place, Session(args.device, args.dtype, args.threads, args.engine))
     try:
         trl = TrlSide(python, workload, place, args)
         trl.idle = ours.worker.ping

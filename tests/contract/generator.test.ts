@@ -15,7 +15,7 @@ const REFERENCES = /\[([A-Za-z]+)\]\(#/g;
 describe('generated files', () => {
   test.each([
     ['ts/wire/protocol.gen.ts', emitTypeScript],
-    ['py_worker/server/protocol_gen.py', emitPython],
+    ['py_worker/protocol_gen.py', emitPython],
     ['protocol/REFERENCE.md', emitMarkdown],
   ])('%s is what the definition says; otherwise: npm run generate', (file, emit) => {
     expect(readFileSync(file, 'utf8')).toBe(emit(definition));
@@ -31,7 +31,7 @@ describe('generated files', () => {
 
 test('npm run generate works where what was generated does not compile', () => {
   const folder = temporaryFolder({ 'ts/wire/protocol.gen.ts': 'export const broken: number = "text";' });
-  mkdirSync(join(folder, 'py_worker/server'), { recursive: true });
+  mkdirSync(join(folder, 'py_worker'));
   for (const name of ['package.json', 'tsconfig.json', 'protocol', 'configs', 'ts/common', 'ts/config'])
     cpSync(name, join(folder, name), { recursive: true });
   symlinkSync(resolve('node_modules'), join(folder, 'node_modules'));

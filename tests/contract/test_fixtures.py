@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from py_worker.server import protocol_gen
+from py_worker import protocol_gen
 from tests.contract.make_fixtures import FOLDER, encode_all, from_json, messages
 from tests.fixtures.contract import DEFINITION, LIMITS, definition_hash
 

@@ -34,7 +34,7 @@ def output_of(command: list[str], env: dict[str, str]) -> str:
 
 
 def test_operations() -> None:
-    tests = [str(file) for file in sorted(OPERATIONS.glob("test_*.py")) if file.name not in LEFT_OUT]
+    tests = [str(file) for file in sorted(OPERATIONS.rglob("test_*.py")) if file.name not in LEFT_OUT]
     plugin = ["-p", "tests.pretend_cuda.plugin", "-p", "no:cacheprovider"]
     command = [sys.executable, "-m", "pytest", "-q", *plugin, "tests/pretend_cuda", *tests]
     assert " passed" in output_of(command, environment(AMMD_TEST_DEVICE="cuda"))

@@ -12,8 +12,8 @@ from py_worker.losses import rehearsal
 from py_worker.rollout import kv_cache
 from py_worker.rollout.graph_engine import GraphEngine
 from py_worker.rollout.step_runner import GraphSteps, Step
-from py_worker.server.background import CudaSideStream
 from py_worker.server.completion import CudaCompletion
+from py_worker.session.background import CudaSideStream
 from tests.pretend_cuda.tensor import MEMORY
 from tests.py.ops.local_worker import LocalWorker
 from tests.py.ops.scene import (
@@ -30,7 +30,7 @@ from tests.py.ops.scene import (
     step_requests,
 )
 from tests.py.ops.test_background_rollouts import AHEAD, background_args, responses
-from tests.py.ops.test_predict_memory import planned, predict, stubborn_backward
+from tests.py.ops.test_predict_memory import planned, predict, rollout, stubborn_backward
 
 
 @pytest.fixture
@@ -125,6 +125,11 @@ def test_an_offloaded_teacher_is_there_while_it_runs(worker: LocalWorker, source
         worker.call("load_critic", critic=name, spec=critic_spec(seed=seed), optimizer=ADAMW)
     metrics = run_step(worker, 0)
     assert [p for p in policy.module.parameters() if not p.is_cuda] == away
+    # A mixture with it is not drawn beside training, so that there is no copy of the student to predict.
+    worker.call("generate", **background_args(1, AHEAD, mixture=0.3))
+    assert worker.session.background is None
+    phases, _ = predict(worker, rollouts=[rollout(mixture=True, background=True)])
+    assert "drawing" in phases and not any("second_student" in items for items in phases.values())
     resident = LocalWorker(worker.settings["cache_dir"])
     try:
         load_everything(resident, source)

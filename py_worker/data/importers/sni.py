@@ -13,7 +13,7 @@ from py_worker.data.importers.shapes import OURS, columns_of, has_answer, row_of
 
 _TASKS = "splits/default/test_tasks.txt"
 _INSTANCES = 100
-"""Of each task: natural-instructions puts those meant for evaluation first."""
+"""Instances taken of each task: natural-instructions puts those meant for evaluation first."""
 _REMEDY = "make a git clone of allenai/natural-instructions and give its folder"
 
 

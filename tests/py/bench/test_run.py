@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench import ammd_gkd, fused_losses, generation, growth, memory, overlap, run, trl_gkd
+from tests.bench import agreement, ammd_gkd, fused_losses, generation, growth, memory, overlap, run, trl_gkd
 from tests.bench.step_requests import Session
 from tests.bench.worker_client import WorkerError
 from tests.bench.workload import WORKLOADS, Place, Workload
@@ -125,6 +125,37 @@ def result_of(module: Any, monkeypatch: pytest.MonkeyPatch, folder: Path, *argum
     content: dict[str, Any] = json.loads(file.read_text())
     assert content["machine"]["cores"] >= 1 and content["settings"]["pairs"] == 1
     return content
+
+
+def test_agreement(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--model", "micro", "--form", "fused", "--dtype", "float32")
+    results = result_of(agreement, monkeypatch, tmp_path, *options)["results"]
+    assert [result["what"] for result in results] == ["jsd, fused", "moment, fused", "micro, fixed"]
+    assert all(result["well"] for result in results)
+    assert "WRONG" not in capsys.readouterr().out
+
+
+def test_agreement_tells_what_is_wrong_and_what_failed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def draws(*_: Any) -> list[list[int]]:
+        raise MemoryError("none left")
+
+    fused = fused_losses.Problem.fused
+    monkeypatch.setattr(
+        fused_losses.Problem,
+        "fused",
+        lambda self, loss, *more: fused(self, {"jsd": "moment"}.get(loss, loss), *more),
+    )
+    monkeypatch.setattr(agreement, "draws", draws)
+    options = ["--model", "micro", "--form", "fused", "--dtype", "float32", THREADS]
+    monkeypatch.setattr(sys, "argv", ["bench", *options])
+    assert agreement.main() == 1
+    jsd, moment, micro = capsys.readouterr().out.splitlines()[2:]
+    assert "WRONG" in jsd and "WRONG" not in moment
+    assert "MemoryError: none left" in micro and "WRONG" in micro
 
 
 def test_fused_losses(

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from py_worker.losses.analytic import DivergenceLoss, TileInputs
 from py_worker.losses.divergence import divergence
 
 torch.set_num_threads(1)
@@ -133,13 +134,45 @@ def test_tokens_masked_in_one_model_have_a_defined_result(kind, masked):
     expected = reference(kind, student.detach(), pair["teacher"], 0.5, 0.1, 1.0)
     finite = np.isfinite(expected)
     np.testing.assert_allclose(loss.detach().numpy()[finite], expected[finite], rtol=1e-4, atol=1e-6)
-    # Infinite by definition: log 0 counts as -1e4, so the loss is about 1e4 times the forbidden mass.
+    # Infinite by definition: log 0 counts as -1e6, so the loss is about 1e6 times the forbidden mass.
     mass = softmax64(student.detach() if masked == "teacher" else pair["teacher"], 1.0)[..., 0]
-    np.testing.assert_allclose(loss.detach().numpy()[~finite], 1e4 * mass[~finite], rtol=0.01, atol=10.0)
+    np.testing.assert_allclose(loss.detach().numpy()[~finite], 1e6 * mass[~finite], rtol=0.01, atol=10.0)
     infinite = {("forward_kl", "student"), ("reverse_kl", "teacher")}
     assert finite.all() == ((kind, masked) not in infinite)
     loss.sum().backward()
     assert torch.isfinite(loss).all() and torch.isfinite(student.grad).all()
+
+
+FAR = [
+    ([-1e4, 0.0, 0.0, 0.0], [1e4, 0.0, 0.0, 0.0]),
+    ([0.0, 2e4], [2e4, 0.0]),
+    ([0.0, 1e4, 3.0], [1e4, 0.0, -1e4]),
+]
+
+
+@pytest.mark.parametrize("by_formula", [False, True], ids=["autograd", "formula"])
+@pytest.mark.parametrize("kind", ["forward_kl", "reverse_kl"])
+@pytest.mark.parametrize(("student", "teacher"), FAR)
+def test_logits_far_apart_are_no_forbidden_tokens(kind, student, teacher, by_formula):
+    """Where the student is most wrong its gradient must not end."""
+    q, p = (torch.tensor([row], dtype=torch.float32) for row in (student, teacher))
+    q.requires_grad_()
+    if by_formula:
+        found = DivergenceLoss(kind)(q.detach(), p, TileInputs(torch.ones(1)))
+        loss, gradient = found.loss, found.gradient
+    else:
+        loss = divergence(kind, q, p)
+        loss.sum().backward()
+        gradient = q.grad
+    log_q, log_p = (x - np.logaddexp.reduce(x) for x in (np.array(student), np.array(teacher)))
+    prob_q, prob_p = np.exp(log_q), np.exp(log_p)
+    if kind == "forward_kl":
+        expected, slope = (prob_p * (log_p - log_q)).sum(), prob_q - prob_p
+    else:
+        expected = (prob_q * (log_q - log_p)).sum()
+        slope = prob_q * (log_q - log_p - expected)
+    np.testing.assert_allclose(loss.detach().numpy(), [expected], rtol=1e-6)
+    np.testing.assert_allclose(gradient.numpy(), [slope], rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", KINDS)

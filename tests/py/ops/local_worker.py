@@ -7,13 +7,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from py_worker import ops
+from py_worker.protocol_gen import OPERATIONS, RequestMessage
 from py_worker.server.codec import Frame
-from py_worker.server.context import Progress
 from py_worker.server.operation_loop import OperationLoop
-from py_worker.server.protocol_gen import OPERATIONS, RequestMessage
 from py_worker.server.replies import EncodedReply
 from py_worker.server.request_queue import Admitted, RequestQueue
-from py_worker.server.session import Session
+from py_worker.session.context import Progress
+from py_worker.session.session import Session
 from tests.py.server.controller import RequestError, tensor_of
 
 WAIT_S = 60.0
@@ -40,7 +41,7 @@ class LocalWorker:
         self._ids = 0
         self._replies: dict[int, list[Frame]] = {}
         self._arrived = threading.Condition()
-        self._loop = OperationLoop(self._queue, self.session, self._post, Progress())
+        self._loop = OperationLoop(self._queue, self.session, ops.run, self._post, Progress())
         self._thread = threading.Thread(target=self._loop.run, daemon=True)
         self._thread.start()
         self.settings = {**SETTINGS, "cache_dir": cache_dir}

@@ -9,13 +9,13 @@ import torch
 
 from py_worker.rollout.forward import ForwardEngine
 from py_worker.rollout.rollouts import Rollouts, Tick
-from py_worker.server.background import BackgroundRollouts, Drawing
-from py_worker.server.errors import ArgumentError
+from py_worker.session.background import BackgroundRollouts, Drawing
+from py_worker.session.errors import ArgumentError
 from tests.py.ops.local_worker import LocalWorker, on_a_cpu_alone
 from tests.py.ops.scene import SAMPLING, build_args, generate_args, load_everything, run_step, step_requests
 from tests.py.ops.stepping import same, weights
 from tests.py.ops.test_adapters import load_scene
-from tests.py.server.gate import Gate
+from tests.py.session.gate import Gate
 
 AHEAD = "buffer/on.1"
 

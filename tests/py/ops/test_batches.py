@@ -9,7 +9,7 @@ import torch
 
 from py_worker.data.batch import TokenBatch
 from py_worker.losses.scored import ScoredBatch
-from py_worker.server.held import Rollout
+from py_worker.session.held import Rollout
 from tests.py.ops.local_worker import LocalWorker
 from tests.py.ops.scene import (
     ROWS,

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from py_worker.server import checkpoint_files
-from py_worker.server.held import Rollout
+from py_worker.session import checkpoint_files
+from py_worker.session.held import Rollout
 from tests.py.ops.full_disk import full_disk
 from tests.py.ops.local_worker import LocalWorker
 from tests.py.ops.scene import ADAMW, generate_args, load_everything, load_student, model, run_step

@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from py_worker import protocol_gen as wire
 from py_worker.losses.scored import ScoredBatch
 from py_worker.models.spec import CriticSpec, OptimizerSpec
-from py_worker.server import protocol_gen as wire
-from py_worker.server.session_state import take_snapshot
+from py_worker.session.session_state import take_snapshot
 from tests.py.ops.local_worker import LocalWorker
 from tests.py.ops.read_back import watch_steps
 from tests.py.ops.scene import ADAMW, critic_spec, data_source, load_teacher, model, run_step

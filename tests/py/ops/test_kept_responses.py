@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from py_worker.server.held import Rollout
+from py_worker.session.held import Rollout
 from tests.py.ops.local_worker import LocalWorker
 from tests.py.ops.scene import SAMPLING, data_source, generate_args, load_teacher
 

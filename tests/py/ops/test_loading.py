@@ -7,8 +7,8 @@ from typing import Any, get_args, get_type_hints
 import pytest
 import torch
 
+from py_worker.protocol_gen import LoadRoleArgs
 from py_worker.rollout.engine import AUTO, ENGINES, select_engine
-from py_worker.server.protocol_gen import LoadRoleArgs
 from tests.py.ops.local_worker import LocalWorker, on_a_cpu_alone
 from tests.py.ops.scene import (
     ADAMW,
@@ -185,7 +185,7 @@ def test_an_engine_can_be_asked_for_and_draws_mixtures_too(empty: LocalWorker, m
         asked.append((len(policies), name))
         return select_engine(*policies, name=name)
 
-    monkeypatch.setattr("py_worker.ops.generate.select_engine", record)
+    monkeypatch.setattr("py_worker.ops.support.rollout_source.select_engine", record)
     draw = {"role": "student", "dataset": "d", "rows": [0, 1], "sample_ids": [0, 1], "seed": 3}
     sampling = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "max_new_tokens": 3}
     sampling |= {"no_repeat_ngram_size": 0, "suppress_eos": False}

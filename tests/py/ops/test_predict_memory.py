@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from py_worker.losses import rehearsal
-from py_worker.ops import memory_phases, predict_memory
-from py_worker.server import host_memory
-from py_worker.server.protocol_gen import PredictMemoryArgs
-from py_worker.server.session_state import take_snapshot
+from py_worker.ops import predict_memory
+from py_worker.ops.support import memory_phases
+from py_worker.protocol_gen import PredictMemoryArgs
+from py_worker.session import host_memory
+from py_worker.session.session_state import take_snapshot
 from tests.py.ops.local_worker import LocalWorker, on_a_cpu_alone
 from tests.py.ops.scene import (
     ADAMW,
@@ -24,6 +25,7 @@ from tests.py.ops.scene import (
     model,
     run_step,
 )
+from tests.py.ops.test_background_rollouts import AHEAD, background_args, force
 
 UPDATES = [{"critic": "off", "part": "off"}, {"critic": "on", "part": "on"}]
 
@@ -148,6 +150,22 @@ def test_what_is_drawn_in_the_background_comes_to_every_phase(worker):
     for name, items in after.items():
         assert items["second_student"] == trained and items["kv_cache"] > 0
         assert items["optimizer"] == before[name]["optimizer"]
+
+
+@pytest.mark.parametrize("mixture", [False, True])
+@pytest.mark.parametrize("offloaded", [False, True])
+def test_a_rollout_is_drawn_beside_training_where_generate_would(worker, mixture, offloaded):
+    """Weights that come and go are drawn from at once, so that no copy of the student is made."""
+    gate = force(worker, open_at_once=True)
+    if offloaded:
+        worker.session.role("teacher").policy.offload(torch.clone, torch.clone)
+    mixed = {"mixture": 0.3} if mixture else {}
+    worker.call("generate", **background_args(1, AHEAD, **mixed))
+    copied = gate.log != []
+    assert copied != (mixture and offloaded)
+    phases = predict(worker, rollouts=[rollout(background=True, mixture=mixture)])[0]
+    assert {"second_student" in items for items in phases.values()} == {copied}
+    assert ("drawing" in phases) != copied
 
 
 @on_a_cpu_alone

@@ -36,6 +36,10 @@ class ModulePolicy:
     compute_dtype: torch.dtype | None = None
 
     @property
+    def max_positions(self) -> int | None:
+        return getattr(self.module.config, "max_position_embeddings", None)
+
+    @property
     def head(self) -> OutputHead:
         return OutputHead.of(self.module, self.vocab_size, "double")
 

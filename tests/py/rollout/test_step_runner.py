@@ -75,8 +75,8 @@ def test_every_run_of_a_graph_is_one_step() -> None:
     runner._capture = recorder.capture  # type: ignore[method-assign]
     for rows, width in ((16, 30), (15, 40), (16, 128), (3, 129), (16, 50), (4, 200)):
         runner.run(recorder.step, rows, width)
-    assert recorder.ran == [(16, 128), (16, 128), (16, 128), (4, 256), (16, 128), (4, 256)]
-    assert recorder.captured == [(16, 128), (4, 256)]
+    assert recorder.ran == [(16, 128), (16, 128), (16, 128), (8, 256), (16, 128), (8, 256)]
+    assert recorder.captured == [(16, 128), (8, 256)]
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,9 @@ import msgspec
 import torch
 import zmq
 
+from py_worker import ops
+from py_worker.protocol_gen import PROTOCOL_VERSION
 from py_worker.server.codec import DTYPES
-from py_worker.server.protocol_gen import PROTOCOL_VERSION
 from py_worker.server.worker import Worker
 
 WAIT_MS = 20_000
@@ -129,7 +130,7 @@ class WorkerThread:
     """A worker in this process; its operation loop runs in a thread instead of the main one."""
 
     def __init__(self, endpoint: str, token: str = "secret") -> None:
-        self.worker = Worker(endpoint, token, silence_s=60.0)
+        self.worker = Worker(endpoint, token, silence_s=60.0, run_operation=ops.run)
         self.status: int | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()

@@ -11,6 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET, Raw
 
+from py_worker.protocol_gen import (
+    MAX_BODY_BYTES,
+    MAX_DEPTH,
+    MAX_FRAME_BYTES,
+    MAX_FRAMES,
+    OPERATIONS,
+    FetchResult,
+    ReplyMessage,
+)
 from py_worker.server.codec import (
     DTYPES,
     MalformedError,
@@ -20,16 +29,7 @@ from py_worker.server.codec import (
     decode_message,
     encode_message,
 )
-from py_worker.server.errors import ArgumentError, OversizeError
-from py_worker.server.protocol_gen import (
-    MAX_BODY_BYTES,
-    MAX_DEPTH,
-    MAX_FRAME_BYTES,
-    MAX_FRAMES,
-    OPERATIONS,
-    FetchResult,
-    ReplyMessage,
-)
+from py_worker.session.errors import ArgumentError, OversizeError
 from tests.py.server.controller import tensor_of
 
 pack = msgspec.msgpack.encode

@@ -6,13 +6,13 @@ import pytest
 import zmq
 from zmq.auth.thread import ThreadAuthenticator
 
-from py_worker.server.context import Progress
 from py_worker.server.endpoint import KEY_VARIABLES, remove_socket_folder, take_curve_keys
-from py_worker.server.errors import ArgumentError
 from py_worker.server.hello import make_hello
 from py_worker.server.replies import Outbox
 from py_worker.server.request_queue import RequestQueue
 from py_worker.server.socket_thread import Connection, SocketThread
+from py_worker.session.context import Progress
+from py_worker.session.errors import ArgumentError
 
 
 def environment() -> tuple[dict[str, str], bytes]:

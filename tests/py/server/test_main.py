@@ -14,7 +14,7 @@ from py_worker.__main__ import main
 from py_worker.server import worker
 
 class Told:
-    def __init__(self, endpoint, token, silence_s, keys):
+    def __init__(self, endpoint, token, silence_s, run_operation, keys):
         print(silence_s)
     def describe(self): ...
     def run(self):

@@ -9,12 +9,12 @@ import msgspec
 import pytest
 
 from py_worker import ops
-from py_worker.server.context import OperationContext, Progress
-from py_worker.server.errors import ArgumentError
+from py_worker.protocol_gen import MAX_QUEUED_REQUESTS, EndStepResult, RequestMessage, ResetResult
 from py_worker.server.operation_loop import OperationLoop
-from py_worker.server.protocol_gen import MAX_QUEUED_REQUESTS, EndStepResult, RequestMessage, ResetResult
 from py_worker.server.request_queue import Admitted, RequestQueue
-from py_worker.server.session import Session
+from py_worker.session.context import OperationContext, Progress
+from py_worker.session.errors import ArgumentError
+from py_worker.session.session import Session
 from tests.py.server.controller import Controller, WorkerThread
 
 pytestmark = pytest.mark.usefixtures("worker")
@@ -291,7 +291,9 @@ def test_what_has_its_reply_runs_no_more(step: int) -> None:
     """A pong that comes after the reply does not name the operation."""
     queue = RequestQueue()
     running: list[object] = []
-    loop = OperationLoop(queue, Session(), lambda _: running.append(queue.state().running), Progress())
+    loop = OperationLoop(
+        queue, Session(), ops.run, lambda _: running.append(queue.state().running), Progress()
+    )
     args = msgspec.Raw(msgspec.msgpack.encode({"step": step}))
     queue.put(Admitted(RequestMessage(id=1, epoch=0, op="end_step", args=args), len(args)))
     thread = threading.Thread(target=loop.run)
@@ -308,7 +310,7 @@ def test_a_reply_waits_for_that_of_the_end_of_the_step_alone(script: Script) -> 
     queue = RequestQueue()
     posted: list[tuple[int, bool]] = []
     loop = OperationLoop(
-        queue, Session(), lambda reply: posted.append((reply.request_id, reply.may_wait)), Progress()
+        queue, Session(), ops.run, lambda reply: posted.append((reply.request_id, reply.may_wait)), Progress()
     )
     for request_id, op in enumerate(["end_step", "reset", "end_step", "end_step"]):
         args = msgspec.Raw(msgspec.msgpack.encode({"step": request_id} if op == "end_step" else {}))

@@ -4,9 +4,9 @@ import threading
 
 from msgspec import Raw
 
-from py_worker.server.context import OperationContext
-from py_worker.server.protocol_gen import RequestMessage
+from py_worker.protocol_gen import RequestMessage
 from py_worker.server.request_queue import Admitted, RequestQueue
+from py_worker.session.context import OperationContext
 
 
 def request(request_id: int, size: int = 10) -> Admitted:

@@ -8,11 +8,11 @@ import pytest
 import zmq
 
 from py_worker.server import socket_thread
-from py_worker.server.context import Progress
 from py_worker.server.hello import make_hello
 from py_worker.server.replies import Outbox
 from py_worker.server.request_queue import RequestQueue
 from py_worker.server.socket_thread import EXIT_NO_CONTROLLER, Connection, SocketThread
+from py_worker.session.context import Progress
 
 WELCOME = b"\x82\xa4kind\xa7welcome\xb0protocol_version\x01"
 PING = b"\x82\xa4kind\xa4ping\xa5nonce\x01"

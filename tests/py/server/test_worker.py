@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from py_worker.server.protocol_gen import PROTOCOL_HASH, PROTOCOL_VERSION
+from py_worker.protocol_gen import PROTOCOL_HASH, PROTOCOL_VERSION
 from tests.py.server.controller import Controller, WorkerThread
 
 SETTINGS = {

@@ -6,8 +6,8 @@ from typing import Any, Final, Literal, TypeVar
 
 from msgspec import Struct
 
-from py_worker.server.errors import ArgumentError, HandleExistsError, OverBudgetError, UnknownHandleError
-from py_worker.server.protocol_gen import HandleUsage
+from py_worker.protocol_gen import HandleUsage
+from py_worker.session.errors import ArgumentError, HandleExistsError, OverBudgetError, UnknownHandleError
 
 Scope = Literal["step", "buffer", "session"]
 SCOPES: Final[tuple[Scope, ...]] = ("step", "buffer", "session")

@@ -11,7 +11,7 @@ from py_worker.ops import measure
 from py_worker.rollout.forward import ForwardEngine
 from py_worker.rollout.native import NativeEngine
 from py_worker.rollout.rollouts import Rollouts
-from py_worker.server.session import DrawnRows, Halvings
+from py_worker.session.session import DrawnRows, Halvings
 from tests.py.ops.local_worker import LocalWorker
 from tests.py.ops.scene import SAMPLING, generate_args, load_everything, run_step
 from tests.py.ops.small_memory import TooLarge, logits_of_more_than, small_memory

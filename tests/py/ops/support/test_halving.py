@@ -10,9 +10,9 @@ from torch import Tensor
 
 from py_worker.losses.scored import ScoredBatch
 from py_worker.models.decoder import DecoderPolicy
-from py_worker.ops.halving import until_it_fits
-from py_worker.server.context import OperationContext
-from py_worker.server.session import Halvings
+from py_worker.ops.support.halving import until_it_fits
+from py_worker.session.context import OperationContext
+from py_worker.session.session import Halvings
 from tests.py.ops.local_worker import LocalWorker
 from tests.py.ops.scene import load_everything, run_step, term
 from tests.py.ops.small_memory import logits_of_more_than, more_than, small_memory, times

@@ -8,14 +8,14 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from py_worker import protocol_gen as wire
 from py_worker.data.layout import MicroBatchLimits
 from py_worker.data.sources import DataSource
 from py_worker.losses.returns import Returns
 from py_worker.losses.terms import Term
 from py_worker.models.spec import ArchSpec, CriticSpec, LoraSpec, ModelSpec, OptimizerSpec
 from py_worker.rollout.sampling import Sampling
-from py_worker.server import protocol_gen as wire
-from py_worker.server.errors import ArgumentError
+from py_worker.session.errors import ArgumentError
 
 Value = TypeVar("Value")
 

@@ -10,11 +10,11 @@ import torch
 from msgspec import Struct
 
 from py_worker.models.policy import Policy
-from py_worker.server.background import BackgroundRollouts, Drawing
-from py_worker.server.context import OperationContext, Progress
-from py_worker.server.errors import CancelledError, DeadlineError
-from py_worker.server.held import Rollout
-from tests.py.server.gate import Gate
+from py_worker.session.background import BackgroundRollouts, Drawing
+from py_worker.session.context import OperationContext, Progress
+from py_worker.session.errors import CancelledError, DeadlineError
+from py_worker.session.held import Rollout
+from tests.py.session.gate import Gate
 from tests.py.tiny_models import tiny_policy
 
 torch.set_num_threads(1)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from py_worker.server.context import OperationContext, Progress
-from py_worker.server.errors import CancelledError, DeadlineError
+from py_worker.session.context import OperationContext, Progress
+from py_worker.session.errors import CancelledError, DeadlineError
 
 
 class Clock:

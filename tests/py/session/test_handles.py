@@ -5,14 +5,14 @@ from concurrent.futures import Future
 import pytest
 from msgspec import Struct
 
-from py_worker.server import protocol_gen
-from py_worker.server.errors import (
+from py_worker import protocol_gen
+from py_worker.session.errors import (
     ArgumentError,
     HandleExistsError,
     OverBudgetError,
     UnknownHandleError,
 )
-from py_worker.server.handles import HandleTable, scope_of, step_of, step_of_args
+from py_worker.session.handles import HandleTable, scope_of, step_of, step_of_args
 
 
 def counts(table: HandleTable) -> dict[str, tuple[int, int]]:

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from py_worker.ops.halving import repeat_smaller
+from py_worker.ops.support.halving import repeat_smaller
 from py_worker.rollout.engine import Engine, Mixture, Sampling
 from py_worker.rollout.rollouts import Rollouts, TokenArray
-from py_worker.server.context import OperationContext
-from py_worker.server.session import DrawnRows
+from py_worker.session.context import OperationContext
+from py_worker.session.session import DrawnRows
 
 
 def draw_that_fits(

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from py_worker.server.errors import ArgumentError, NotLoadedError
-from py_worker.server.handles import HandleTable
-from py_worker.server.protocol_gen import FileHash
-from py_worker.server.step_metrics import StepMetrics
+from py_worker.protocol_gen import FileHash
+from py_worker.session.errors import ArgumentError, NotLoadedError
+from py_worker.session.handles import HandleTable
+from py_worker.session.step_metrics import StepMetrics
 
 if TYPE_CHECKING:  # These need transformers, which takes seconds to import.
     from py_worker.data.dataset import TokenizedDataset
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # These need transformers, which takes seconds to import.
     from py_worker.models.optimizer import Optimizer
     from py_worker.models.policy import Policy
     from py_worker.rollout.engine import Engine
-    from py_worker.server.background import BackgroundRollouts
+    from py_worker.session.background import BackgroundRollouts
 
 RoleName = Literal["teacher", "student"]
 

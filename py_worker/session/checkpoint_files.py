@@ -12,8 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from py_worker.server.errors import CheckpointError
-from py_worker.server.protocol_gen import FileHash
+from py_worker.protocol_gen import FileHash
+from py_worker.session.errors import CheckpointError
 
 STATE_FILE: Final = "worker.json"
 _SUFFIX: Final = ".safetensors"

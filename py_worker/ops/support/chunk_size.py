@@ -3,7 +3,7 @@
 import dataclasses
 
 from py_worker.losses.chunked import positions_at_once
-from py_worker.server.session import Halvings, Session
+from py_worker.session.session import Halvings, Session
 
 
 def chunk_size(session: Session, halvings: Halvings | None = None) -> int | None:

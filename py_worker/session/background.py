@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from py_worker.models.policy import Policy
 from py_worker.models.shadow import Shadow
-from py_worker.server.context import OperationContext
-from py_worker.server.held import Rollout
+from py_worker.session.context import OperationContext
+from py_worker.session.held import Rollout
 
 
 class SideStream(Protocol):

@@ -13,12 +13,12 @@ from typing import Generic, TypeVar
 import torch
 
 from py_worker.losses.scored import ScoredBatch
-from py_worker.ops.chunk_size import chunk_size, shorter_chunks
-from py_worker.ops.layout_metrics import record_layout
-from py_worker.server.context import OperationContext
-from py_worker.server.errors import code_of
-from py_worker.server.held import scored_bytes
-from py_worker.server.session import Halvings, Session
+from py_worker.ops.support.chunk_size import chunk_size, shorter_chunks
+from py_worker.ops.support.layout_metrics import record_layout
+from py_worker.session.context import OperationContext
+from py_worker.session.errors import code_of
+from py_worker.session.held import scored_bytes
+from py_worker.session.session import Halvings, Session
 
 Result = TypeVar("Result")
 Size = TypeVar("Size")

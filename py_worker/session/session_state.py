@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from py_worker.models.state import module_state
-from py_worker.server.checkpoint_files import Snapshot
-from py_worker.server.errors import CheckpointError, OverBudgetError
-from py_worker.server.handles import KEPT_SCOPES, scope_of
-from py_worker.server.held import Rollout
-from py_worker.server.session import Halvings, Session
+from py_worker.session.checkpoint_files import Snapshot
+from py_worker.session.errors import CheckpointError, OverBudgetError
+from py_worker.session.handles import KEPT_SCOPES, scope_of
+from py_worker.session.held import Rollout
+from py_worker.session.session import Halvings, Session
 
 if TYPE_CHECKING:
     from py_worker.models.optimizer import Optimizer
@@ -63,7 +63,7 @@ def take_snapshot(session: Session) -> Snapshot:
 
 
 def snapshot_bytes(session: Session) -> int:
-    """Of what `take_snapshot` copies, kept rollouts aside."""
+    """Bytes that `take_snapshot` copies, kept rollouts aside."""
     size = 0
     for trained in _trained(session).values():
         own = [] if trained.optimizer is None else trained.optimizer.state_tensors().values()

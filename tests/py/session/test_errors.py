@@ -6,8 +6,8 @@ import torch
 from py_worker.data.errors import DataError
 from py_worker.models.errors import ModelError, UnsupportedModelError, VocabularyError
 from py_worker.rollout.errors import RolloutError
-from py_worker.server import errors
-from py_worker.server.errors import MAX_TEXT, WorkerError, code_of, error_info
+from py_worker.session import errors
+from py_worker.session.errors import MAX_TEXT, WorkerError, code_of, error_info
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from py_worker.data.batch import TokenBatch
 from py_worker.losses.scored import ScoredBatch
-from py_worker.server.errors import ArgumentError
+from py_worker.session.errors import ArgumentError
 
 INDEX_VECTORS = 4
 """int64 per response position that a batch computes on first use: row, time, target, step."""

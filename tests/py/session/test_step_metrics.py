@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from py_worker.server.step_metrics import StepMetrics
+from py_worker.session.step_metrics import StepMetrics
 
 
 def test_tensors_and_numbers_come_back_by_name() -> None:

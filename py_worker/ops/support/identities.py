@@ -17,9 +17,9 @@ from py_worker.losses.moment import moment_gap
 from py_worker.losses.scored import score_batch
 from py_worker.models.critic import Critic
 from py_worker.models.policy import Ids, Policy
+from py_worker.protocol_gen import Check
 from py_worker.rollout.engine import Engine, Mixture, Sampling
-from py_worker.server.protocol_gen import Check
-from py_worker.server.session import RoleName
+from py_worker.session.session import RoleName
 
 POSITIONS: Final = 64
 """Positions that divergences are tried on: their logits must exist at once."""

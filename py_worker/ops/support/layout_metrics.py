@@ -1,9 +1,9 @@
 """Metrics of how a step's batch is laid out."""
 
 from py_worker.data.batch import TokenBatch
-from py_worker.ops.chunk_size import chunk_size
-from py_worker.server.context import OperationContext
-from py_worker.server.session import Session
+from py_worker.ops.support.chunk_size import chunk_size
+from py_worker.session.context import OperationContext
+from py_worker.session.session import Session
 
 
 def record_layout(session: Session, context: OperationContext, batch: TokenBatch) -> None:

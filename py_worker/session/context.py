@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from py_worker.server.errors import CancelledError, DeadlineError
+from py_worker.session.errors import CancelledError, DeadlineError
 
 
 class Progress:

@@ -6,10 +6,10 @@ from typing import Final
 from torch import Tensor, nn
 
 from py_worker.models.allocations import held_bytes
-from py_worker.server.session import Session
+from py_worker.session.session import Session
 
 TOKEN_BYTES: Final = 8
-"""Of a kept response's token, with its log-probability."""
+"""Bytes of a kept response's token, with its log-probability."""
 
 
 def weight_bytes(session: Session) -> dict[str, int]:
@@ -17,13 +17,13 @@ def weight_bytes(session: Session) -> dict[str, int]:
     sizes: dict[str, int] = {}
     counted: list[Tensor] = []
     for name, tensors in _groups(session).items():
-        sizes[name] = held_bytes(tensors, session.device, but=counted)
+        sizes[name] = held_bytes(tensors, session.device, excluding=counted)
         counted += tensors
     return sizes
 
 
 def kept_bytes(rows: int, tokens: int) -> int:
-    """Of responses in the buffer, each with its prompt of so many tokens together."""
+    """Bytes of responses in the buffer, each with its prompt of so many tokens together."""
     return rows * tokens * TOKEN_BYTES
 
 

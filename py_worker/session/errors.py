@@ -10,7 +10,7 @@ from typing import Final, cast, get_args
 import torch
 from msgspec import UNSET, UnsetType
 
-from py_worker.server.protocol_gen import ErrorCode, ErrorInfo
+from py_worker.protocol_gen import ErrorCode, ErrorInfo
 
 CODES: Final[frozenset[str]] = frozenset(get_args(ErrorCode))
 FOREIGN_CODES: Final[tuple[tuple[type[BaseException], ErrorCode], ...]] = (
@@ -25,7 +25,7 @@ OUT_OF_MEMORY_TEXTS: Final = (
     "CUDA driver error: out of memory",
     "Triton Error [CUDA]: out of memory",
 )
-"""In torch errors that have no class of their own: of the host, of a library's workspace, of the driver."""
+"""Texts of torch's errors without a class of their own: from the host, a library's workspace, the driver."""
 MAX_TEXT: Final = 65536
 """Longest message and detail of the contract, in characters."""
 

@@ -14,7 +14,7 @@ _KIB: Final = 1024
 
 
 def resident_bytes() -> int:
-    """Of this process; where there is no /proc, the peak is the closest figure without a further package."""
+    """Bytes of this process in memory; where there is no /proc, their peak, for want of another figure."""
     statm = _PROC / "self/statm"
     if not statm.exists():
         return peak_resident_bytes()

@@ -17,10 +17,10 @@ from py_worker.losses.rehearsal import (
 )
 from py_worker.rollout.engine import Engine, Mixture, Sampling
 from py_worker.rollout.rehearsal import rehearse_rollout
-from py_worker.server import host_memory
-from py_worker.server.session import Session
-from py_worker.server.session_memory import kept_bytes, weight_bytes
-from py_worker.server.session_state import snapshot_bytes
+from py_worker.session import host_memory
+from py_worker.session.session import Session
+from py_worker.session.session_memory import kept_bytes, weight_bytes
+from py_worker.session.session_state import snapshot_bytes
 
 Items = Mapping[str, int]
 """Bytes by what they are for."""
@@ -160,7 +160,7 @@ def with_overhead(session: Session, phases: Phases, planned: PlannedStep) -> Pha
 
 
 def peak(phases: Phases) -> int:
-    """Of the phase that holds most."""
+    """Bytes of the phase that holds most."""
     return max(sum(items.values()) for items in phases.values())
 
 

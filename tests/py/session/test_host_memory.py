@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from py_worker.server import host_memory
+from py_worker.session import host_memory
 
 LARGE = 64 * 2**20
 
