@@ -1,4 +1,4 @@
-"""What a configuration may say of objectives and metrics is what the worker's registries have.
+"""What a configuration may say of objectives, metrics and engines is what the worker's registries have.
 
 UPDATE_FIXTURES=1 python -m pytest tests/contract/test_registries.py     (writes the worker's side)
 """
@@ -10,6 +10,7 @@ from typing import Any
 
 from py_worker.losses.objectives import OBJECTIVES
 from py_worker.metrics import METRICS, STATISTICS
+from py_worker.rollout.engine import ENGINES
 
 FILE = Path(__file__).parents[2] / "protocol/fixtures/registries.json"
 
@@ -31,6 +32,7 @@ def facts() -> dict[str, Any]:
             }
             for name, objective in OBJECTIVES.items()
         },
+        "engines": {name: {"concurrent": make().concurrent} for name, make in ENGINES.items()},
     }
 
 

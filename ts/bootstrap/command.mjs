@@ -14,7 +14,8 @@ const WORKER_COMMANDS = [
   ...['quickstart', 'start', 'train', 'resume', 'eval', 'generate', 'export', 'import', 'check'],
   ...['sweep', 'reproduce'],
 ];
-const PLAIN_OPTIONS = ['--help', '-h', '--version', '-v', '--dry-run'];
+const HELP_OPTIONS = ['--help', '-h'];
+const PLAIN_OPTIONS = [...HELP_OPTIONS, '--version', '-v', '--dry-run'];
 
 /** What tests, types and style need: of the optional groups those that are tested in earnest. */
 const DEVELOPMENT = ['dev', 'sweep'];
@@ -30,7 +31,9 @@ const DEVELOPMENT = ['dev', 'sweep'];
 export function parseCommand(args, prebuilt) {
   const [name, ...rest] = args;
   const groups = prebuilt ? [] : DEVELOPMENT;
-  if (name === 'setup') return { kind: 'setup', args: [], groups: setupGroups(rest), usesPython: true };
+  const asksHelp = rest.some((word) => HELP_OPTIONS.includes(word));
+  if (name === 'setup' && !asksHelp)
+    return { kind: 'setup', args: [], groups: setupGroups(rest), usesPython: true };
   if (name === 'python') return { kind: 'python', args: rest, groups, usesPython: true };
   if (name === 'test' && !prebuilt) return { kind: 'test', args: rest, groups, usesPython: true };
   if (name === 'build' && !prebuilt) return { kind: 'build', args: [], groups: [], usesPython: false };

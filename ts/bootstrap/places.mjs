@@ -36,7 +36,7 @@ export function findPlaces(root, env) {
     prebuilt,
     requirements,
     environment,
-    // Of an installed package beside the environment, so that all who would change it wait for each other.
+    // An installed package has it beside the environment, so that all who would change that wait for each other.
     state: prebuilt ? `${environment}.setup` : join(root, '.ammd'),
     main: join(root, 'dist', 'ts', 'cli', 'main.js'),
   };

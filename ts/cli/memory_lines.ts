@@ -30,7 +30,7 @@ function itemised({ items }: MemoryPhase, total: number): string {
     .join(', ');
 }
 
-/** Of the evaluations only the one that takes most: test sets differ little. */
+/** The phases with only the largest of the evaluations: test sets differ little. */
 function withoutSmallerEvaluations(phases: readonly MemoryPhase[]): readonly MemoryPhase[] {
   const isEvaluation = ({ name }: MemoryPhase) => name.startsWith(EVALUATION);
   const largest = peakPhase({ phases: phases.filter(isEvaluation) });

@@ -13,6 +13,7 @@ import { quickstartCommand } from './quickstart.js';
 import { reportCommand } from './report.js';
 import { reproduceCommand } from './reproduce.js';
 import { resumeCommand } from './resume.js';
+import { setupCommand } from './setup.js';
 import { sweepCommand } from './sweep.js';
 import { trainCommand } from './train.js';
 
@@ -68,6 +69,7 @@ function parserOf(argv: readonly string[]) {
     .command(reproduceCommand)
     .command(reportCommand)
     .command(doctorCommand)
+    .command(setupCommand)
     .demandCommand(1, 'Name a command.')
     .recommendCommands()
     .strict()

@@ -1,7 +1,7 @@
 import { createLogUpdate } from 'log-update';
 import { counted } from '../common/counted.js';
 import type { RunEvent } from '../metrics/events.js';
-import { formatSeconds } from '../report/figures.js';
+import { formatSeconds } from '../report/number_format.js';
 import { printable } from '../report/table.js';
 import { type Clock, SYSTEM_CLOCK } from './progress/clock.js';
 import { COLOURS, liveLines, PLAIN, plainLine, stageSummary } from './progress/lines.js';

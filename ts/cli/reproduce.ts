@@ -101,7 +101,7 @@ export const reproduceCommand: CommandModule<object, ReproduceArguments> = {
         type: 'string',
         demandOption: true,
         describe:
-          'A table of the profile: instruct or tasks (all methods), beta (the weight of the on-policy side), dynamics (distances by step), or one of your own',
+          'A table of the profile: instruct or tasks (the methods side by side), beta (the weight of the on-policy side), dynamics (distances by step), or one of your own',
       })
       .option('profile', {
         ...TEXT,
@@ -134,7 +134,10 @@ export const reproduceCommand: CommandModule<object, ReproduceArguments> = {
         default: false,
         describe: 'Events as JSON lines on stdout, or the plan as one object',
       })
-      .example('$0 reproduce instruct --profile mini --seeds 10', 'all methods on the built-in tasks')
+      .example(
+        '$0 reproduce instruct --profile mini --seeds 10',
+        'every method but opd, on the built-in tasks',
+      )
       .example('$0 reproduce instruct --profile gpt2 --dry-run', 'what it would take'),
   handler: reproduce,
 };

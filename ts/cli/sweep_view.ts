@@ -1,6 +1,6 @@
 import { counted } from '../common/counted.js';
 import type { SweepSummary, TrialRow } from '../metrics/sweep_rows.js';
-import { formatFigure, formatSeconds } from '../report/figures.js';
+import { formatFigure, formatSeconds } from '../report/number_format.js';
 import { formatValue, shortNames } from '../report/sweep_names.js';
 import { printable } from '../report/table.js';
 import type { SweepEvent, TrialEvent } from '../sweep/events.js';

@@ -21,7 +21,7 @@ function usedNames(config: RunConfig): { readonly data: Set<string>; readonly mo
 }
 
 /** Checks what lies across the parts of a run configuration. Errors and warnings go to `findings`. */
-export function checkRun(config: RunConfig, findings: Findings): void {
+export function checkConfig(config: RunConfig, findings: Findings): void {
   const stages = Object.entries(config.stages);
   if (stages.length === 0) findings.error(['stages'], 'a run needs at least one stage');
   stages.forEach(([name, stage], index) => {

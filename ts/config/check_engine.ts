@@ -1,9 +1,7 @@
 import { isDrawnAhead } from './ahead.js';
+import { ENGINES } from './engines.js';
 import type { Findings } from './findings.js';
 import { constantValue, type StageConfig, type WorkerConfig } from './schema.js';
-
-/** Engines that may not draw while the student trains. */
-const ALONE: readonly string[] = ['forward', 'native_graphs', 'vllm'];
 
 /** What the engine that a stage names cannot do; that it cannot serve a model is the worker's to say. */
 export function checkEngine(
@@ -12,7 +10,7 @@ export function checkEngine(
   worker: Pick<WorkerConfig, 'rollout_rows'>,
   findings: Findings,
 ) {
-  if (ALONE.includes(rollout.engine)) {
+  if (rollout.engine !== 'auto' && !ENGINES[rollout.engine].concurrent) {
     for (const [name, source] of Object.entries(method.sources)) {
       if (!isDrawnAhead(source, method.iteration)) continue;
       findings.warn(

@@ -92,8 +92,8 @@ export function checkSources(method: MethodConfig, path: Path, findings: Finding
   }
 }
 
-/** Rows of one rollout at most (protocol/protocol.json, generate). */
-const MOST_ROWS = 65_536;
+/** Rows of one rollout at most, as `generate` takes them; a test holds it to protocol/protocol.json. */
+export const MOST_ROWS = 65_536;
 
 /** Checks buffers and iterations against the rows that a batch takes from them. */
 export function checkBuffers(stage: StageConfig, path: Path, findings: Findings): void {

@@ -1,18 +1,9 @@
 import { dirname, resolve } from 'node:path';
 import { configError, type Location } from './errors.js';
 import { type ConfigKind, findConfig, readTree } from './files.js';
+import { merge, writtenOut } from './merge.js';
 import { parseOverrides } from './overrides.js';
-import {
-  child,
-  type MapTree,
-  mapEntry,
-  mapTree,
-  mapValues,
-  merge,
-  type Tree,
-  without,
-  writtenOut,
-} from './tree.js';
+import { child, type MapTree, mapEntry, mapTree, mapValues, type Tree, without } from './tree.js';
 
 /** A configuration put together from its files, and their absolute paths in the order read. */
 export interface Composed {

@@ -1,6 +1,6 @@
 import { LOSSES, SCORES } from './registries.gen.js';
 
-// Of the worker's registries: scores of generated responses, of which more is better, and losses on a dataset's own
+// The worker's metrics: scores of generated responses, of which more is better, and losses on a dataset's own
 // responses, of which less is.
 export { LOSSES, SCORES };
 

@@ -1,5 +1,6 @@
 import { configError, type Location } from './errors.js';
-import { mapTree, merge, parseTree, type Tree } from './tree.js';
+import { merge } from './merge.js';
+import { mapTree, parseTree, type Tree } from './tree.js';
 
 /** Puts `location` in place of positions inside the text of an override, which nobody wants to hear of. */
 function relocate(tree: Tree, at: Location): Tree {

@@ -194,3 +194,18 @@ export const OBJECTIVE_FACTS = {
     "ranges": {}
   }
 } as const;
+
+export const ENGINE_FACTS = {
+  "native": {
+    "concurrent": true
+  },
+  "forward": {
+    "concurrent": false
+  },
+  "native_graphs": {
+    "concurrent": false
+  },
+  "vllm": {
+    "concurrent": false
+  }
+} as const;

@@ -1,6 +1,6 @@
 import { stringify } from 'yaml';
 import { canonicalJson, sha256 } from '../common/hash.js';
-import { checkRun } from './check.js';
+import { checkConfig } from './check.js';
 import { type Composed, composeRun } from './compose.js';
 import { ConfigError, type ConfigIssue, showLocation } from './errors.js';
 import { findConfig } from './files.js';
@@ -28,29 +28,40 @@ function refuse(findings: Findings): readonly string[] {
 }
 
 /**
- * What a run trains, without where, how long and in whose sight; another chunk of positions, number of rows at a time, or
- * form of the losses, rounds otherwise. Settings younger than the first stored runs are named where they are set alone.
+ * Settings younger than the first stored runs, with the value that says what all runs did before. There they are left
+ * out of the hash, so that runs and stores which are there already keep their names. Never change a line.
+ */
+const YOUNG = {
+  dataset: { long_prompts: 'cut' },
+  worker: { rollout_rows: 0 },
+} as const;
+
+/** The settings but for those that stand at their old value. */
+const withoutOld = (settings: object, old: Readonly<Record<string, unknown>>) =>
+  Object.fromEntries(Object.entries(settings).filter(([key, value]) => !(key in old && old[key] === value)));
+
+/**
+ * What a run trains, without where, how long and in whose sight. Of `worker` only what rounds otherwise: another chunk of
+ * positions, form of the losses, or number of rows at a time.
  */
 function identityOf({ tracking: _tracking, max_hours: _hours, worker, ...trained }: RunConfig) {
   const { position_chunk, loss_form, rollout_rows } = worker;
+  const datasets = Object.entries(trained.data);
   return {
     ...trained,
-    data: Object.fromEntries(
-      Object.entries(trained.data).map(([name, { long_prompts, ...dataset }]) => [
-        name,
-        { ...dataset, ...(long_prompts === 'cut' ? {} : { long_prompts }) },
-      ]),
-    ),
-    worker: { position_chunk, loss_form, ...(rollout_rows === 0 ? {} : { rollout_rows }) },
+    data: Object.fromEntries(datasets.map(([name, dataset]) => [name, withoutOld(dataset, YOUNG.dataset)])),
+    worker: withoutOld({ position_chunk, loss_form, rollout_rows }, YOUNG.worker),
   };
 }
 
 /**
  * SHA-256 of the canonical JSON of what a configuration trains. Key order means nothing, but the order of stages does.
  * What it leaves out may be changed in a run's folder before the run is resumed.
+ *
+ * @param name - what the hash is of; by default the run's name
  */
-export function configHash(config: RunConfig): string {
-  return sha256(canonicalJson([identityOf(config), Object.keys(config.stages)]));
+export function configHash(config: RunConfig, name: string = config.name): string {
+  return sha256(canonicalJson([{ ...identityOf(config), name }, Object.keys(config.stages)]));
 }
 
 /** A configuration that may be read before its files are there. */
@@ -102,7 +113,7 @@ function resolveWith(
   const { tree, issues: missing } = resolveSources(composed.tree, cwd);
   const config: RunConfig = parse(run, tree, refused(missing));
   const findings = new Findings(tree);
-  checkRun(config, findings);
+  checkConfig(config, findings);
   const warnings = refuse(findings);
   return { config, hash: configHash(config), files: composed.files, warnings, missing };
 }

@@ -8,8 +8,6 @@ export interface CallOptions {
   readonly queueMs?: number;
   /** Aborting sends a cancel; the call then settles as the worker's reply says. */
   readonly signal?: AbortSignal;
-  /** Raw tensor frames that `args` refer to. */
-  readonly frames?: readonly Uint8Array[];
 }
 
 /** What one request came back with. */
@@ -17,6 +15,7 @@ export interface Reply<Name extends OperationName> {
   readonly op: Name;
   readonly id: number;
   readonly result: OperationResult<Name>;
+  /** Raw tensors that `result` refers to: of `fetch`, which the contract has for a look at a rollout; no run asks. */
   readonly frames: readonly Uint8Array[];
   /** Execution time in the worker, ms. */
   readonly runMs: number;

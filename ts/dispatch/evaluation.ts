@@ -29,7 +29,8 @@ export interface EvaluationWatch {
 
 const callOptions = ({ signal }: EvaluationWatch): CallOptions => (signal === undefined ? {} : { signal });
 
-export type Evaluated = OperationResult<'evaluate'>;
+/** What an evaluation came to; how long each response was is answered too, and no figure needs it. */
+export type Evaluated = Omit<OperationResult<'evaluate'>, 'lengths'>;
 
 /**
  * Generates for `rows` and scores the responses, in several requests that are all sent at once. What comes back
@@ -55,7 +56,6 @@ export async function evaluateRows(
   return {
     scores: joinLists(results.map((result) => result.scores)),
     statistics: joinLists(results.map((result) => result.statistics)),
-    lengths: results.flatMap((result) => result.lengths),
     ended: results.reduce((sum, result) => sum + result.ended, 0),
     tokens: results.reduce((sum, result) => sum + result.tokens, 0),
     texts: results.flatMap((result) => result.texts),

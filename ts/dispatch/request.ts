@@ -85,8 +85,8 @@ export function encodeRequest(
   request: Pick<Request, 'op' | 'args' | 'options' | 'epoch'>,
   id: number,
 ): Frames {
-  const { deadlineMs, queueMs, frames } = request.options;
-  const message = {
+  const { deadlineMs, queueMs } = request.options;
+  return encodeMessage({
     kind: 'request',
     id,
     epoch: request.epoch.number,
@@ -94,8 +94,7 @@ export function encodeRequest(
     args: request.args,
     ...(deadlineMs === undefined ? {} : { deadline_ms: deadlineMs }),
     ...(queueMs === undefined ? {} : { queue_ms: queueMs }),
-  } as const;
-  return encodeMessage(message, frames);
+  });
 }
 
 /** @throws WireError `invalid_argument` with the path of each field that is wrong. */

@@ -1,6 +1,6 @@
 import { PHASES, type PhaseSeconds } from '../metrics/aggregate.js';
 import { AXIS, type Chart, CONTAINED, FONT, NAMES_CONTAINED, slug, WIDE } from './chart.js';
-import { formatSeconds } from './figures.js';
+import { formatSeconds } from './number_format.js';
 import { phaseColour, roundOf, seriesColour } from './palette.js';
 import { legendItem, type Series } from './series.js';
 import { printable } from './table.js';

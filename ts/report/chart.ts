@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import type * as Echarts from 'echarts';
-import { formatFigure } from './figures.js';
 import { Markup } from './markup.js';
+import { formatFigure } from './number_format.js';
 import { INK, RULE } from './palette.js';
 
 export interface LegendItem {
@@ -51,7 +51,7 @@ export const STEP_AXIS = {
   splitLine: { show: false },
 };
 
-/** Of any figure, from where it begins. */
+/** Any figure up the side, from the least that is drawn and not from 0. */
 export const FIGURE_AXIS = {
   type: 'value',
   scale: true,

@@ -1,4 +1,5 @@
 import type { Chart } from './chart.js';
+import { plots } from './chart_frame.js';
 import { teaches } from './compared_series.js';
 import { type ComparisonResults, ofDifferentRows, type Score } from './comparison_results.js';
 import {
@@ -10,7 +11,6 @@ import {
   scoreSets,
 } from './comparison_tables.js';
 import { curveSection } from './curve_section.js';
-import { plots } from './figure.js';
 import { type Estimate, intervalChart } from './interval_chart.js';
 import { html, type Markup } from './markup.js';
 import type { StageData } from './read_run.js';
@@ -57,7 +57,10 @@ export function folded(summary: string, parts: readonly Markup[]): Markup {
   return parts.length === 0 ? html`` : html`<details><summary>${summary}</summary>${parts}</details>`;
 }
 
-/** Of sets that are the same in all runs. Students alone: on an axis that reaches to the teachers nothing could be told of them. */
+/**
+ * A chart for each test set whose rows are the same in all runs. It has students alone: on an axis that reaches to the
+ * teachers they could not be told apart.
+ */
 function scoreCharts(scores: readonly Score[], series: readonly Series[]): Chart[] {
   const [first] = scores;
   if (first === undefined || first.decoding === 'teacher_forced') return [];

@@ -161,7 +161,7 @@ function scoresOf(own: readonly SeedRows[]): ReadonlyMap<number | string, readon
   return new Map(alike && scored.length === own.length ? scored : []);
 }
 
-/** Of each test row, over training seeds. */
+/** The mean score of each test row, over training seeds. */
 function meansOf(bySeed: Measured['bySeed']): readonly number[] {
   const all = [...bySeed.values()];
   return (all[0] ?? []).map((_, row) => mean(all.map((scores) => scores[row] ?? Number.NaN)));

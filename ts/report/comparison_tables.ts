@@ -7,8 +7,8 @@ import {
   ofDifferentRows,
   type Score,
 } from './comparison_results.js';
-import { formatCount, formatFigure, formatScore, formatSeconds, formatSigned } from './figures.js';
 import { metricTitle } from './metric_titles.js';
+import { formatCount, formatFigure, formatScore, formatSeconds, formatSigned } from './number_format.js';
 import type { StageData } from './read_run.js';
 import type { Series } from './series.js';
 import { meanOf } from './step_history.js';

@@ -2,7 +2,7 @@ interface Rule {
   readonly title: string;
   readonly note: string;
   readonly names: RegExp;
-  /** Of several rules that fit, the one with the smallest rank: a critic's gradient norm is a norm. */
+  /** The smallest decides where several rules fit: a critic's gradient norm is a norm. */
   readonly rank: number;
 }
 

@@ -1,7 +1,7 @@
 import type { Chart } from './chart.js';
+import { legendMarkup, plots } from './chart_frame.js';
 import { curveChart } from './curve_chart.js';
 import { type CurveGroup, curvesOf } from './curves.js';
-import { legendMarkup, plots } from './figure.js';
 import { html, type Markup } from './markup.js';
 import type { Section } from './section.js';
 import { legendItem, type Series } from './series.js';

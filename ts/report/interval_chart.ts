@@ -1,7 +1,7 @@
 import type { CustomSeriesRenderItemAPI, CustomSeriesRenderItemParams } from 'echarts';
 import { categories } from './bar_charts.js';
 import { AXIS, type Chart, FONT, NAMES_CONTAINED, slug, WIDTH } from './chart.js';
-import { formatFigure } from './figures.js';
+import { formatFigure } from './number_format.js';
 import { seriesColour } from './palette.js';
 
 /** A figure with the interval about it. */

@@ -49,7 +49,7 @@ export interface RunData {
   readonly manifest: unknown;
 }
 
-// Of the configuration a report needs names only; the rest is shown as text.
+// A report needs only names of the configuration; the rest is shown as text.
 const modelReference = z.union([z.looseObject({ stage: z.string() }), z.unknown()]);
 const configNames = z.looseObject({
   name: z.string(),

@@ -29,7 +29,7 @@ export interface ReportParts<Figures> {
   readonly preface: readonly string[];
   /** Tables for Markdown and LaTeX. */
   readonly tables: readonly Table[];
-  /** Those of them that a terminal shows. */
+  /** The tables among them that a terminal shows. */
   readonly main: readonly Table[];
 }
 

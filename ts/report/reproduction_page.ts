@@ -2,11 +2,17 @@ import { counted } from '../common/counted.js';
 import { groupBy } from '../metrics/aggregate.js';
 import type { TableFile } from '../metrics/table_file.js';
 import type { Chart } from './chart.js';
+import { legendMarkup, plots } from './chart_frame.js';
 import { diagnosticsSection } from './comparison_page.js';
 import { curveSection } from './curve_section.js';
-import { legendMarkup, plots } from './figure.js';
-import { formatCount, formatFigure, formatProbability, formatSeconds, formatSigned } from './figures.js';
 import { html, type Markup } from './markup.js';
+import {
+  formatCount,
+  formatFigure,
+  formatProbability,
+  formatSeconds,
+  formatSigned,
+} from './number_format.js';
 import type { ReproductionData, Trained } from './read_reproduction.js';
 import { columnCharts, dynamicsCharts, placed, rowName, sweptCharts } from './reproduction_charts.js';
 import { type Generation, type Role, sampleSection } from './samples.js';

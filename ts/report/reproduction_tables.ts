@@ -2,8 +2,8 @@ import { counted } from '../common/counted.js';
 import { groupBy } from '../metrics/aggregate.js';
 import type { TableCell, TableFile, TableRow } from '../metrics/table_file.js';
 import { FEWEST_SEEDS } from '../metrics/tested_difference.js';
-import { formatCount, formatFigure, formatProbability, formatScore, formatSigned } from './figures.js';
 import { metricTitle } from './metric_titles.js';
+import { formatCount, formatFigure, formatProbability, formatScore, formatSigned } from './number_format.js';
 import { type Cell, cell, column, NONE, type Table } from './table.js';
 import { verdictNote, verdictTables } from './verdict_tables.js';
 

@@ -1,7 +1,7 @@
 import { groupBy, modelName, type Summary } from '../metrics/aggregate.js';
 import type { Comparison } from '../metrics/paired.js';
-import { formatCount, formatFigure, formatScore, formatSeconds, formatSigned } from './figures.js';
 import { metricTitle } from './metric_titles.js';
+import { formatCount, formatFigure, formatScore, formatSeconds, formatSigned } from './number_format.js';
 import type { Results, StageResults } from './results.js';
 import { type Cell, cell, column, NONE, type Table } from './table.js';
 

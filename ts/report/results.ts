@@ -19,7 +19,7 @@ export interface Results {
   /** Datasets that checkpoints were chosen on; the others are test sets. */
   readonly validation: readonly string[];
   readonly stages: readonly StageResults[];
-  /** Of exported models, and of what a stage started from where that was evaluated as fully. */
+  /** Evaluations of exported models, and of what a stage started from where that was evaluated as fully. */
   readonly evaluations: readonly Summary[];
   /** The last exported model against each other one, with 95 % intervals over test rows. */
   readonly comparisons: readonly Comparison[];

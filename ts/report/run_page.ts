@@ -1,11 +1,11 @@
 import { counted } from '../common/counted.js';
 import { phaseChart, scoreChart } from './bar_charts.js';
 import type { Chart } from './chart.js';
+import { figure } from './chart_frame.js';
 import { curveSection } from './curve_section.js';
-import { figure } from './figure.js';
-import { formatSeconds } from './figures.js';
 import { html } from './markup.js';
 import { metricTitle } from './metric_titles.js';
+import { formatSeconds } from './number_format.js';
 import type { RunData } from './read_run.js';
 import { comparisonTables, measureTables, scoreTables, testsFirst, trainingTable } from './result_tables.js';
 import type { Results } from './results.js';

@@ -12,7 +12,7 @@ export interface Span {
   readonly high: number;
 }
 
-/** Of these a chart draws 80 points at most. Runs with no more steps are shown as if every row were held. */
+/** Spans held at most; a chart draws 80 points. Runs with no more steps are shown as if every row were held. */
 export const MOST_SPANS = 4096;
 
 const FIELDS = 5;

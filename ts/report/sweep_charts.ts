@@ -10,7 +10,7 @@ import {
   STEP_AXIS,
   WIDE,
 } from './chart.js';
-import { formatFigure } from './figures.js';
+import { formatFigure } from './number_format.js';
 import { INK, RANKS, rankColour } from './palette.js';
 import type { SweepData } from './read_sweep.js';
 import { formatValue, shortNames } from './sweep_names.js';

@@ -1,4 +1,4 @@
-import { formatFigure } from './figures.js';
+import { formatFigure } from './number_format.js';
 
 /**
  * The ends of paths, as long as it takes to tell them apart, of two parts where there are as many:

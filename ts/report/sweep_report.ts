@@ -1,9 +1,9 @@
 import { counted } from '../common/counted.js';
 import type { SweepSummary, TrialRow } from '../metrics/sweep_rows.js';
 import type { Chart } from './chart.js';
-import { figure } from './figure.js';
-import { formatFigure } from './figures.js';
+import { figure } from './chart_frame.js';
 import { html, type Markup } from './markup.js';
+import { formatFigure } from './number_format.js';
 import type { SweepData } from './read_sweep.js';
 import { assemble, type Report } from './report.js';
 import type { Section } from './section.js';

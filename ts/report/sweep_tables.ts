@@ -1,6 +1,6 @@
 import type { Domain, SweepSummary, TrialRow } from '../metrics/sweep_rows.js';
-import { formatFigure, formatSeconds } from './figures.js';
 import { metricTitle } from './metric_titles.js';
+import { formatFigure, formatSeconds } from './number_format.js';
 import type { SweepData } from './read_sweep.js';
 import { formatValue, shortNames } from './sweep_names.js';
 import { cell, column, NONE, type Table } from './table.js';

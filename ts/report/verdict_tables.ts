@@ -1,5 +1,5 @@
 import type { TableCell, TableFile, Verdict } from '../metrics/table_file.js';
-import { formatScore } from './figures.js';
+import { formatScore } from './number_format.js';
 import { cell, column, type Table } from './table.js';
 
 const WORDS: Readonly<Record<Verdict, string>> = {

@@ -91,7 +91,7 @@ export function stageCost(
   return { steps, tokens, flops: scored + steps * drawnFlops(stage, student, teacher) };
 }
 
-/** Of the responses that a step draws; those of the teacher are kept, and counted as if each were drawn anew. */
+/** Operations of drawing a step's responses; a teacher's are kept, and counted as if each were drawn anew. */
 function drawnFlops(stage: StageConfig, student: number, teacher: number): number {
   const rows = partRows(stage.method.sources, stage.training.batch_size);
   const each = Object.entries(stage.method.sources).map(([part, source]) => {

@@ -6,7 +6,7 @@ export type ReproductionEvent =
       readonly kind: 'phase_started';
       readonly phase: JobPhase;
       readonly jobs: number;
-      /** Of these, found done. */
+      /** Jobs among them that were found done. */
       readonly done: number;
     }
   | {

@@ -11,7 +11,7 @@ import type { RunFolder } from './run_folder.js';
 export const isFinished = (run: RunFolder, { name }: Pick<StagePlan, 'name'>): boolean =>
   existsSync(run.stage(name).done);
 
-/** That what is wanted of a run will be there once it has gone on. */
+/** The error that what is wanted of a run will be there once it has gone on. */
 export function notYet(message: string, run: RunFolder): RunError {
   return new RunError('model_not_found', message, {
     hint: `continue the run with: ammd resume ${showPath(run.path)}`,

@@ -13,7 +13,7 @@ const importSchema = z.object({
 export interface ImportFacts {
   /** Dataset of `ammd import`. */
   readonly import: string;
-  /** Of the manifest beside the file, which says where its rows come from. */
+  /** Hash of the manifest beside the file, which says where its rows come from. */
   readonly import_manifest_sha256: string;
 }
 

@@ -93,7 +93,7 @@ export function newManifest(plan: RunPlan, version: string, worker: WorkerIdenti
 const adapterSeeds = (stage: StagePlan) =>
   Object.entries(stage.adapterSeeds).map(([name, seed]) => [`adapters:${name}`, seed] as const);
 
-/** Of the responses; of the choice between model and dataset, and of the rows replayed, where there is one. */
+/** Seeds of a part's responses, and, where they are chosen, of model or dataset and of the rows replayed. */
 function partSeeds({ part, from, seed, coinSeed, replay }: PartPlan): readonly (readonly [string, number])[] {
   return [
     [`rollout:${part}`, seed],
@@ -115,7 +115,7 @@ function seedsOf(stage: StagePlan): Record<string, number> {
 }
 
 interface Admission {
-  /** Of the run's configuration: a file that `ammd import` wrote is named as such. */
+  /** Datasets of the run's configuration: a file that `ammd import` wrote is named as such. */
   readonly data: RunConfig['data'];
   /** From a checkpoint: the commits of hub models stay those that the stage began with. */
   readonly goesOn: boolean;

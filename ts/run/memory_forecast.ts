@@ -11,7 +11,7 @@ export type MemoryPhase = Predicted['phases'][number];
 /** Peak memory of a stage, and what to change where it is more than there is. */
 export interface MemoryForecast extends Predicted {
   readonly fits: boolean;
-  /** Of the phase that takes most, the first thing to change first; empty where it fits. */
+  /** What to change in the phase that takes most, for its largest item first; empty where it fits. */
   readonly remedies: readonly string[];
 }
 

@@ -13,13 +13,13 @@ import { RunError } from './errors.js';
 
 export interface Restored {
   readonly checkpoint: Checkpoint;
-  /** Of the student as restored. */
+  /** Version of the student as restored. */
   readonly policyVersion: number;
 }
 
 export interface RestoreContext {
   readonly client: WorkerClient;
-  /** Of the configuration that the run goes on with. */
+  /** Hash of the configuration that the run goes on with. */
   readonly configHash: string;
   readonly emit: (event: RunEvent) => void;
 }

@@ -21,7 +21,7 @@ export function addUpdate(updates: Updates, { metrics }: StepRow): Updates {
   };
 }
 
-/** Those of all rows of a stage. */
+/** The updates of all rows of a stage. */
 export function updatesOf(rows: Iterable<StepRow>): Updates {
   let updates = NO_UPDATES;
   for (const row of rows) updates = addUpdate(updates, row);

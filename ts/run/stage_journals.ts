@@ -92,7 +92,7 @@ export class StageJournals {
     this.#emit(row);
   }
 
-  /** Of the whole stage, also where it was resumed. */
+  /** Updates of the whole stage, also where it was resumed. */
   get updates(): Updates {
     return this.#updates;
   }

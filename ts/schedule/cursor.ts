@@ -17,6 +17,8 @@ export interface FixedOrder {
 
 /** Orders kept: two datasets with the end of one epoch and the start of the next, twice over. */
 const REMEMBERED = 8;
+
+/** All that this folder remembers. It saves time and decides nothing: an order follows from its key. */
 const recent = new Map<string, Uint32Array>();
 
 /** The order of an epoch. Remembered, because every batch of the epoch asks for it and a shuffle is O(n). */

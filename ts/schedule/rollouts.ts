@@ -122,8 +122,8 @@ function generatedParts(plan: SizedStagePlan, state: StageState, part: PartPlan)
   const minibatch = minibatchAt(part, place, plan.iteration);
   const origin = originOf(plan, state, part, minibatch);
   if (origin === 'dataset') {
-    const draw = partDraw(plan, part, place.iteration, minibatch);
-    return [{ from: 'dataset', part: part.part, dataset: part.dataset, ...draw }];
+    const { rows } = partDraw(plan, part, place.iteration, minibatch);
+    return [{ from: 'dataset', part: part.part, dataset: part.dataset, rows }];
   }
   if (origin === 'replayed' && isReplayed(part)) return replayedParts(plan, state, part);
   const handle = rolloutHandle(part, state.step, place);
@@ -138,8 +138,8 @@ export function partsAt(plan: SizedStagePlan, state: StageState): readonly Batch
   return plan.parts.flatMap((part) => {
     if (part.from !== 'dataset') return generatedParts(plan, state, part);
     const { iteration, within } = placeOf(state.step, plan.iteration);
-    const draw = partDraw(plan, part, iteration, within);
-    return [{ from: 'dataset' as const, part: part.part, dataset: part.dataset, ...draw }];
+    const { rows } = partDraw(plan, part, iteration, within);
+    return [{ from: 'dataset' as const, part: part.part, dataset: part.dataset, rows }];
   });
 }
 

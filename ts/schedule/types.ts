@@ -21,9 +21,9 @@ export interface StageState {
   readonly studentStep: number;
   /** Ascent steps of the critics so far. */
   readonly criticTurns: number;
-  /** Of adaptive schedules that have seen an evaluation, by the schedule's name. */
+  /** Where adaptive schedules stand that have seen an evaluation, by the schedule's name. */
   readonly adaptive: Readonly<Record<string, AdaptiveState>>;
-  /** Of parts with replay: steps whose rollouts are kept, the oldest first. */
+  /** Steps whose rollouts are kept, the oldest first, by part with replay. */
   readonly replay: Readonly<Record<string, readonly number[]>>;
 }
 
@@ -57,7 +57,6 @@ export type BatchPartPlan =
       readonly part: string;
       readonly dataset: string;
       readonly rows: readonly number[];
-      readonly sampleIds: readonly number[];
     }
   | {
       readonly from: 'rollout';
@@ -110,7 +109,7 @@ export interface WeightedTerm {
 export interface StudentStepPlan {
   readonly lr: number;
   readonly clip_norm: number;
-  /** Of the dropout on adapters' inputs; absent where they have none. */
+  /** Seed of the dropout on adapters' inputs; absent where they have none. */
   readonly dropout_seed?: number;
   readonly terms: readonly WeightedTerm[];
 }
@@ -124,7 +123,7 @@ export interface StepPlan {
   readonly batch: string;
   readonly rollouts: readonly RolloutPlan[];
   readonly parts: readonly BatchPartPlan[];
-  /** Of the batch's micro-batches. */
+  /** Limits of the batch's micro-batches. */
   readonly limits: MicroBatchLimits;
   /** Null for a method that generates nothing. */
   readonly origins: RowOrigins | null;

@@ -20,7 +20,7 @@ export interface EvaluationRequest
   extends Pick<EvaluationConfig, 'greedy' | 'seeds' | 'sampling' | 'samples'> {
   readonly datasets: Readonly<Record<string, DatasetConfig>>;
   readonly metrics: readonly string[];
-  /** Of each dataset, from the first; null is all. */
+  /** Rows of each dataset, from the first; null is all. */
   readonly rows: number | null;
 }
 

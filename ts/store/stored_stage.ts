@@ -4,7 +4,10 @@ import { configHash } from '../config/resolve.js';
 import type { DatasetConfig, ModelConfig, ModelReference, RunConfig, StageConfig } from '../config/schema.js';
 import { planModel } from '../plan/models.js';
 
-/** Changed whenever the same configuration would train another student than before. */
+/**
+ * Changed whenever the same configuration would train another student than before. Hashes of stages have it in place of
+ * a run's name, which decides nothing about a stage.
+ */
 const STORE_FORMAT = 'store-1';
 
 /** A trained student by what decides it. */
@@ -151,7 +154,7 @@ export function storedStage(config: RunConfig, stage: string, options: StoredSta
     configure((parent) => `stage:${parent.hash}`),
     (source) => (isParent(source) ? source : fingerprint(source)),
   );
-  const hash = configHash({ ...hashed, name: STORE_FORMAT });
+  const hash = configHash(hashed, STORE_FORMAT);
   const trainsAdapters = whole.training.lora !== null;
   return { hash, name: identity.name, parents: [...parents.values()], trainsAdapters, configure };
 }

@@ -1,7 +1,8 @@
 import type { ConfigError, ConfigIssue } from '../config/errors.js';
+import { merge } from '../config/merge.js';
 import { parseOverride } from '../config/overrides.js';
 import { sweep } from '../config/schema/sweep.js';
-import { child, locate, type MapTree, mapEntry, mapTree, merge, type Tree, without } from '../config/tree.js';
+import { child, locate, type MapTree, mapEntry, mapTree, type Tree, without } from '../config/tree.js';
 import type { ParameterValue } from './space.js';
 
 /** The text of `--set` that puts a value at a path; JSON is YAML. */

@@ -1,6 +1,5 @@
 import { showPath } from '../config/files.js';
-import { Journal, readJournal } from '../metrics/journal.js';
-import { type SweepSummary, type TrialRow, trialRowSchema } from '../metrics/sweep_rows.js';
+import type { SweepSummary, TrialRow } from '../metrics/sweep_rows.js';
 import { RunError } from '../run/errors.js';
 import { acquireLock } from '../run/lock.js';
 import { WorkerPool, type WorkerPoolOptions } from '../run/worker_pool.js';
@@ -10,9 +9,9 @@ import { StageStore } from '../store/stage_store.js';
 import { storedStage } from '../store/stored_stage.js';
 import { SweepError } from './errors.js';
 import type { SweepEvent } from './events.js';
-import { type LanesContext, runLanes } from './lanes.js';
 import { summaryOf, writeOutcome } from './outcome.js';
 import type { ResolvedSweep } from './resolve.js';
+import { runTrials, type TrialsContext } from './run_trials.js';
 import { trialsWanted } from './space.js';
 import { openStudy, type Study } from './study.js';
 import {
@@ -22,6 +21,7 @@ import {
   type SweepFolder,
   writeConfig,
 } from './sweep_folder.js';
+import { TrialLog } from './trial_log.js';
 
 export interface SweepOptions {
   readonly emit: (event: SweepEvent) => void;
@@ -46,7 +46,7 @@ export interface SweepParts {
 export interface SweepResult {
   readonly folder: SweepFolder;
   readonly summary: SweepSummary;
-  /** Of all trials, in the order in which they finished. */
+  /** The rows of all trials, in the order in which they finished. */
   readonly rows: readonly TrialRow[];
 }
 
@@ -69,7 +69,11 @@ export async function runSweep(
   options: SweepOptions,
 ): Promise<SweepResult> {
   const folder = makeSweepFolder(resolved, out, new Date());
-  return runIn(folder, () => resolveFolder(folder), resolved.warnings, options);
+  return withLock(folder, () => {
+    const own = resolveFolder(folder);
+    for (const message of resolved.warnings) options.emit({ kind: 'note', message });
+    return runLocked(folder, own, options);
+  });
 }
 
 /**
@@ -84,89 +88,86 @@ export async function resumeSweep(
   options: SweepOptions & { readonly trials?: number | undefined },
 ): Promise<SweepResult> {
   const folder = openSweepFolder(path);
-  return runIn(folder, () => resolveFolder(folder, options.trials), [], options);
+  return withLock(folder, () => runLocked(folder, resolveFolder(folder, options.trials), options));
 }
 
-async function runIn(
-  folder: SweepFolder,
-  resolve: () => ResolvedSweep,
-  warnings: readonly string[],
-  options: SweepOptions,
-): Promise<SweepResult> {
-  const release = acquireLock(folder.lock);
+/** Calls `work` while no other process can work in the folder. */
+async function withLock<Result>({ lock }: SweepFolder, work: () => Promise<Result>): Promise<Result> {
+  const release = acquireLock(lock);
   try {
-    const resolved = resolve();
-    writeConfig(folder, resolved);
-    for (const message of warnings) options.emit({ kind: 'note', message });
-    return await whileOpen(folder, resolved, options, (open) => runOpen(folder, resolved, options, open));
+    return await work();
   } finally {
     release();
   }
 }
 
-/** What a sweep trains with, asks and writes to while it runs. */
-interface OpenSweep {
-  readonly pool: WorkerPool;
-  readonly study: Study;
-  readonly journal: Journal<TrialRow>;
-  readonly stages: LanesContext['stages'];
-  readonly jobs: number;
-}
-
-/** Opens all of that for `use`, and closes what was opened however it ends. */
-async function whileOpen(
+function runLocked(
   folder: SweepFolder,
   resolved: ResolvedSweep,
   options: SweepOptions,
-  use: (open: OpenSweep) => Promise<SweepResult>,
+): Promise<SweepResult> {
+  writeConfig(folder, resolved);
+  return withSearch(folder, resolved, options, (search) => runToEnd(folder, resolved, options, search));
+}
+
+/** What a sweep asks, trains with and writes to while it runs. */
+type Search = Pick<TrialsContext, 'study' | 'pool' | 'stages' | 'jobs' | 'log'>;
+
+/** Opens all of that for `work`, and closes what was opened however it ends. */
+async function withSearch(
+  folder: SweepFolder,
+  resolved: ResolvedSweep,
+  options: SweepOptions,
+  work: (search: Search) => Promise<SweepResult>,
 ): Promise<SweepResult> {
   const { python = workerPython() } = options;
   const parts = { ...PARTS, ...options.parts };
   const { worker } = resolved.base;
   const devices = options.devices ?? [worker.device];
   const jobs = options.jobs ?? devices.length;
-  const journal = Journal.open(folder.trials, trialRowSchema);
+  const log = TrialLog.open(folder.trials);
   let pool: WorkerPool | undefined;
   let study: Study | undefined;
   try {
     pool = parts.openPool({ worker, devices, jobs, logs: folder.logs, python });
     study = await parts.openStudy(resolved, folder, python);
-    return await use({ pool, study, journal, stages: parts.stages(folder.stages), jobs });
+    return await work({ pool, study, log, stages: parts.stages(folder.stages), jobs });
   } finally {
-    journal.close();
+    log.close();
     await Promise.all([study?.close(), pool?.close()]);
   }
 }
 
-async function runOpen(
+/** Runs the trials that are left, and sums up after each. */
+async function runToEnd(
   folder: SweepFolder,
   resolved: ResolvedSweep,
   { emit, signal = new AbortController().signal }: SweepOptions,
-  open: OpenSweep,
+  search: Search,
 ): Promise<SweepResult> {
   const started = performance.now();
-  const { study } = open;
-  const rows = readJournal(folder.trials, trialRowSchema);
-  checkFiles(folder, study, rows);
+  const { study, log } = search;
+  const wanted = trialsWanted(resolved.config);
+  checkFiles(folder, study, log.rows);
   const fingerprint = contentFingerprint();
-  if (rows.length < trialsWanted(resolved.config)) checkContent(folder, resolved, rows, fingerprint);
+  if (log.rows.length < wanted) checkContent(folder, resolved, log.rows, fingerprint);
   emit({
     kind: 'sweep_started',
     name: resolved.config.name,
     folder: folder.path,
-    wanted: Math.max(trialsWanted(resolved.config), rows.length),
-    done: rows.length,
+    wanted: Math.max(wanted, log.rows.length),
+    done: log.rows.length,
     objective: resolved.objective,
   });
-  const summarise = async () => summaryOf(resolved, rows, await study.weigh());
+  const summarise = async () => summaryOf(resolved, log.rows, await study.weigh());
   const sumUp = async () => writeOutcome(folder, resolved, await summarise());
   await sumUp();
-  await runLanes({ ...open, resolved, folder, fingerprint, emit, signal, rows, sumUp });
+  await runTrials({ ...search, resolved, folder, fingerprint, emit, signal, sumUp });
   const summary = await summarise();
   const seconds = (performance.now() - started) / 1000;
   checkEnd(folder, summary, signal);
   emit({ kind: 'sweep_finished', folder: folder.path, best: summary.best, seconds });
-  return { folder, summary, rows };
+  return { folder, summary, rows: log.rows };
 }
 
 /** The search's journal and the rows must be of the same trials: a row is written before the search is told. */

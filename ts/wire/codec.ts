@@ -72,12 +72,12 @@ function packable(value: unknown, path: string, depth: number): unknown {
 
 /**
  * @throws WireError `invalid_argument`: a value has no form on the wire (`undefined`, a typed array, a whole number
- * of 2^53 or more); the message names its path. `oversize`: over the contract's limits.
+ * of 2^53 or more); the message names its path. `oversize`: over the contract's limits. No operation takes tensors.
  */
-export function encodeMessage(message: ControllerMessage, tensors: readonly Uint8Array[] = []): Frames {
+export function encodeMessage(message: ControllerMessage): Frames {
   const body = packer.pack(packable(message, '', 0));
-  checkSizes(body, tensors);
-  return [body, ...tensors];
+  checkSizes(body, []);
+  return [body];
 }
 
 /** @throws WireError `malformed`: no MessagePack value that the contract allows. */

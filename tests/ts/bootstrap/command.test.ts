@@ -49,6 +49,11 @@ describe('parseCommand', () => {
     );
   });
 
+  test.each(['--help', '-h'])('setup %s sets nothing up', (option) => {
+    const args = ['setup', option];
+    expect(installed(...args)).toEqual({ kind: 'cli', args, groups: [], usesPython: false });
+  });
+
   test('everything else belongs to the command line', () => {
     const args = ['train', 'a.yaml', '--set', 'x=1'];
     expect(inClone(...args)).toEqual({ kind: 'cli', args, groups: [], usesPython: true });

@@ -15,6 +15,7 @@ const COMMANDS: readonly (readonly string[])[] = [
   ['reproduce', 'instruct', '--profile', 'none'],
   ['report', 'none'],
   ['doctor'],
+  ['setup'],
 ];
 
 /** `--seeds` alone is a list too: of no seeds, so that a set is decoded greedily alone. */

@@ -45,6 +45,7 @@ describe('help', () => {
     'check',
     'report',
     'doctor',
+    'setup',
   ];
 
   test('names every command and every exit status', async () => {

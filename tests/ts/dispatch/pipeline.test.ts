@@ -49,7 +49,7 @@ describe('requests', () => {
     });
   });
 
-  test('carry deadlines, queue limits and frames; replies bring frames back', async () => {
+  test('carry deadlines and queue limits; replies bring tensor frames', async () => {
     const { link, client } = open();
     const call = client.call('fetch', { rollout: 'buffer/a' }, { deadlineMs: 50, queueMs: 7 });
     expect(link.requests[0]).toMatchObject({ deadline_ms: 50, queue_ms: 7 });

@@ -5,7 +5,7 @@ import { pairedDifference } from '../../../ts/metrics/paired.js';
 import type { EvaluationRow, StepRow } from '../../../ts/metrics/rows.js';
 import { comparisonReport } from '../../../ts/report/comparison_report.js';
 import { diagnosticsTable } from '../../../ts/report/comparison_tables.js';
-import { formatFigure, formatScore, formatSigned } from '../../../ts/report/figures.js';
+import { formatFigure, formatScore, formatSigned } from '../../../ts/report/number_format.js';
 import type { RunData } from '../../../ts/report/read_run.js';
 import { MOST_SPANS } from '../../../ts/report/step_history.js';
 import { makeEvaluation, makeSample, makeStep } from '../metrics/make_rows.js';

@@ -75,7 +75,7 @@ test('in an iteration one number a minibatch decides, and holds for all its epoc
         if (on?.from === 'rollout')
           expect(on.age).toBe(before.studentStep - (live.get(on.handle) ?? Number.NaN));
         else {
-          const key = `${Math.floor(step.step / (minibatches * epochs))}/${on?.sampleIds.join()}`;
+          const key = `${Math.floor(step.step / (minibatches * epochs))}/${on?.rows.join()}`;
           fallbacks.set(key, (fallbacks.get(key) ?? 0) + 1);
         }
         for (const handle of step.release) expect(live.delete(handle)).toBe(true);

@@ -3,7 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import { configToYaml, resolveConfig } from '../../../ts/config/resolve.js';
 import { planRun } from '../../../ts/plan/run.js';
 import { type StoredStage, type StoredStageOptions, storedStage } from '../../../ts/store/stored_stage.js';
-import { resolveRun, workspace } from '../config/workspace.js';
+import { resolveRun, resolveText, workspace } from '../config/workspace.js';
 
 const STUDENT = 'stages.student';
 const TEACHER = 'stages.teacher';
@@ -61,6 +61,22 @@ describe('what decides a stored stage', () => {
       hashOf([`data.train.source=${folder}/${file}`], fingerprint === undefined ? {} : { fingerprint });
     expect(of('a.jsonl')).not.toBe(of('b.jsonl'));
     expect(of('a.jsonl', () => 'same')).toBe(of('b.jsonl', () => 'same'));
+  });
+
+  test('the hash of a stage that was stored before', () => {
+    const pinned = `name: any
+data: {train: {source: "builtin:microtasks", split: train}}
+models: {tiny: {source: "builtin:llama", init: random, arch: {hidden_size: 8, layers: 1, heads: 1, kv_heads: 1, intermediate_size: 8}}}
+stages:
+  first: {student: tiny, data: {train: train}, training: {steps: 1, lr: 1e-3}, method: sft}
+  second: {student: {stage: first}, data: {train: train}, training: {steps: 1, lr: 1e-3}, method: sft}
+`;
+    const hashed = (...overrides: readonly string[]) =>
+      storedStage(resolveText(pinned, overrides).config, 'second').hash;
+    expect([hashed(), hashed('data.train.long_prompts=drop', 'worker.rollout_rows=4')]).toEqual([
+      '99bc1035f590d5677dc5a487c913f2265d18fa145c71195b7a419c1fb956bea3',
+      '869afb97ab67f0e96f173eecf8b31dc478a486506c2385ddce51a75a405fd050',
+    ]);
   });
 
   test('a stage that is not there is a mistake', () => {

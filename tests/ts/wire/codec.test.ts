@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { decodeBody, decodeMessage, encodeMessage } from '../../../ts/wire/codec.js';
+import { checkSizes, decodeBody, decodeMessage, encodeMessage } from '../../../ts/wire/codec.js';
 import type { WireError } from '../../../ts/wire/errors.js';
 import { type ControllerMessage, LIMITS } from '../../../ts/wire/protocol.gen.js';
 
@@ -83,14 +83,17 @@ describe('encodeMessage', () => {
     );
   });
 
-  test('refuses bodies and frames beyond the limits', () => {
-    const oversize = (args: Record<string, unknown>, tensors: Uint8Array[]) =>
-      refusal(() => encodeMessage(request(args), tensors)).code;
-    expect(oversize({ text: 'x'.repeat(LIMITS.maxBodyBytes) }, [])).toBe('oversize');
-    expect(oversize({}, [new Uint8Array(LIMITS.maxFrameBytes + 1)])).toBe('oversize');
-    const frames = Array.from({ length: LIMITS.maxFrames + 1 }, () => new Uint8Array(0));
-    expect(oversize({}, frames)).toBe('oversize');
+  test('refuses a body beyond the limit', () => {
+    const text = 'x'.repeat(LIMITS.maxBodyBytes);
+    expect(refusal(() => encodeMessage(request({ text }))).code).toBe('oversize');
   });
+});
+
+test('frames beyond the limits are refused', () => {
+  const oversize = (...frames: readonly Uint8Array[]) =>
+    refusal(() => checkSizes(new Uint8Array(0), frames)).code;
+  expect(oversize(new Uint8Array(LIMITS.maxFrameBytes + 1))).toBe('oversize');
+  expect(oversize(...Array.from({ length: LIMITS.maxFrames + 1 }, () => new Uint8Array(0)))).toBe('oversize');
 });
 
 describe('decodeBody', () => {

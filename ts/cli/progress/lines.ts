@@ -1,5 +1,5 @@
 import { counted } from '../../common/counted.js';
-import { formatSeconds } from '../../report/figures.js';
+import { formatSeconds } from '../../report/number_format.js';
 import { printable } from '../../report/table.js';
 import { type ProgressState, type StageProgress, timeLeft } from './state.js';
 import { finalScores, lastEvaluation, losses, speed } from './words.js';

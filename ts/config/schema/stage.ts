@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ENGINE_CHOICES } from '../engines.js';
 import { LOSSES, SCORES } from '../metrics.js';
 import { count, type DeepReadonly, name, optimizer, positiveCount, sampling, seed } from './common.js';
 import { lora } from './lora.js';
@@ -64,7 +65,7 @@ const training = z
 const rollout = z
   .strictObject({
     engine: z
-      .enum(['auto', 'native', 'forward', 'native_graphs', 'vllm'])
+      .enum(ENGINE_CHOICES)
       .default('auto')
       .describe(
         'What draws responses, of evaluation too: native (Llama family, GPT-2, T5), forward (any language model of transformers, slower), native_graphs (native with its steps as CUDA graphs, experimental), or vllm (experimental, a package to install oneself; no mixtures, no n-gram ban); auto takes native where it can, else forward; C',

@@ -6,7 +6,7 @@ import {
   formatScore,
   formatSeconds,
   formatSigned,
-} from '../../../ts/report/figures.js';
+} from '../../../ts/report/number_format.js';
 
 test.each([
   [0, '0'],

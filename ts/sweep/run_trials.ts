@@ -1,5 +1,4 @@
 import type { AmmdError } from '../common/errors.js';
-import type { Journal } from '../metrics/journal.js';
 import type { TrialRow } from '../metrics/sweep_rows.js';
 import { RunError } from '../run/errors.js';
 import { SweepError } from './errors.js';
@@ -7,15 +6,15 @@ import type { SweepEvent } from './events.js';
 import { trialsWanted } from './space.js';
 import type { Trial } from './study.js';
 import { runTrial, type TrialContext } from './trial.js';
+import type { TrialLog } from './trial_log.js';
 
-export interface LanesContext extends Omit<TrialContext, 'emit' | 'alone'> {
+/** What the trials of a sweep share. */
+export interface TrialsContext extends Omit<TrialContext, 'emit' | 'alone'> {
   readonly emit: (event: SweepEvent) => void;
   /** Trials at a time. */
   readonly jobs: number;
-  /** Of trials that are done; grows. */
-  readonly rows: TrialRow[];
-  readonly journal: Journal<TrialRow>;
-  /** Called after each trial. */
+  readonly log: TrialLog;
+  /** Called when the log has another trial. */
   readonly sumUp: () => Promise<void>;
 }
 
@@ -31,7 +30,7 @@ const FIRST_FAILURES = 3;
  *
  * @throws the first error that is not a trial's own, when all lanes have stopped; SweepError `sweep_failed`.
  */
-export async function runLanes(context: LanesContext): Promise<void> {
+export async function runTrials(context: TrialsContext): Promise<void> {
   const stop = new AbortController();
   const signal = AbortSignal.any([context.signal, stop.signal]);
   const alone = oneAtATime();
@@ -40,7 +39,7 @@ export async function runLanes(context: LanesContext): Promise<void> {
     while (!signal.aborted) {
       const trial = await next();
       if (trial === null) return;
-      await runOne({ ...context, signal }, alone, trial);
+      await runAndRecord({ ...context, signal }, alone, trial);
     }
   };
   const guarded = async () => {
@@ -60,10 +59,10 @@ export async function runLanes(context: LanesContext): Promise<void> {
 }
 
 /** What to run next, null when there is nothing: trials that were running, then new ones. */
-async function trialsOf({ study, rows, resolved }: LanesContext): Promise<() => Promise<Next | null>> {
+async function trialsOf({ study, log, resolved }: TrialsContext): Promise<() => Promise<Next | null>> {
   const again: Trial[] = [];
   for (const trial of study.running) {
-    const row = rows.find(({ number }) => number === trial.number);
+    const row = log.rows.find(({ number }) => number === trial.number);
     if (row === undefined) again.push(trial);
     else await study.tell(row); // killed between the two
   }
@@ -91,25 +90,23 @@ function oneAtATime(): TrialContext['alone'] {
   };
 }
 
-async function runOne(
-  context: LanesContext,
+async function runAndRecord(
+  context: TrialsContext,
   alone: TrialContext['alone'],
   { number, parameters, again }: Next,
 ): Promise<void> {
-  const { emit, journal, rows, study, sumUp } = context;
+  const { emit, log, study, sumUp } = context;
   emit({ kind: 'trial_started', number, parameters, again });
   const { row, error } = await runTrial(
     { ...context, alone, emit: (event) => emit({ kind: 'trial_event', number, event }) },
     { number, parameters },
   );
   // The row comes first: a kill in between is mended from it.
-  journal.append(row);
-  journal.flush();
-  rows.push(row);
+  log.add(row);
   await study.tell(row);
   await sumUp();
   emit(row);
-  checkBeginning(rows, error);
+  checkBeginning(log.rows, error);
 }
 
 function checkBeginning(rows: readonly TrialRow[], error: AmmdError | null): void {
