@@ -4,7 +4,7 @@ That there are two critics with values per state and token is the paper's; that 
 `(π* − π_θ)/μ` is derived; everything else here is our choice. The default head has no `hidden × V` matrix of
 its own: `f(s, y) = B · tanh(q(h_s) · e_y / √d + r(h_s) · c_y + b_y)`, with a few trained numbers `c_y` for
 each token. Here `h_s` is layer-normalised (`Critic.inputs`) and `e_y` the teacher's output embedding, centred
-and scaled (`BilinearHead`), so that a fresh critic sees states and tokens of one size whatever the teacher is.
+and scaled (`BilinearHead`), so that a fresh critic sees states and tokens of one size with any teacher.
 """
 
 import torch

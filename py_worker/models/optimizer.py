@@ -74,23 +74,25 @@ class Optimizer:
         weights = sum(parameter.nbytes for parameter in self.parameters.values())
         return 3 * weights if self._optimistic else 0
 
-    def step(self, *, lr: float, clip_norm: float = 0.0) -> dict[str, Tensor]:
+    def step(self, *, lr: float, clip_norm: float = 0.0, floor: Tensor | None = None) -> dict[str, Tensor]:
         """One update from the accumulated gradients, which are then dropped, also where it fails.
 
         Args:
             lr: learning rate of this step.
             clip_norm: largest global 2-norm of the gradient; 0 is off.
+            floor: device scalar; a gradient of a smaller norm leaves everything as it was, too: AdamW would
+                make a whole step of its rounding errors.
 
         Returns:
             Device scalars: `gradient_norm` before clipping, and `skipped`, 1 where it was not finite, else 0;
-            with a loss scale `loss_scale`, that of this step.
+            with a floor `applied`, 1 where weights moved; with a loss scale `loss_scale`, that of this step.
         """
         try:
-            return self._update(lr, clip_norm)
+            return self._update(lr, clip_norm, floor)
         finally:
             self.discard_gradients()
 
-    def _update(self, lr: float, clip_norm: float) -> dict[str, Tensor]:
+    def _update(self, lr: float, clip_norm: float, floor: Tensor | None) -> dict[str, Tensor]:
         parameters = [p for p in self.parameters.values() if p.grad is not None]
         gradients = [p.grad for p in parameters if p.grad is not None]
         if self.loss_scale is not None:
@@ -101,14 +103,16 @@ class Optimizer:
         if clip_norm > 0.0:
             clip_grads_with_norm_(parameters, clip_norm, norm)
         skipped = (~torch.isfinite(norm)).to(torch.float32)
+        held = skipped if floor is None else torch.maximum(skipped, (norm < floor).to(torch.float32))
         for group in self._adamw.param_groups:
             group["lr"] = lr
-        self._adamw.found_inf = skipped  # type: ignore[attr-defined]
+        self._adamw.found_inf = held  # type: ignore[attr-defined]
         before = [p.detach().clone() for p in parameters] if self._optimistic else []
         self._adamw.step()
         if before:
-            self._extrapolate([*parameters], before, 1.0 - skipped)
-        return {"gradient_norm": norm, "skipped": skipped, **self._rescale(skipped)}
+            self._extrapolate([*parameters], before, 1.0 - held)
+        applied = {} if floor is None else {"applied": 1.0 - held}
+        return {"gradient_norm": norm, "skipped": skipped, **applied, **self._rescale(skipped)}
 
     def _rescale(self, skipped: Tensor) -> dict[str, Tensor]:
         if self.loss_scale is None:

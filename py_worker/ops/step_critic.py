@@ -15,6 +15,13 @@ from py_worker.session.session import Session, TrainedCritic
 _LATEST = ("gradient_norm", "skipped")
 """Metrics of the last turn that keep their plain names."""
 
+_NOISE = 1e-4
+"""Gradient norm over the objective below which a critic stays as it is: there is nothing to learn.
+
+A critic that begins as its own best answer, as one of head `policy` on the student's states, has 1e-8 to 2e-6
+then, of rounding, and 5e-3 to 1e-1 from the next step on; others were never below 0.8 (LOG.md, 2026-11-27).
+"""
+
 
 def run(session: Session, args: StepCriticArgs, context: OperationContext) -> StepCriticResult:
     """All gradients first, then all updates: a failure before them leaves every critic as it was."""
@@ -41,7 +48,7 @@ def run(session: Session, args: StepCriticArgs, context: OperationContext) -> St
         fitted.adopt(session, args.batch, context)
         metrics = fitted.result
         for name, trained in critics.items():
-            metrics[name] |= _update(trained, args)
+            metrics[name] |= _update(trained, args, metrics[name].get("objective"))
     finally:
         discard()
     _record(session, args, metrics)
@@ -73,10 +80,12 @@ def _gradients(
         }
 
 
-def _update(trained: TrainedCritic, args: StepCriticArgs) -> dict[str, Tensor]:
-    """Weights, then what follows them: spectral norms and the average. A skipped update moves none of it."""
-    metrics = trained.optimizer.step(lr=args.lr, clip_norm=args.clip_norm)
-    applied, decay = 1.0 - metrics["skipped"], trained.critic.spec.target_decay
+def _update(trained: TrainedCritic, args: StepCriticArgs, objective: Tensor | None) -> dict[str, Tensor]:
+    """Weights, then what follows them: spectral norms and the average. A held update moves none of it."""
+    floor = None if objective is None else objective.abs() * _NOISE
+    metrics = trained.optimizer.step(lr=args.lr, clip_norm=args.clip_norm, floor=floor)
+    applied = metrics.pop("applied", 1.0 - metrics["skipped"])
+    decay = trained.critic.spec.target_decay
     trained.critic.follow_update(applied)
     if trained.average is not None and decay is not None:
         trained.average.average_in(trained.critic, decay, applied)

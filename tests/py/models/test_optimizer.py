@@ -126,6 +126,26 @@ def test_a_non_finite_update_changes_nothing(bad, steps_before, clip_norm, spec)
 
 
 @pytest.mark.parametrize("spec", [SPEC, OPTIMISTIC], ids=["plain", "optimistic"])
+def test_a_gradient_below_the_floor_changes_nothing_and_is_no_fault(spec):
+    parameters = model(dtype=torch.float32)
+    optimizer = Optimizer(parameters.items(), spec)
+    gradients = set_gradients(parameters, 0)
+    norm = torch.cat([gradient.flatten() for gradient in gradients]).norm()
+    before = bits(parameters, optimizer)
+    metrics = optimizer.step(lr=0.1, floor=1.01 * norm)
+    assert metrics["skipped"] == metrics["applied"] == 0
+    assert metrics["gradient_norm"] == pytest.approx(float(norm))
+    assert all(torch.equal(value, before[name]) for name, value in bits(parameters, optimizer).items())
+    other = model(dtype=torch.float32)
+    reference = Optimizer(other.items(), spec)
+    for one, options in ((optimizer, {"floor": 0.99 * norm}), (reference, {})):
+        set_gradients(parameters if one is optimizer else other, 0)
+        assert one.step(lr=0.1, **options).get("applied", 1) == 1
+    expected = bits(other, reference)
+    assert all(torch.equal(value, expected[name]) for name, value in bits(parameters, optimizer).items())
+
+
+@pytest.mark.parametrize("spec", [SPEC, OPTIMISTIC], ids=["plain", "optimistic"])
 def test_state_goes_through_tensors_bit_for_bit(spec):
     parameters = model()
     optimizer = Optimizer(parameters.items(), spec)

@@ -182,6 +182,24 @@ def test_an_update_that_is_skipped_moves_nothing_that_follows_it(load: Load) -> 
     assert run_step(worker, 1)["critic/off/skipped"] == 0.0
 
 
+def test_a_critic_that_begins_as_its_best_answer_does_not_step_on_rounding(load: Load) -> None:
+    """Until the student moves its gradient is rounding errors, of which AdamW would make a whole step."""
+    worker = load(head="policy", form="ratio", features="student", bound="mixture", bound_value=2.0)
+    before = state_of(worker)
+    prepare(worker)
+    worker.call("step_critic", **critic_step())
+    metrics = worker.call("end_step", step=0)["metrics"]
+    for name in ("off", "on"):
+        assert metrics[f"critic/{name}/optimality"] == pytest.approx(1.0)
+        assert metrics[f"critic/{name}/skipped"] == 0.0
+        assert 0.0 < metrics[f"critic/{name}/gradient_norm"] < 1e-5 * metrics[f"critic/{name}/objective"]
+    assert same(before, state_of(worker))
+    run_step(worker, 1)  # moves the student
+    weights_before = critic_weights(worker, "off")
+    run_step(worker, 2)
+    assert not same(weights_before, critic_weights(worker, "off"))
+
+
 def test_no_option_waits_for_the_device(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     worker = load(OPTIMISTIC, **EVERYTHING)
     watch_steps(monkeypatch)
