@@ -135,16 +135,18 @@ def select_engine(*policies: GenerationPolicy, name: str = AUTO) -> Selection:
         )
     reasons: list[str] = []
     for key, engine in candidates.items():
-        reason = _refusal(engine, policies)
-        if reason is None:
+        refused = _refusal(engine, policies)
+        if refused is None:
             skipped = "; ".join(reasons)
             note = f"Generation uses the slower engine '{key}' ({skipped})." if reasons else None
             return Selection(engine, note)
-        reasons.append(f"'{key}' does not serve this model: {reason}")
-    remedy = f" Use '{AUTO}'." if name != AUTO else ""
+        model, reason = refused
+        reasons.append(f"'{key}' does not serve {model}: {reason}")
+    remedy = f" Use '{AUTO}' (rollout.engine)." if name != AUTO else ""
     raise UnsupportedModelError(f"Generation engine {'; '.join(reasons)}.{remedy}")
 
 
-def _refusal(engine: Engine, policies: Iterable[GenerationPolicy]) -> str | None:
-    """Reason of the first refusal of a policy by the engine, or None."""
-    return next((reason for policy in policies if (reason := engine.refusal(policy)) is not None), None)
+def _refusal(engine: Engine, policies: Iterable[GenerationPolicy]) -> tuple[str, str] | None:
+    """Name of the first policy that the engine refuses, and why; None where it serves all."""
+    refused = ((policy.name, engine.refusal(policy)) for policy in policies)
+    return next(((name, reason) for name, reason in refused if reason is not None), None)

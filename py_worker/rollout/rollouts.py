@@ -34,6 +34,11 @@ class GenerationPolicy(Protocol):
     """The part of a policy that generation needs."""
 
     @property
+    def name(self) -> str:
+        """Source of the model, for messages."""
+        ...
+
+    @property
     def module(self) -> Any:
         """A language model of transformers."""
         ...

@@ -116,6 +116,7 @@ class RandomPolicy:
     eos_ids: tuple[int, ...]
     pad_id: int = 0
     compute_dtype: torch.dtype | None = None
+    name: str = "bench"
 
     @property
     def vocab_size(self) -> int:

@@ -34,6 +34,7 @@ class ModulePolicy:
     pad_id: int = 0
     vocab_size: int = VOCAB
     compute_dtype: torch.dtype | None = None
+    name: str = "double"
 
     @property
     def max_positions(self) -> int | None:

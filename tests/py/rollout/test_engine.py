@@ -62,7 +62,8 @@ def test_auto_falls_back_and_says_why(neox: ModulePolicy) -> None:
 
 def test_graphs_need_a_gpu(llama: ModulePolicy) -> None:
     with pytest.raises(
-        UnsupportedModelError, match=r"'native_graphs' .* on cpu, and CUDA graphs need a GPU\. Use 'auto'\.$"
+        UnsupportedModelError,
+        match=r"'native_graphs' .* on cpu, and CUDA graphs need a GPU\. Use 'auto' \(rollout.engine\)\.$",
     ):
         select_engine(llama, name="native_graphs")
     engine = ENGINES["native_graphs"]()
@@ -93,6 +94,17 @@ def test_a_model_that_nothing_serves() -> None:
 def test_an_unknown_name_lists_the_known(llama: ModulePolicy) -> None:
     with pytest.raises(RolloutError, match="'mlx'; there are auto, native, forward, native_graphs, vllm"):
         select_engine(llama, name="mlx")
+
+
+def test_the_model_that_is_refused_is_named(neox: ModulePolicy) -> None:
+    """Of a mixture it may be either."""
+    served = ModulePolicy(GPT2LMHeadModel(gpt2_config()), name="student")
+    other = replace(neox, name="teacher")
+    with pytest.raises(
+        UnsupportedModelError, match="'native' does not serve teacher: its architecture is GPTNeoX"
+    ):
+        select_engine(served, other, name="native")
+    assert "'native' does not serve teacher" in (select_engine(served, other).note or "")
 
 
 def test_a_builtin_policy_generates_alike_with_both_engines() -> None:
