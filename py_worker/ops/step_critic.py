@@ -19,7 +19,7 @@ _NOISE = 1e-4
 """Gradient norm over the objective below which a critic stays as it is: there is nothing to learn.
 
 A critic that begins as its own best answer, as one of head `policy` on the student's states, has 1e-8 to 2e-6
-then, of rounding, and 5e-3 to 1e-1 from the next step on; others were never below 0.8 (LOG.md, 2026-11-27).
+then, of rounding, and 2e-3 to 1e-1 from the next step on; others were never below 0.8 (LOG.md, 2026-11-27).
 """
 
 
