@@ -16,8 +16,9 @@ _LATEST = ("gradient_norm", "skipped")
 """Metrics of the last turn that keep their plain names."""
 
 _NOISE = 1e-4
-"""Gradient norm over the objective below which a critic stays as it is: there is nothing to learn.
+"""Gradient norm over the objective below which a critic under a penalty stays as it is (our choice).
 
+Its objective is concave in its values then, so there is nothing to learn; one under `tanh` may be saturated.
 A critic that begins as its own best answer, as one of head `policy` on the student's states, has 1e-8 to 2e-6
 then, of rounding, and 2e-3 to 1e-1 from the next step on; others were never below 0.8 (LOG.md, 2026-11-27).
 """
@@ -82,7 +83,9 @@ def _gradients(
 
 def _update(trained: TrainedCritic, args: StepCriticArgs, objective: Tensor | None) -> dict[str, Tensor]:
     """Weights, then what follows them: spectral norms and the average. A held update moves none of it."""
-    floor = None if objective is None else objective.abs() * _NOISE
+    floor = None
+    if objective is not None and trained.critic.spec.bound != "tanh":
+        floor = objective.abs() * _NOISE
     metrics = trained.optimizer.step(lr=args.lr, clip_norm=args.clip_norm, floor=floor)
     applied = metrics.pop("applied", 1.0 - metrics["skipped"])
     decay = trained.critic.spec.target_decay

@@ -37,8 +37,8 @@ from tests.bench.generation import MODELS, RandomPolicy
 POSITIONS, VOCABULARY, CHUNK = 300, 32_771, 128
 """No multiples of a tile or a block."""
 ROWS, SLOTS, NEW_TOKENS = 24, 16, 40
-TOLERANCE = {"float32": 1e-4, "bfloat16": 3e-2}
-"""Of a relative norm; those of fused and plain are 1e-6 and 1e-2 on a CPU."""
+TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-3}
+"""Of a relative norm; on a CPU the largest of fused and compiled is 1e-5 and 3e-4."""
 LEAST_EQUAL = {"float32": 0.9, "bfloat16": 0.4}
 """Share of equal rows: a draw is turned by a rounding error once in some thousands of tokens in float32."""
 
@@ -124,7 +124,7 @@ def measure_all(
                     f"{loss}, {form}",
                     dtype,
                     lambda loss=loss, form=form, dtype=dtype: loss_errors(loss, form, dtype, args.device),
-                    lambda found, dtype=dtype: max(found) < TOLERANCE[dtype],
+                    lambda found, dtype=dtype: all(error < TOLERANCE[dtype] for error in found),
                 )
         for model in args.model:
             for steps in args.steps_form:

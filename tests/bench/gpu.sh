@@ -3,7 +3,7 @@
 #
 #     tests/bench/gpu.sh OUT WHEELS [names of benches and options, as of run.py]
 #
-# Where the machine is lent by the minute, the most wanted first, each within its share:
+# Where time on the machine is short, the most wanted first, each within its share:
 #
 #     tests/bench/gpu.sh OUT '' agreement --limit 150
 #     tests/bench/gpu.sh OUT WHEELS trl_gkd --limit 200 --pairs 10 --setting smollm2:bfloat16 tiny:float32

@@ -15,6 +15,8 @@ const SETTINGS = [
     '--set',
     'stages.ammd.method.sources.off.share=0.5',
   ],
+  // Fast enough that the tokens drawn change from one step to the next.
+  ...['--set', 'stages.ammd.training.lr=0.03'],
   ...['--set', 'stages.ammd.method.adversary.warmup_steps=1', '--json'],
 ];
 const staleness = (steps: number) => ['--set', `stages.ammd.method.sources.on.max_staleness=${steps}`];

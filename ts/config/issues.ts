@@ -42,7 +42,7 @@ function meant(alternatives: readonly Shape[], unknown: string, given: unknown):
   });
 }
 
-/** Another entry that was meant, where an incomplete one stands under a name of the writer's own: `stages.amd`. */
+/** Another entry that was meant, where an override makes an incomplete one: `stages.amd.training.steps=10`. */
 function meantEntry(schema: z.core.$ZodType, value: unknown, path: readonly PropertyKey[]): string {
   const [mapping, own] = [path.slice(0, -2), String(path.at(-2))];
   if (path.length < 2 || !isNamed(shapesAt(schema, mapping))) return '';
@@ -76,13 +76,13 @@ export function explainIssues(
       if (!wrongKind) return branch.flatMap((inner) => one(inner, path));
     }
     const at = locate(tree, path, issue.code === 'invalid_key' ? 'key' : 'value');
-    return [{ path: dotted, message: message(issue, valueAt(value, path), path), at }];
+    const said = message(issue, valueAt(value, path), path);
+    const overridden = said.startsWith('missing;') && at?.file?.startsWith('--set ') === true;
+    return [{ path: dotted, message: overridden ? said + meantEntry(schema, value, path) : said, at }];
   };
   const message = (issue: Issue, given: unknown, path: readonly PropertyKey[]): string => {
     const allowed = describe(shapesAt(schema, path));
-    if (given === undefined && issue.code !== 'custom') {
-      return `missing; expected ${allowed}${meantEntry(schema, value, path)}`;
-    }
+    if (given === undefined && issue.code !== 'custom') return `missing; expected ${allowed}`;
     switch (issue.code) {
       case 'invalid_key':
         return issue.issues[0]?.message ?? issue.message;

@@ -1,8 +1,8 @@
-import { AmmdError } from '../common/errors.js';
 import type { TableConfig } from '../config/schema.js';
 import { planRun } from '../plan/run.js';
 import { modelPairs, requirePair } from '../run/model_pairs.js';
 import type { WorkerPool } from '../run/worker_pool.js';
+import { WireError } from '../wire/errors.js';
 import { ReproduceError } from './errors.js';
 import type { Profile } from './profile.js';
 
@@ -12,7 +12,9 @@ function pairsOf(profile: Profile, { rows }: Pick<TableConfig, 'rows'>) {
     modelPairs(planRun({ config: profile.runOf(config), hash: '' })).map((pair) => ({ row, pair })),
   );
   const keyOf = ({ pair }: (typeof pairs)[number]) =>
-    JSON.stringify([pair.student.origin, pair.teacher.origin]);
+    JSON.stringify(
+      [pair.student, pair.teacher].map(({ origin, trust_remote_code }) => [origin, trust_remote_code]),
+    );
   return [...new Map(pairs.toReversed().map((found) => [keyOf(found), found])).values()].toReversed();
 }
 
@@ -30,10 +32,12 @@ export async function requirePairs(
   const pairs = pairsOf(profile, table);
   if (pairs.length === 0) return;
   await pool.use(async ({ client }) => {
-    for (const { row, pair } of pairs)
+    for (const { row, pair } of pairs) {
+      if (signal?.aborted) return;
       await requirePair(client, pair).catch((cause: unknown) => {
-        if (!(cause instanceof AmmdError)) throw cause;
+        if (!(cause instanceof WireError)) throw cause;
         throw new ReproduceError('reproduction_failed', `row ${row}: ${cause.message}`, { cause });
       });
+    }
   }, signal);
 }

@@ -76,10 +76,14 @@ export async function reproduceTable(
   try {
     const context = { stages: folder.stages, evaluations: folder.evaluations, pool, emit, signal };
     const seeds = seedsOf(profile, options.seeds);
+    const untuned = [
+      ...tuningJobs(profile, table, fingerprint),
+      ...tableJobs(profile, table, seeds, new Map(), fingerprint),
+    ];
+    if (untuned.some(({ stored }) => stored.parents.some((parent) => !folder.stages.isDone(parent))))
+      await requirePairs(profile, table, pool, signal);
     // The teacher and the start, evaluated too: a test set that cannot be scored shows before all else is trained.
     const fixed = tableJobs(profile, table, [], new Map(), fingerprint);
-    if (fixed.some(({ stored }) => !folder.stages.isDone(stored)))
-      await requirePairs(profile, table, pool, signal);
     if (fixed.length > 0) await runJobs(fixed, ['training', 'evaluation'], context);
     const tried = await runJobs(
       tuningJobs(profile, table, fingerprint),

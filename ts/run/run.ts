@@ -204,15 +204,19 @@ async function withSession(run: Run, use: (run: Run, session: Session) => Promis
   }
 }
 
-/** The first open stage loads its models at once, so that a pair that cannot be trained shows there. */
-async function requirePairs({ folder, plan }: Run, { client }: Session): Promise<void> {
-  const [first, ...later] = plan.stages.filter((stage) => !isFinished(folder, stage));
-  if (first === undefined || later.length === 0) return;
-  const stages = new Set(later.map(({ name }) => name));
-  for (const pair of modelPairs(plan).filter(({ stage }) => stages.has(stage)))
+/**
+ * Compares the models of later stages; the first loads its own at once. A run that goes on did so when it began, and what
+ * its stages came from need not be there any more.
+ */
+async function requirePairs({ folder, plan, options }: Run, { client }: Session): Promise<void> {
+  const [first] = plan.stages;
+  if (existsSync(folder.manifest)) return;
+  for (const pair of modelPairs(plan).filter(({ stage }) => stage !== first?.name)) {
+    if (options.signal?.aborted) return;
     await requirePair(client, pair).catch((error: unknown) => {
       throw stageFailure(error, pair.stage, folder);
     });
+  }
 }
 
 async function runOpenStages({ folder, resolved, plan, options }: Run, session: Session): Promise<void> {

@@ -8,7 +8,7 @@ import { planModel } from '../plan/models.js';
  * Changed whenever the same configuration would train another student than before. Hashes of stages have it in place of
  * a run's name, which decides nothing about a stage.
  */
-const STORE_FORMAT = 'store-1';
+const STORE_FORMAT = 'store-2';
 
 /** A trained student by what decides it. */
 export interface StoredStage {

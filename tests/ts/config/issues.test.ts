@@ -128,6 +128,11 @@ describe('wrong values', () => {
     expect(error.message).toMatch(/stages\.studnet\.method: missing; .*did you mean "stages\.student"\?/);
   });
 
+  test('an incomplete entry of a file names no other', () => {
+    const text = `${RUN}  students: {student: tiny, teacher: {stage: teacher}}\n`;
+    expect(messageOf(text)).toMatch(/stages\.students\.method: missing; expected [^;]*$/);
+  });
+
   test('an override is named as it was given', () => {
     const error = configErrorOf(() => resolveText(RUN, ['seed=x']));
     expect(error.message).toBe('--set seed=x: seed: expected whole number from 0, got "x"');

@@ -74,8 +74,8 @@ stages:
     const hashed = (...overrides: readonly string[]) =>
       storedStage(resolveText(pinned, overrides).config, 'second').hash;
     expect([hashed(), hashed('data.train.long_prompts=drop', 'worker.rollout_rows=4')]).toEqual([
-      '99bc1035f590d5677dc5a487c913f2265d18fa145c71195b7a419c1fb956bea3',
-      '869afb97ab67f0e96f173eecf8b31dc478a486506c2385ddce51a75a405fd050',
+      'a6ff307aeb47ca49cb8e64a8e69146f91076f1fb6e24b4837a1acbf24cab917f',
+      '87354855913b83a4287209f756f5ce1b750767bf3255a5f3f49be4ee6470439c',
     ]);
   });
 
