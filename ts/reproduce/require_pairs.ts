@@ -1,8 +1,9 @@
+import { AmmdError } from '../common/errors.js';
 import type { TableConfig } from '../config/schema.js';
 import { planRun } from '../plan/run.js';
+import { isOfTheMachine } from '../run/machine_failure.js';
 import { modelPairs, requirePair } from '../run/model_pairs.js';
 import type { WorkerPool } from '../run/worker_pool.js';
-import { WireError } from '../wire/errors.js';
 import { ReproduceError } from './errors.js';
 import type { Profile } from './profile.js';
 
@@ -35,7 +36,7 @@ export async function requirePairs(
     for (const { row, pair } of pairs) {
       if (signal?.aborted) return;
       await requirePair(client, pair).catch((cause: unknown) => {
-        if (!(cause instanceof WireError)) throw cause;
+        if (!(cause instanceof AmmdError) || isOfTheMachine(cause)) throw cause;
         throw new ReproduceError('reproduction_failed', `row ${row}: ${cause.message}`, { cause });
       });
     }
