@@ -2,7 +2,7 @@ import { AmmdError } from '../common/errors.js';
 import type { TableConfig } from '../config/schema.js';
 import { planRun } from '../plan/run.js';
 import { isOfTheMachine } from '../run/machine_failure.js';
-import { modelPairs, requirePair } from '../run/model_pairs.js';
+import { modelPairs, pairKey, requirePair } from '../run/model_pairs.js';
 import type { WorkerPool } from '../run/worker_pool.js';
 import { ReproduceError } from './errors.js';
 import type { Profile } from './profile.js';
@@ -12,11 +12,7 @@ function pairsOf(profile: Profile, { rows }: Pick<TableConfig, 'rows'>) {
   const pairs = Object.entries(rows).flatMap(([row, config]) =>
     modelPairs(planRun({ config: profile.runOf(config), hash: '' })).map((pair) => ({ row, pair })),
   );
-  const keyOf = ({ pair }: (typeof pairs)[number]) =>
-    JSON.stringify(
-      [pair.student, pair.teacher].map(({ origin, trust_remote_code }) => [origin, trust_remote_code]),
-    );
-  return [...new Map(pairs.toReversed().map((found) => [keyOf(found), found])).values()].toReversed();
+  return [...new Map(pairs.toReversed().map((found) => [pairKey(found.pair), found])).values()].toReversed();
 }
 
 /**

@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import type { WorkerClient } from '../dispatch/client.js';
 import { rootModel, type SourceModel } from '../plan/models.js';
 import type { RunPlan } from '../plan/types.js';
@@ -11,9 +10,12 @@ export interface ModelPair {
   readonly teacher: SourceModel;
 }
 
-/** What decides whether two models can be a pair. */
-const keyOf = ({ student, teacher }: Omit<ModelPair, 'stage'>) =>
-  [student, teacher].map(({ origin, trust_remote_code }) => ({ origin, trust_remote_code }));
+const identityOf = ({ origin, trust_remote_code }: SourceModel) =>
+  JSON.stringify([origin, trust_remote_code]);
+
+/** What decides whether two models can be a pair: two pairs of one key need comparing once. */
+export const pairKey = ({ student, teacher }: ModelPair): string =>
+  JSON.stringify([identityOf(student), identityOf(teacher)]);
 
 /** The pairs of a run's stages, each once, but for those of one model with what descends from it: they agree. */
 export function modelPairs(plan: RunPlan): readonly ModelPair[] {
@@ -25,9 +27,8 @@ export function modelPairs(plan: RunPlan): readonly ModelPair[] {
       student: rootModel(plan, models.student),
       teacher: rootModel(plan, models.teacher),
     };
-    const [student, teacher] = keyOf(pair);
-    if (isDeepStrictEqual(student, teacher)) continue;
-    if (!pairs.some((other) => isDeepStrictEqual(keyOf(other), keyOf(pair)))) pairs.push(pair);
+    if (identityOf(pair.student) === identityOf(pair.teacher)) continue;
+    if (!pairs.some((other) => pairKey(other) === pairKey(pair))) pairs.push(pair);
   }
   return pairs;
 }
