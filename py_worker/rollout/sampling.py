@@ -163,6 +163,8 @@ def _allowed(logits: Tensor, sampling: Sampling, eos: Tensor, context: Context |
 
 def _tempered(logits: Tensor, temperature: float) -> Tensor:
     """Logits over temperature, up to a constant per row: a tiny one must not overflow the largest logit."""
+    if temperature == 1.0:
+        return logits
     return (logits - logits.amax(-1, keepdim=True)) / temperature
 
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from py_worker.rollout import kv_cache
 from py_worker.rollout.cross_cache import CrossCache
 from py_worker.rollout.kv_cache import CacheShape, GemmCache, KeyValueCache, SdpaCache, make_cache
 
@@ -65,13 +64,11 @@ def step(cache: KeyValueCache, rows: Rows, active: int, generator: np.random.Gen
         np.testing.assert_allclose(out[slot], rows.attend(slot, lengths[slot]), atol=1e-12)
 
 
-@pytest.mark.parametrize(("layout", "wide_head"), [(GemmCache, 32), (GemmCache, 4), (SdpaCache, 32)])
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("longest", [9, 80])
 def test_attention_over_ragged_rows_that_move_and_are_replaced(
-    layout: type[KeyValueCache], wide_head: int, longest: int, monkeypatch: pytest.MonkeyPatch
+    layout: type[KeyValueCache], longest: int
 ) -> None:
-    """Of both orders of the first product of `GemmCache`: heads here have size 4."""
-    monkeypatch.setattr(kv_cache, "_WIDE_HEAD", wide_head)
     generator = np.random.default_rng(0)
     cache, rows = layout(SHAPE, torch.float64, CPU), Rows()
     admit(cache, rows, 0, [longest, 1, 4], generator)
