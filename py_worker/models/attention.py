@@ -10,15 +10,14 @@ from py_worker.models.policy import Policy
 _REMEDY = "use sdpa or eager, or leave attention out"
 
 
-def leave_out_cudnn(device: torch.device) -> None:
+def leave_out_cudnn() -> None:
     """Keeps `scaled_dot_product_attention` from cuDNN, for the whole process.
 
     With the cuDNN that comes with torch 2.11 it is preferred on Hopper for halves, and it builds a plan for
     each new shape (0.44 s forward, 0.55 s backward on a B200: modelscope/FunASR, issue 3704; not measured
     here). Responses and generation always have new ones.
     """
-    if device.type == "cuda":
-        torch.backends.cuda.enable_cudnn_sdp(False)
+    torch.backends.cuda.enable_cudnn_sdp(False)
 
 
 def use_attention(policy: Policy, implementation: str) -> None:

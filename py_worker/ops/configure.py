@@ -25,7 +25,11 @@ def run(session: Session, args: ConfigureArgs, context: OperationContext) -> Con
     except ValueError as error:
         raise ArgumentError(f"loss_form: {error}") from error
     context.commit()
-    leave_out_cudnn(device)
+    if device.type == "cuda":
+        # What names no device belongs to the current one, which is the first: graphs, and the context (some
+        # 500 MiB) of whatever pins host memory. Workers of a sweep would all have one there.
+        torch.cuda.set_device(device)
+        leave_out_cudnn()
     if args.threads > 0:
         torch.set_num_threads(args.threads)
     if session.settings is None:

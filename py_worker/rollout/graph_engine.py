@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import torch
+
 from py_worker.rollout.native import LIMITS_ELSEWHERE, Limits, NativeEngine
 from py_worker.rollout.rollouts import GenerationPolicy
 
@@ -23,6 +25,7 @@ class GraphEngine(NativeEngine):
         device = policy.head.rows.device  # the head stays there where the rest is offloaded
         if device.type != "cuda":
             return f"it is on {device}, and CUDA graphs need a GPU"
-        if device.index:
-            return f"it is on {device}, and graphs are captured on the first GPU: show that one alone"
+        current = torch.cuda.current_device()
+        if device.index not in (None, current):
+            return f"it is on {device}, and graphs are captured on the current device, cuda:{current}"
         return super().refusal(policy)

@@ -62,6 +62,18 @@ def test_attention_is_not_cudnn_s(worker: LocalWorker) -> None:
     assert not torch.backends.cuda.cudnn_sdp_enabled()
 
 
+def test_what_names_no_device_goes_to_the_worker_s(
+    worker: LocalWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several GPUs."""
+    current: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    for name in ("cuda:1", "cuda", "cpu"):
+        worker.call("configure", **{**worker.settings, "device": name})
+    assert current == [torch.device("cuda:1"), torch.device("cuda:0")]
+
+
 def test_prompts_of_grouped_heads_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     """No kernel takes them grouped, so they go there one by one."""
     asked = []

@@ -60,7 +60,7 @@ def test_auto_falls_back_and_says_why(neox: ModulePolicy) -> None:
     assert "'forward'" in selection.note and "GPTNeoXForCausalLM" in selection.note
 
 
-def test_graphs_need_a_gpu(llama: ModulePolicy) -> None:
+def test_graphs_need_the_current_gpu(llama: ModulePolicy, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         UnsupportedModelError,
         match=r"'native_graphs' .* on cpu, and CUDA graphs need a GPU\. Use 'auto' \(rollout.engine\)\.$",
@@ -75,8 +75,9 @@ def test_graphs_need_a_gpu(llama: ModulePolicy) -> None:
         head = SimpleNamespace(rows=SimpleNamespace(device=torch.device(device)))
         return SimpleNamespace(head=head, module=llama.module)
 
-    assert engine.refusal(policy_on("cuda:0")) is None
-    assert "first GPU" in (engine.refusal(policy_on("cuda:1")) or "")
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    assert engine.refusal(policy_on("cuda:1")) is None
+    assert "captured on the current device, cuda:1" in (engine.refusal(policy_on("cuda:0")) or "")
 
 
 def test_an_engine_asked_for_by_name_is_not_replaced(neox: ModulePolicy) -> None:
