@@ -119,17 +119,29 @@ def moment_loss(student: Tensor, teacher: Tensor | None, inputs: TileInputs) -> 
     """
     values = _given(inputs.values, "a critic's values").to(student.dtype)
     p, q = _given(teacher, "a teacher's logits").softmax(-1), student.softmax(-1)
-    mean = _dot(q, values)
     gap = _dot(p.sub_(q), values)
-    gradient = torch.sub(mean, values).mul_(inputs.upstream[:, None])
+    return TileResult(gap.squeeze(1), *_moment_gradient(student, q, values, inputs))
+
+
+def moment_gradient(student: Tensor, _teacher: Tensor | None, inputs: TileInputs) -> TileResult:
+    """What `moment_loss` gives but for the gap, which is 0 here: that alone needs the teacher."""
+    values = _given(inputs.values, "a critic's values").to(student.dtype)
+    nothing = student.new_zeros(len(student))
+    return TileResult(nothing, *_moment_gradient(student, student.softmax(-1), values, inputs))
+
+
+def _moment_gradient(
+    student: Tensor, q: Tensor, values: Tensor, inputs: TileInputs
+) -> tuple[Tensor | None, Tensor]:
+    """`log q` of the tokens, and the gradient of gap and `log q`."""
+    gradient = torch.sub(_dot(q, values), values).mul_(inputs.upstream[:, None])
     if inputs.tokens is None:
-        return TileResult(gap.squeeze(1), None, gradient.mul_(q))
+        return None, gradient.mul_(q)
     token, log_prob = _token_log_prob(student, q, inputs.tokens)
     if inputs.token_upstream is None:
-        return TileResult(gap.squeeze(1), log_prob.squeeze(1), gradient.mul_(q))
+        return log_prob.squeeze(1), gradient.mul_(q)
     upstream = inputs.token_upstream[:, None] * (log_prob > LOG_ZERO)
-    gradient.sub_(upstream).mul_(q).scatter_add_(1, token, upstream)
-    return TileResult(gap.squeeze(1), log_prob.squeeze(1), gradient)
+    return log_prob.squeeze(1), gradient.sub_(upstream).mul_(q).scatter_add_(1, token, upstream)
 
 
 def mixture_moment_loss(student: Tensor, teacher: Tensor | None, inputs: TileInputs) -> TileResult:

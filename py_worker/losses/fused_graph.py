@@ -89,12 +89,21 @@ class Call:
         return found
 
     def sweep(
-        self, hidden: Tensor, weight: Tensor, bias: Tensor | None, upstream: Upstream, wanted: Wanted
+        self,
+        constants: Constants,
+        student: Sequence[Tensor | None],
+        upstream: Upstream,
+        wanted: Wanted,
     ) -> Sweep:
-        """The weights are multiplied into the upstream gradient of the losses."""
+        """Of the student's hidden states `[N, H]`, weight `[V, H]` and bias `[V]` or None.
+
+        The call's weights are multiplied into the upstream gradient of the losses.
+        """
+        hidden, weight, bias = student
+        assert hidden is not None and weight is not None
         head = replace(self.head, weight=weight, bias=bias)
         upstream = upstream._replace(loss=self.weighted(upstream.loss))
-        return Sweep(self.constants, head, hidden, upstream, wanted).run()
+        return Sweep(constants, head, hidden, upstream, wanted).run()
 
     def weighted(self, loss: Tensor) -> Tensor:
         """`[N]` times the weights."""
@@ -111,7 +120,7 @@ class _Fused(torch.autograd.Function):
         wanted = Wanted(*ctx.needs_input_grad[2:]) if gradients else Wanted()
         early = Wanted() if call.recompute else wanted
         upstream = Upstream(hidden.new_ones(len(hidden), dtype=call.constants.dtype(weight)))
-        swept = call.sweep(hidden, weight, bias, upstream, early)
+        swept = call.sweep(call.constants, (hidden, weight, bias), upstream, early)
         ctx.call, ctx.wanted, ctx.early = call, wanted, swept if any(early) else None
         ctx.save_for_backward(hidden, weight, bias, *call.watched)
         ctx.set_materialize_grads(False)
@@ -136,9 +145,8 @@ class _Fused(torch.autograd.Function):
         if early is not None and of_loss is not None and of_log_prob is None:
             found, missing = _scaled(early, call.places, of_loss, missing)
         if any(missing):
-            hidden, weight, bias = ctx.saved_tensors[:3]
             upstream = _taken(call.places, of_loss, of_log_prob)
-            swept = call.sweep(hidden, weight, bias, upstream, missing)
+            swept = call.sweep(call.constants.of_gradients(), ctx.saved_tensors[:3], upstream, missing)
             found |= {name: getattr(swept, name) for name in Wanted._fields if getattr(missing, name)}
         return None, None, *(found.get(name) for name in Wanted._fields)
 

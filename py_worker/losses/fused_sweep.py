@@ -1,7 +1,7 @@
 """One sweep of a fused loss over its positions: losses, log-probabilities, and the gradients wanted."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import torch
@@ -34,20 +34,26 @@ class Constants:
     Attributes:
         loss: of a tile.
         teacher: its head.
-        teacher_hidden: [N, H_teacher], in the head's dtype.
+        teacher_hidden: [N, H_teacher], in the head's dtype; None where the loss needs no teacher.
         values: a critic's `[n, V]` at a range of positions, or None.
         finish: what is still to be done to values with the teacher's logits, a tile at a time, or None.
         tokens: [N] int64, or None.
         chunk_size: positions whose logits are held at once.
+        gradient: a loss with the same gradients that needs no teacher, or None; its value is not theirs.
     """
 
     loss: TileLoss
     teacher: OutputHead
-    teacher_hidden: Tensor
+    teacher_hidden: Tensor | None
     values: Callable[[slice], Tensor] | None = None
-    finish: Callable[[Tensor, Tensor], Tensor] | None = None
+    finish: Callable[[Tensor, Tensor | None], Tensor] | None = None
     tokens: Tensor | None = None
     chunk_size: int = 256
+    gradient: TileLoss | None = None
+
+    def of_gradients(self) -> "Constants":
+        """For a sweep whose losses nobody wants: where it can be, without the teacher's logits."""
+        return self if self.gradient is None else replace(self, loss=self.gradient, teacher_hidden=None)
 
     def dtype(self, student_weight: Tensor) -> torch.dtype:
         """Dtype of the losses: at least float32."""
@@ -98,7 +104,8 @@ class Sweep:
         for where in ranges(len(self.inputs), constants.chunk_size):
             hidden = None if self.hidden is None else self.hidden[where]
             tile = self._tile_function(where)
-            heads.chunk(self.inputs[where], constants.teacher_hidden[where], tile, hidden)
+            teacher = None if constants.teacher_hidden is None else constants.teacher_hidden[where]
+            heads.chunk(self.inputs[where], teacher, tile, hidden)
         return self
 
     def _allocate(self) -> None:
@@ -120,7 +127,6 @@ class Sweep:
         values = None if constants.values is None else constants.values(chunk)
 
         def tile(within: slice, student: Tensor, teacher: Tensor | None) -> Tensor | None:
-            assert teacher is not None
             at = slice(chunk.start + within.start, chunk.start + within.stop)
             inputs = TileInputs(
                 upstream.loss[at],
@@ -141,7 +147,7 @@ def _tile_result(
     constants: Constants,
     student: OutputHead,
     student_projected: Tensor,
-    teacher_projected: Tensor,
+    teacher_projected: Tensor | None,
     inputs: TileInputs,
 ) -> TileResult:
     """Losses of a tile, and the gradient in the student's projections `h Wᵀ` before scale and bias.
@@ -149,10 +155,11 @@ def _tile_result(
     The scale, and it alone, is left out of the gradient: it is cheaper on what the projections lead to.
     """
     student_logits = student.finish(student_projected)
-    teacher_logits = constants.teacher.finish(teacher_projected)
-    dtype = torch.promote_types(student_logits.dtype, teacher_logits.dtype)
+    teacher_logits = None if teacher_projected is None else constants.teacher.finish(teacher_projected)
+    dtype = constants.dtype(student.weight)
     if constants.finish is not None and inputs.values is not None:
         inputs = inputs._replace(values=constants.finish(inputs.values, teacher_logits))
-    found = constants.loss(student_logits.to(dtype), teacher_logits.to(dtype), inputs)
+    teacher_logits = None if teacher_logits is None else teacher_logits.to(dtype)
+    found = constants.loss(student_logits.to(dtype), teacher_logits, inputs)
     student.uncap_(found.gradient, student_logits)
     return found
