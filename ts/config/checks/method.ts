@@ -1,9 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
-import { checkGradient } from './check_gradient.js';
-import { checkSources } from './check_sources.js';
-import type { Findings, Path } from './findings.js';
-import { OBJECTIVES, type ObjectiveFacts } from './objectives.js';
-import { mixes } from './responses.js';
+import type { Findings, Path } from '../findings.js';
+import { OBJECTIVES, type ObjectiveFacts } from '../objectives.js';
+import { mixes } from '../responses.js';
 import {
   type CriticConfig,
   DEFAULT_ADVERSARY,
@@ -13,7 +11,9 @@ import {
   type Schedule,
   scheduleSpan,
   type TermConfig,
-} from './schema.js';
+} from '../schema.js';
+import { checkGradient } from './gradient.js';
+import { checkSources } from './sources.js';
 
 /** A generalized JSD vanishes towards its ends like min(beta, 1 - beta); at the ends themselves it is a KL. */
 const SMALLEST_JSD = 0.05;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { problemsOf, resolveRun } from './workspace.js';
+import { problemsOf, resolveRun } from '../workspace.js';
 
 const STAGE = 'stages.student';
 const TERM = `${STAGE}.method.terms.on`;

@@ -1,6 +1,6 @@
-import type { Findings } from './findings.js';
-import { OBJECTIVES } from './objectives.js';
-import type { StageConfig, WorkerConfig } from './schema.js';
+import type { Findings } from '../findings.js';
+import { OBJECTIVES } from '../objectives.js';
+import type { StageConfig, WorkerConfig } from '../schema.js';
 
 /** Forms that are compiled for the values of an objective's parameters. */
 const COMPILED: readonly string[] = ['compiled', 'triton'];

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { problemsOf, resolveRun } from './workspace.js';
+import { problemsOf, resolveRun } from '../workspace.js';
 
 const T5 = '{source: "builtin:t5", arch: {kv_heads: 4, heads: 4}}';
 const BOTH = [`models.tiny=${T5}`, `models.big=${T5}`] as const;

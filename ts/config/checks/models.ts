@@ -1,5 +1,5 @@
-import type { Findings, Path } from './findings.js';
-import { isT5, type ModelConfig, type ModelReference, type RunConfig, type StageConfig } from './schema.js';
+import type { Findings, Path } from '../findings.js';
+import { isT5, type ModelConfig, type ModelReference, type RunConfig, type StageConfig } from '../schema.js';
 
 /** Checks that a stage may have the model it names. */
 export function checkModel(

@@ -1,6 +1,6 @@
-import { isDrawnAhead } from './ahead.js';
-import type { Findings, Path } from './findings.js';
-import { OBJECTIVES } from './objectives.js';
+import { isDrawnAhead } from '../ahead.js';
+import type { Findings, Path } from '../findings.js';
+import { OBJECTIVES } from '../objectives.js';
 import {
   constantValue,
   DEFAULT_RETURNS,
@@ -9,7 +9,7 @@ import {
   type StageConfig,
   scheduleEnds,
   type TermConfig,
-} from './schema.js';
+} from '../schema.js';
 
 function sourcesOf(part: string, method: MethodConfig): readonly (readonly [string, SourceConfig])[] {
   return Object.entries(method.sources).filter(([name]) => part === 'all' || part === name);

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Findings } from './findings.js';
-import { DEFAULT_ROLLOUT, type RolloutConfig, type RunConfig, type StageConfig } from './schema.js';
+import type { Findings } from '../findings.js';
+import { DEFAULT_ROLLOUT, type RolloutConfig, type RunConfig, type StageConfig } from '../schema.js';
 
 const generates = ({ method }: StageConfig) =>
   Object.values(method.sources).some(({ from }) => from !== 'dataset');

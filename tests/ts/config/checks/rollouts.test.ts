@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { resolveRun } from './workspace.js';
+import { resolveRun } from '../workspace.js';
 
 const NOTHING_DRAWN = 'stages.student={teacher: null, method: sft}';
 const PLAIN = 'stage_defaults.rollout={sampling: {max_new_tokens: 256}}';

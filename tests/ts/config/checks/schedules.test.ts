@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { stageSchedules } from '../../../ts/config/schedules.js';
-import { problemsOf, resolveRun } from './workspace.js';
+import { stageSchedules } from '../../../../ts/config/schedules.js';
+import { problemsOf, resolveRun } from '../workspace.js';
 
 const STAGE = 'stages.student';
 const EVALUATED = `${STAGE}.evaluation={every: 4, measure: [cross_entropy]}`;

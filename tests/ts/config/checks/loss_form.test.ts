@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { configErrorOf, resolveRun } from './workspace.js';
+import { configErrorOf, resolveRun } from '../workspace.js';
 
 const MOVING =
   'stages.student.method.terms.anchor={objective: jsd, params: {beta: {kind: linear, from: 0.1, to: 0.9}}}';

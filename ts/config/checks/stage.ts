@@ -1,13 +1,13 @@
-import { checkSampledFrom } from './check_gradient.js';
-import { checkLengths } from './check_lengths.js';
-import { checkMethod, teacherNeed } from './check_method.js';
-import { checkEncoder, checkModel, checkPrecision } from './check_models.js';
-import { checkSchedules } from './check_schedules.js';
-import { checkAhead, checkBuffers, checkCache, checkIterationMoves } from './check_sources.js';
-import type { Findings, Path } from './findings.js';
-import { OBJECTIVES } from './objectives.js';
-import type { RunConfig, StageConfig } from './schema.js';
-import { partRows } from './shares.js';
+import type { Findings, Path } from '../findings.js';
+import { OBJECTIVES } from '../objectives.js';
+import type { RunConfig, StageConfig } from '../schema.js';
+import { partRows } from '../shares.js';
+import { checkSampledFrom } from './gradient.js';
+import { checkLengths } from './lengths.js';
+import { checkMethod, teacherNeed } from './method.js';
+import { checkEncoder, checkModel, checkPrecision } from './models.js';
+import { checkSchedules } from './schedules.js';
+import { checkAhead, checkBuffers, checkCache, checkIterationMoves } from './sources.js';
 
 /** A part's one row over what its share means, from which on it is told. */
 const FAR_ABOVE = 1.5;

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { configErrorOf, resolveRun } from './workspace.js';
+import { configErrorOf, resolveRun } from '../workspace.js';
 
 const VLLM = 'stages.student.rollout.engine=vllm';
 

@@ -1,8 +1,8 @@
-import { modelBehind } from './check_models.js';
-import { evaluatedSets } from './evaluated.js';
-import type { Findings } from './findings.js';
-import { longestResponse } from './responses.js';
-import { constantValue, isT5, type RunConfig, type StageConfig } from './schema.js';
+import { evaluatedSets } from '../evaluated.js';
+import type { Findings } from '../findings.js';
+import { longestResponse } from '../responses.js';
+import { constantValue, isT5, type RunConfig, type StageConfig } from '../schema.js';
+import { modelBehind } from './models.js';
 
 type Role = 'student' | 'teacher';
 
