@@ -1,6 +1,6 @@
 import type { CommandModule } from 'yargs';
 import { reportOn } from '../report/build.js';
-import { FIGURE_FORMATS, type FigureFormat } from '../report/chart_file.js';
+import { FIGURE_FORMATS, type FigureFormat } from '../report/charts/chart_file.js';
 import { makeTimedFolder } from '../run/run_folder.js';
 import { CliError } from './errors.js';
 import { TEXT } from './options.js';
