@@ -23,6 +23,44 @@ const folders = Object.entries(TABLE).map(([folder, others]) => ({
   to: { path: '^(ts|protocol|dist)/', pathNot: `^ts/(${[folder, 'common', ...others].join('|')})/` },
 }));
 
+// The same within a folder: what each of its subfolders may import of it, beside itself and errors.ts.
+const WITHIN = {
+  report: {
+    formats: [],
+    read: [],
+    charts: ['formats', 'read'],
+    page: ['formats', 'read', 'charts'],
+    run: ['report', 'formats', 'read', 'charts', 'page'], // `report` is report.ts
+    comparison: ['report', 'formats', 'read', 'charts', 'page'],
+    reproduction: ['report', 'formats', 'read', 'charts', 'page', 'comparison'],
+    sweep: ['report', 'formats', 'read', 'charts', 'page'],
+  },
+  run: {
+    loaded: [],
+    memory: [],
+    folder: ['loaded'],
+    rows: ['folder'],
+    ending: ['folder'],
+    workers: ['loaded', 'folder', 'ending'],
+    saved: ['folder', 'rows', 'workers'],
+    stage: ['loaded', 'memory', 'folder', 'rows', 'ending', 'workers', 'saved'],
+    checks: ['loaded', 'memory', 'folder', 'workers', 'stage'],
+  },
+};
+
+const subfolders = Object.entries(WITHIN).flatMap(([folder, table]) =>
+  Object.entries(table).map(([subfolder, others]) => ({
+    name: `${folder}-${subfolder}-imports`,
+    comment: `ts/${folder}/${subfolder} may import of ts/${folder} only: ${['errors', ...others].join(', ')}.`,
+    severity: 'error',
+    from: { path: `^ts/${folder}/${subfolder}/` },
+    to: {
+      path: `^ts/${folder}/`,
+      pathNot: `^ts/${folder}/(${[subfolder, 'errors', ...others].join('|')})(/|\\.ts$)`,
+    },
+  })),
+);
+
 /** One package, one folder: whoever wants to replace it has one place to look at. */
 const only = (folder, packages) => ({
   name: `only-${folder}-imports-${packages.join('-')}`,
@@ -35,6 +73,7 @@ const only = (folder, packages) => ({
 module.exports = {
   forbidden: [
     ...folders,
+    ...subfolders,
     only('wire', ['zeromq', 'msgpackr']),
     only('worker', ['execa']),
     {

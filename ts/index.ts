@@ -41,10 +41,10 @@ export {
 } from './report/build.js';
 export { ReportError } from './report/errors.js';
 export { checkRun as check, type RunCheck } from './run/check_run.js';
+export type { StagePreflight } from './run/checks/preflight.js';
 export { RunError, type RunErrorCode } from './run/errors.js';
-export type { StagePreflight } from './run/preflight.js';
+export { RunFolder } from './run/folder/run_folder.js';
 export { type RunOptions, resumeRun, startRun } from './run/run.js';
-export { RunFolder } from './run/run_folder.js';
 export { SweepError, type SweepErrorCode } from './sweep/errors.js';
 export type { SweepEvent } from './sweep/events.js';
 export { type ResolvedSweep, resolveSweep } from './sweep/resolve.js';

@@ -17,7 +17,7 @@ import { resolveConfig } from '../../dist/ts/config/resolve.js';
 import { Pipeline } from '../../dist/ts/dispatch/pipeline.js';
 import { planRun } from '../../dist/ts/plan/run.js';
 import { withRows } from '../../dist/ts/plan/stage.js';
-import { trainLoop } from '../../dist/ts/run/train_loop.js';
+import { trainLoop } from '../../dist/ts/run/stage/train_loop.js';
 import { INITIAL_STATE } from '../../dist/ts/schedule/state.js';
 import { startWorker } from '../../dist/ts/worker/supervise.js';
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { MOST_ROWS } from '../../ts/config/check_sources.js';
+import { MOST_ROWS } from '../../ts/config/checks/sources.js';
 import { ENGINE_CHOICES, ENGINES } from '../../ts/config/engines.js';
 import { LOSSES, SCORES } from '../../ts/config/metrics.js';
 import { OBJECTIVES } from '../../ts/config/objectives.js';

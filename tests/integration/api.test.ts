@@ -17,7 +17,7 @@ import {
 } from '../../ts/index.js';
 import { readJournal } from '../../ts/metrics/journal.js';
 import { stepRowSchema } from '../../ts/metrics/rows.js';
-import { listCheckpoints } from '../../ts/run/checkpoints.js';
+import { listCheckpoints } from '../../ts/run/saved/checkpoints.js';
 import { PYTHON, ROOT, TINY } from './tiny_run.js';
 
 const MAKE_MODELS = path.join(ROOT, 'tests/integration/make_models.py');

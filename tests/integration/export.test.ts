@@ -5,8 +5,8 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { resolveConfig } from '../../ts/config/resolve.js';
 import { readJournal } from '../../ts/metrics/journal.js';
 import { stepRowSchema } from '../../ts/metrics/rows.js';
+import { RunFolder } from '../../ts/run/folder/run_folder.js';
 import { startRun } from '../../ts/run/run.js';
-import { RunFolder } from '../../ts/run/run_folder.js';
 import { jsonLinesOf, linesOf, runCaptured } from '../ts/cli/captured.js';
 import { PYTHON, TINY } from './tiny_run.js';
 

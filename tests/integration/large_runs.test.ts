@@ -6,8 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { resolveConfig } from '../../ts/config/resolve.js';
 import { readJournal } from '../../ts/metrics/journal.js';
 import { evaluationRowSchema, stepRowSchema } from '../../ts/metrics/rows.js';
+import { RunFolder } from '../../ts/run/folder/run_folder.js';
 import { startRun } from '../../ts/run/run.js';
-import { RunFolder } from '../../ts/run/run_folder.js';
 import { PYTHON, ROOT } from './tiny_run.js';
 
 /**

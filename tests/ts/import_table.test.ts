@@ -35,6 +35,9 @@ const TARGETS = {
   'ts/plan/x.ts': 'export type X = number;',
   'ts/wire/x.ts': 'export const x = 1;',
   'ts/run/x.ts': 'export const x = 1;',
+  'ts/run/errors.ts': 'export const e = 1;',
+  'ts/run/saved/x.ts': 'export const y = 1;',
+  'ts/run/stage/x.ts': 'export const z = 1;',
 };
 
 test('what the table allows is accepted', async () => {
@@ -45,6 +48,8 @@ test('what the table allows is accepted', async () => {
     'ts/wire/a.ts': "import 'zeromq';\nimport 'node:fs';",
     'ts/worker/a.ts': "import 'execa';\nexport * from '../wire/x.js';",
     'ts/bootstrap/a.mjs': "import 'node:fs';",
+    'ts/run/stage/a.ts':
+      "export * from '../saved/x.js';\nexport * from '../errors.js';\nexport * from './x.js';",
   };
   expect(await broken({ ...TARGETS, ...sources })).toEqual([]);
 });
@@ -57,6 +62,8 @@ test('each rule is held', async () => {
     'ts/plan/circle.ts': "export * from './circle.js';",
     'ts/plan/nowhere.ts': "export * from './nothing.js';",
     'ts/bootstrap/a.mjs': "import '../common/x.js';",
+    'ts/run/saved/up.ts': "export * from '../stage/x.js';",
+    'ts/run/stage/entrance.ts': "export * from '../x.js';",
     'ts/run/a.ts': "import 'zeromq';\nimport 'execa';\nimport 'jest';",
   };
   expect(await broken({ ...TARGETS, ...sources })).toEqual([
@@ -68,6 +75,8 @@ test('each rule is held', async () => {
     'ts/run/a.ts: no-development-packages',
     'ts/run/a.ts: only-wire-imports-zeromq-msgpackr',
     'ts/run/a.ts: only-worker-imports-execa',
+    'ts/run/saved/up.ts: run-saved-imports',
+    'ts/run/stage/entrance.ts: run-stage-imports',
     'ts/wire/type_only.ts: wire-imports',
   ]);
 });

@@ -1,8 +1,8 @@
 import type { ResolvedConfig } from '../config/resolve.js';
 import type { RunEvent } from '../metrics/events.js';
 import { buildReport } from '../report/build.js';
+import type { RunFolder } from '../run/folder/run_folder.js';
 import { type RunOptions, resumeRun, startRun } from '../run/run.js';
-import type { RunFolder } from '../run/run_folder.js';
 import { eventsOf } from './event_stream.js';
 
 export interface ResumeOptions {

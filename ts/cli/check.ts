@@ -2,7 +2,7 @@ import type { CommandModule } from 'yargs';
 import { configToYaml, type ResolvedConfig } from '../config/resolve.js';
 import { planRun } from '../plan/run.js';
 import { checkRun, type RunCheck } from '../run/check_run.js';
-import type { StagePreflight } from '../run/preflight.js';
+import type { StagePreflight } from '../run/checks/preflight.js';
 import { CONFIG, type ConfigArguments, configOptions, resolveArguments } from './config_options.js';
 import { CliError } from './errors.js';
 import { memoryHint, memoryLines } from './memory_lines.js';

@@ -2,8 +2,8 @@ import { existsSync, statfsSync } from 'node:fs';
 import { cpus, freemem, totalmem } from 'node:os';
 import type { CommandModule } from 'yargs';
 import { AmmdError } from '../common/errors.js';
-import { withScratchWorker } from '../run/scratch_worker.js';
-import { workerPython } from '../run/worker_python.js';
+import { workerPython } from '../run/workers/python.js';
+import { withScratchWorker } from '../run/workers/scratch_worker.js';
 import { CliError } from './errors.js';
 import { workerSettings } from './worker_settings.js';
 

@@ -10,10 +10,10 @@ import {
 import type { WorkerClient } from '../dispatch/client.js';
 import { summarise } from '../metrics/aggregate.js';
 import type { EvaluationRow } from '../metrics/rows.js';
-import { decodingsOf, describeDecoding, evaluateDataset } from '../run/dataset_evaluation.js';
-import { lossesOf } from '../run/loaded_stage.js';
-import { findModel, type ModelTarget, trainingData } from '../run/model_target.js';
-import { wireDataset } from '../run/stage_setup.js';
+import { lossesOf } from '../run/loaded/loaded_stage.js';
+import { findModel, type ModelTarget, trainingData } from '../run/saved/model_target.js';
+import { decodingsOf, describeDecoding, evaluateDataset } from '../run/stage/dataset_evaluation.js';
+import { wireDataset } from '../run/workers/stage_setup.js';
 import { CliError } from './errors.js';
 import { type ModelArguments, modelOptions, withModel } from './model_options.js';
 import { NUMBER, parseOptions, TEMPLATE, TEXT } from './options.js';

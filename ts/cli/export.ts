@@ -1,9 +1,9 @@
 import { cpSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import type { CommandModule } from 'yargs';
-import { exportCheckpoint } from '../run/export_student.js';
-import { type ExportForm, findExport } from '../run/export_target.js';
-import { withScratchWorker } from '../run/scratch_worker.js';
+import { exportCheckpoint } from '../run/saved/export_student.js';
+import { type ExportForm, findExport } from '../run/saved/export_target.js';
+import { withScratchWorker } from '../run/workers/scratch_worker.js';
 import { TEXT } from './options.js';
 import { requireEmpty } from './require_empty.js';
 import { workerSettings } from './worker_settings.js';

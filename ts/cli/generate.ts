@@ -9,8 +9,8 @@ import {
   sampling as samplingSchema,
 } from '../config/schema.js';
 import { evaluateRows } from '../dispatch/evaluation.js';
-import { findModel, type ModelTarget, trainingData } from '../run/model_target.js';
-import { wireDataset } from '../run/stage_setup.js';
+import { findModel, type ModelTarget, trainingData } from '../run/saved/model_target.js';
+import { wireDataset } from '../run/workers/stage_setup.js';
 import { CliError } from './errors.js';
 import { type ModelArguments, modelOptions, withModel } from './model_options.js';
 import { NUMBER, parseOptions, TEMPLATE, TEXT } from './options.js';

@@ -4,7 +4,7 @@ import type { CommandModule } from 'yargs';
 import { z } from 'zod';
 import { positiveCount, seed } from '../config/schema/common.js';
 import { RunError } from '../run/errors.js';
-import { withScratchWorker } from '../run/scratch_worker.js';
+import { withScratchWorker } from '../run/workers/scratch_worker.js';
 import type { OperationResult } from '../wire/protocol.gen.js';
 import { NUMBER, parseOptions, TEXT } from './options.js';
 import { requireEmpty } from './require_empty.js';

@@ -1,12 +1,12 @@
 import { EVALUATION } from '../dispatch/memory_request.js';
+import type { StagePreflight } from '../run/checks/preflight.js';
 import {
   inWords,
   type MemoryForecast,
   type MemoryPhase,
   peakPhase,
   phaseBytes,
-} from '../run/memory_forecast.js';
-import type { StagePreflight } from '../run/preflight.js';
+} from '../run/memory/forecast.js';
 
 /** Items below this share of a phase are left out. */
 const SMALLEST_SHARE = 0.005;

@@ -1,7 +1,7 @@
 import type { Argv } from 'yargs';
 import type { WorkerClient } from '../dispatch/client.js';
-import { type ModelTarget, targetRole } from '../run/model_target.js';
-import { withScratchWorker } from '../run/scratch_worker.js';
+import { type ModelTarget, targetRole } from '../run/saved/model_target.js';
+import { withScratchWorker } from '../run/workers/scratch_worker.js';
 import { NUMBER, TEXT } from './options.js';
 import { workerSettings } from './worker_settings.js';
 

@@ -2,7 +2,7 @@ import { plot } from 'simple-ascii-chart';
 import { constantValue } from '../config/schema.js';
 import { withRows } from '../plan/stage.js';
 import type { SizedStagePlan, StagePlan } from '../plan/types.js';
-import { formatFigure } from '../report/number_format.js';
+import { formatFigure } from '../report/formats/number_format.js';
 import { curvesOf } from '../schedule/read.js';
 
 /** A schedule of a stage as points of a curve. */

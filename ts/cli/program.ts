@@ -1,5 +1,5 @@
 import yargs from 'yargs';
-import { ammdVersion } from '../run/session.js';
+import { ammdVersion } from '../run/workers/session.js';
 import { checkCommand } from './check.js';
 import { doctorCommand } from './doctor.js';
 import { CliError } from './errors.js';

@@ -1,8 +1,8 @@
 import { createLogUpdate } from 'log-update';
 import { counted } from '../common/counted.js';
 import type { RunEvent } from '../metrics/events.js';
-import { formatSeconds } from '../report/number_format.js';
-import { printable } from '../report/table.js';
+import { formatSeconds } from '../report/formats/number_format.js';
+import { printable } from '../report/formats/table.js';
 import { type Clock, SYSTEM_CLOCK } from './progress/clock.js';
 import { COLOURS, liveLines, PLAIN, plainLine, stageSummary } from './progress/lines.js';
 import { advance, initialState, type ProgressState } from './progress/state.js';

@@ -1,7 +1,7 @@
 import type { CommandModule } from 'yargs';
 import { reportOn } from '../report/build.js';
-import { FIGURE_FORMATS, type FigureFormat } from '../report/chart_file.js';
-import { makeTimedFolder } from '../run/run_folder.js';
+import { FIGURE_FORMATS, type FigureFormat } from '../report/charts/chart_file.js';
+import { makeTimedFolder } from '../run/folder/run_folder.js';
 import { CliError } from './errors.js';
 import { TEXT } from './options.js';
 

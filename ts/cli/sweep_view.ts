@@ -1,8 +1,8 @@
 import { counted } from '../common/counted.js';
 import type { SweepSummary, TrialRow } from '../metrics/sweep_rows.js';
-import { formatFigure, formatSeconds } from '../report/number_format.js';
-import { formatValue, shortNames } from '../report/sweep_names.js';
-import { printable } from '../report/table.js';
+import { formatFigure, formatSeconds } from '../report/formats/number_format.js';
+import { printable } from '../report/formats/table.js';
+import { formatValue, shortNames } from '../report/sweep/names.js';
 import type { SweepEvent, TrialEvent } from '../sweep/events.js';
 import { openStatusLine } from './status_line.js';
 

@@ -1,7 +1,7 @@
-import { checkEngine } from './check_engine.js';
-import { checkLossForm } from './check_loss_form.js';
-import { checkRollouts } from './check_rollouts.js';
-import { checkStage } from './check_stage.js';
+import { checkEngine } from './checks/engine.js';
+import { checkLossForm } from './checks/loss_form.js';
+import { checkRollouts } from './checks/rollouts.js';
+import { checkStage } from './checks/stage.js';
 import { evaluatedSets } from './evaluated.js';
 import type { Findings } from './findings.js';
 import type { RunConfig } from './schema.js';

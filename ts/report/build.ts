@@ -3,18 +3,18 @@ import { join, resolve } from 'node:path';
 import { writeFileAtomic, writeJsonAtomic } from '../common/atomic_file.js';
 import { makeFolder } from '../common/make_folder.js';
 import { RUN_FILES } from '../metrics/run_files.js';
-import type { Chart } from './chart.js';
-import { chartSvg, ENCODERS, type FigureFormat } from './chart_file.js';
-import { comparisonReport } from './comparison_report.js';
+import type { Chart } from './charts/chart.js';
+import { chartSvg, ENCODERS, type FigureFormat } from './charts/chart_file.js';
+import { comparisonReport } from './comparison/report.js';
 import { ReportError } from './errors.js';
-import { commonKind } from './folder_kind.js';
-import { readReproduction } from './read_reproduction.js';
-import { readRun } from './read_run.js';
-import { readSweep } from './read_sweep.js';
+import { commonKind } from './read/folder_kind.js';
+import { readReproduction } from './read/reproduction.js';
+import { readRun } from './read/run.js';
+import { readSweep } from './read/sweep.js';
 import type { Report } from './report.js';
-import { reproductionReport } from './reproduction_report.js';
-import { runReport } from './run_report.js';
-import { sweepReport } from './sweep_report.js';
+import { reproductionReport } from './reproduction/report.js';
+import { runReport } from './run/report.js';
+import { sweepReport } from './sweep/report.js';
 
 export type { Report } from './report.js';
 

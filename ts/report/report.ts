@@ -1,9 +1,9 @@
-import type { Chart } from './chart.js';
-import { renderDocument } from './document.js';
-import { latexTables } from './latex.js';
-import type { Results } from './results.js';
-import type { Section } from './section.js';
-import { escapeMarkdown, markdownTable, type Table, textTable } from './table.js';
+import type { Chart } from './charts/chart.js';
+import { latexTables } from './formats/latex.js';
+import { escapeMarkdown, markdownTable, type Table, textTable } from './formats/table.js';
+import { renderDocument } from './page/document.js';
+import type { Section } from './page/section.js';
+import type { Results } from './run/results.js';
 
 /** A report before anything is written. */
 export interface Report<Figures = Results> {

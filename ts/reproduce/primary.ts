@@ -1,6 +1,6 @@
 import type { PrimaryComparison } from '../metrics/table_file.js';
 import { FEWEST_SEEDS } from '../metrics/tested_difference.js';
-import { formatProbability, formatSigned } from '../report/number_format.js';
+import { formatProbability, formatSigned } from '../report/formats/number_format.js';
 import type { Compared } from './comparisons.js';
 
 /** The one comparison that a table is made for, declared before any test score is there. */

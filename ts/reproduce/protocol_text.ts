@@ -2,7 +2,7 @@ import { counted } from '../common/counted.js';
 import { keepsResponses } from '../config/kept.js';
 import type { RowConfig, TableConfig } from '../config/schema.js';
 import { groupBy } from '../metrics/aggregate.js';
-import { metricTitle } from '../report/metric_titles.js';
+import { metricTitle } from '../report/formats/metric_titles.js';
 import { stepsOf } from './cost.js';
 import { isFixed } from './plan.js';
 import type { Profile } from './profile.js';

@@ -1,9 +1,9 @@
 import { AmmdError } from '../common/errors.js';
 import type { TableConfig } from '../config/schema.js';
 import { planRun } from '../plan/run.js';
-import { isOfTheMachine } from '../run/machine_failure.js';
-import { modelPairs, pairKey, requirePair } from '../run/model_pairs.js';
-import type { WorkerPool } from '../run/worker_pool.js';
+import { modelPairs, pairKey, requirePair } from '../run/checks/model_pairs.js';
+import { isOfTheMachine } from '../run/ending/machine_failure.js';
+import type { WorkerPool } from '../run/workers/pool.js';
 import { ReproduceError } from './errors.js';
 import type { Profile } from './profile.js';
 

@@ -1,9 +1,9 @@
 import { AmmdError, systemCodeOf } from '../common/errors.js';
 import type { RunEvent } from '../metrics/events.js';
+import { isOfTheMachine } from '../run/ending/machine_failure.js';
+import { causeOf } from '../run/ending/stage_failure.js';
 import { RunError } from '../run/errors.js';
-import { isOfTheMachine } from '../run/machine_failure.js';
-import { causeOf } from '../run/stage_failure.js';
-import type { WorkerPool } from '../run/worker_pool.js';
+import type { WorkerPool } from '../run/workers/pool.js';
 import type { Evaluated, EvaluationStore } from '../store/evaluation_store.js';
 import type { StageStore } from '../store/stage_store.js';
 import type { StoredStage } from '../store/stored_stage.js';

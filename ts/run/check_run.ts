@@ -1,10 +1,10 @@
 import type { ResolvedConfig } from '../config/resolve.js';
 import { planRun } from '../plan/run.js';
-import { requirePackages } from './packages.js';
-import { preflight, type StagePreflight } from './preflight.js';
-import { RunFolder } from './run_folder.js';
-import { withScratchWorker } from './scratch_worker.js';
-import type { SessionOptions } from './session.js';
+import { requirePackages } from './checks/packages.js';
+import { preflight, type StagePreflight } from './checks/preflight.js';
+import { RunFolder } from './folder/run_folder.js';
+import { withScratchWorker } from './workers/scratch_worker.js';
+import type { SessionOptions } from './workers/session.js';
 
 /** What came of trying a run. */
 export interface RunCheck {

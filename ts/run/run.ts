@@ -7,21 +7,21 @@ import type { RunEvent } from '../metrics/events.js';
 import { planRun } from '../plan/run.js';
 import type { RunPlan } from '../plan/types.js';
 import { WorkerFailure } from '../wire/errors.js';
-import { listCheckpoints } from './checkpoints.js';
+import { modelPairs, requirePair } from './checks/model_pairs.js';
+import { requirePackages } from './checks/packages.js';
+import { stageFailure } from './ending/stage_failure.js';
+import { wasStopped } from './ending/stage_stop.js';
+import { limitTime } from './ending/wall_time.js';
 import { RunError } from './errors.js';
-import { isFinished } from './find_stage.js';
-import { acquireLock } from './lock.js';
-import { admit, newManifest, type RunManifest, readManifest, writeManifest } from './manifest.js';
-import { modelPairs, requirePair } from './model_pairs.js';
-import { requirePackages } from './packages.js';
-import { makeRunFolder, openRunFolder, type RunFolder } from './run_folder.js';
-import { openSession, type Session, type SessionOptions } from './session.js';
-import { runStage } from './stage.js';
-import { stageFailure } from './stage_failure.js';
-import { configureWorker } from './stage_setup.js';
-import { wasStopped } from './stage_stop.js';
-import { NO_TRACKER, openTracker } from './tracker.js';
-import { limitTime } from './wall_time.js';
+import { acquireLock } from './folder/lock.js';
+import { admit, newManifest, type RunManifest, readManifest, writeManifest } from './folder/manifest.js';
+import { makeRunFolder, openRunFolder, type RunFolder } from './folder/run_folder.js';
+import { NO_TRACKER, openTracker } from './rows/tracker.js';
+import { listCheckpoints } from './saved/checkpoints.js';
+import { isFinished } from './saved/find_stage.js';
+import { runStage } from './stage/stage.js';
+import { openSession, type Session, type SessionOptions } from './workers/session.js';
+import { configureWorker } from './workers/stage_setup.js';
 
 export interface RunOptions extends SessionOptions {
   /** A worker that is up already, and stays up; its device and threads go before the configuration's. By default a new one. */

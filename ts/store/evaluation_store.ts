@@ -8,10 +8,10 @@ import type { DatasetConfig, EvaluationConfig } from '../config/schema.js';
 import type { WorkerClient } from '../dispatch/client.js';
 import { type EvaluationRow, evaluationRowSchema, type SampleRow, sampleRowSchema } from '../metrics/rows.js';
 import { planRun } from '../plan/run.js';
-import { type Decoding, decodingsOf, evaluateDataset } from '../run/dataset_evaluation.js';
-import type { Session } from '../run/session.js';
-import { exportedStudent, wireDataset } from '../run/stage_setup.js';
-import type { WorkerPool } from '../run/worker_pool.js';
+import { type Decoding, decodingsOf, evaluateDataset } from '../run/stage/dataset_evaluation.js';
+import type { WorkerPool } from '../run/workers/pool.js';
+import type { Session } from '../run/workers/session.js';
+import { exportedStudent, wireDataset } from '../run/workers/stage_setup.js';
 import type { StageStore } from './stage_store.js';
 import type { StoredStage } from './stored_stage.js';
 

@@ -4,11 +4,11 @@ import { allOf } from '../common/all_of.js';
 import { ConfigError } from '../config/errors.js';
 import { configHash, resolveConfig } from '../config/resolve.js';
 import type { RunEvent } from '../metrics/events.js';
-import { acquireLock } from '../run/lock.js';
+import { acquireLock } from '../run/folder/lock.js';
+import { RunFolder } from '../run/folder/run_folder.js';
 import { resumeRun, startRun } from '../run/run.js';
-import { RunFolder } from '../run/run_folder.js';
-import type { Session } from '../run/session.js';
-import type { WorkerPool } from '../run/worker_pool.js';
+import type { WorkerPool } from '../run/workers/pool.js';
+import type { Session } from '../run/workers/session.js';
 import type { StoredStage } from './stored_stage.js';
 
 export interface StoreRunOptions {

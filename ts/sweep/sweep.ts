@@ -1,9 +1,9 @@
 import { showPath } from '../config/files.js';
 import type { SweepSummary, TrialRow } from '../metrics/sweep_rows.js';
 import { RunError } from '../run/errors.js';
-import { acquireLock } from '../run/lock.js';
-import { WorkerPool, type WorkerPoolOptions } from '../run/worker_pool.js';
-import { workerPython } from '../run/worker_python.js';
+import { acquireLock } from '../run/folder/lock.js';
+import { WorkerPool, type WorkerPoolOptions } from '../run/workers/pool.js';
+import { workerPython } from '../run/workers/python.js';
 import { contentFingerprint } from '../store/fingerprint.js';
 import { StageStore } from '../store/stage_store.js';
 import { storedStage } from '../store/stored_stage.js';

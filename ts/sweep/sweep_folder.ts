@@ -6,7 +6,7 @@ import { discardFolder } from '../common/make_folder.js';
 import { showPath } from '../config/files.js';
 import { configToYaml } from '../config/resolve.js';
 import { SWEEP_FILES } from '../metrics/sweep_rows.js';
-import { makeRunFolder } from '../run/run_folder.js';
+import { makeRunFolder } from '../run/folder/run_folder.js';
 import { SweepError } from './errors.js';
 import { type ResolvedSweep, readResolved } from './resolve.js';
 

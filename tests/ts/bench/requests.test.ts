@@ -6,8 +6,8 @@ import type { WorkerClient } from '../../../ts/dispatch/client.js';
 import { stepRequests } from '../../../ts/dispatch/step_requests.js';
 import { planRun } from '../../../ts/plan/run.js';
 import { withRows } from '../../../ts/plan/stage.js';
-import { RunFolder } from '../../../ts/run/run_folder.js';
-import { configureWorker, loadStage } from '../../../ts/run/stage_setup.js';
+import { RunFolder } from '../../../ts/run/folder/run_folder.js';
+import { configureWorker, loadStage } from '../../../ts/run/workers/stage_setup.js';
 import { advance, INITIAL_STATE } from '../../../ts/schedule/state.js';
 import { planStep } from '../../../ts/schedule/step.js';
 

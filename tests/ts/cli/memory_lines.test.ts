@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { memoryHint, memoryLines } from '../../../ts/cli/memory_lines.js';
-import type { MemoryForecast } from '../../../ts/run/memory_forecast.js';
+import type { MemoryForecast } from '../../../ts/run/memory/forecast.js';
 
 const GIB = 2 ** 30;
 const FITS: MemoryForecast = {

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
 import { configToYaml, resolveConfig } from '../../../ts/config/resolve.js';
-import { RunFolder } from '../../../ts/run/run_folder.js';
+import { RunFolder } from '../../../ts/run/folder/run_folder.js';
 import { temporaryFolder } from '../bootstrap/temporary_folder.js';
 import { RUN } from '../config/workspace.js';
 import { type Captured, runCaptured } from './captured.js';

@@ -3,7 +3,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from '@jest/globals';
-import { comparisonReport } from '../../../ts/report/comparison_report.js';
+import { comparisonReport } from '../../../ts/report/comparison/report.js';
 import { temporaryFolder } from '../bootstrap/temporary_folder.js';
 import { makeSample, makeStep } from '../metrics/make_rows.js';
 import { makeRun, makeStage } from './make_run.js';

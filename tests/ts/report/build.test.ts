@@ -5,8 +5,8 @@ import { afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/
 import { JournalError } from '../../../ts/metrics/journal.js';
 import { buildReport, type Report } from '../../../ts/report/build.js';
 import { ReportError } from '../../../ts/report/errors.js';
-import { readRun } from '../../../ts/report/read_run.js';
-import { runReport } from '../../../ts/report/run_report.js';
+import { readRun } from '../../../ts/report/read/run.js';
+import { runReport } from '../../../ts/report/run/report.js';
 import { makeEvaluation, makeSample, makeStep } from '../metrics/make_rows.js';
 import { MAIN_JOB, TEST_SETS, writeRun, writeStage } from './fixture.js';
 import { count, outsideParts } from './page_checks.js';

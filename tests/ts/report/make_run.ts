@@ -1,6 +1,6 @@
 import type { StepRow } from '../../../ts/metrics/rows.js';
-import type { RunData, StageData } from '../../../ts/report/read_run.js';
-import { StepHistory } from '../../../ts/report/step_history.js';
+import type { RunData, StageData } from '../../../ts/report/read/run.js';
+import { StepHistory } from '../../../ts/report/read/step_history.js';
 
 export interface StageChange extends Partial<Omit<StageData, 'steps'>> {
   readonly steps?: readonly StepRow[];

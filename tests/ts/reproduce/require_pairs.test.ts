@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { requirePairs } from '../../../ts/reproduce/require_pairs.js';
-import type { Session } from '../../../ts/run/session.js';
-import type { WorkerPool } from '../../../ts/run/worker_pool.js';
+import type { WorkerPool } from '../../../ts/run/workers/pool.js';
+import type { Session } from '../../../ts/run/workers/session.js';
 import { failWith, ScriptedClient } from '../run/scripted_client.js';
 import { tinyProfile } from './scene.js';
 

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { problemsOf } from '../../../ts/run/check_run.js';
-import type { MemoryForecast } from '../../../ts/run/memory_forecast.js';
+import type { MemoryForecast } from '../../../ts/run/memory/forecast.js';
 
 const forecast = (fits: boolean): MemoryForecast => ({
   phases: [],

@@ -4,8 +4,8 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { configToYaml, resolveConfig } from '../../../ts/config/resolve.js';
 import type { RunEvent } from '../../../ts/metrics/events.js';
+import { RunFolder } from '../../../ts/run/folder/run_folder.js';
 import { resumeRun, startRun } from '../../../ts/run/run.js';
-import { RunFolder } from '../../../ts/run/run_folder.js';
 
 const TINY = 'tests/fixtures/configs/tiny.yaml';
 

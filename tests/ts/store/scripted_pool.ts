@@ -1,7 +1,7 @@
 import path from 'node:path';
-import { HeldTeacher } from '../../../ts/run/held_teacher.js';
-import type { Session } from '../../../ts/run/session.js';
-import { WorkerPool } from '../../../ts/run/worker_pool.js';
+import { HeldTeacher } from '../../../ts/run/loaded/held_teacher.js';
+import { WorkerPool } from '../../../ts/run/workers/pool.js';
+import type { Session } from '../../../ts/run/workers/session.js';
 import { temporaryFolder } from '../bootstrap/temporary_folder.js';
 import { resolveRun } from '../config/workspace.js';
 import { ScriptedClient } from '../run/scripted_client.js';

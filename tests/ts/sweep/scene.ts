@@ -4,7 +4,7 @@ import type { RunEvent } from '../../../ts/metrics/events.js';
 import { Journal } from '../../../ts/metrics/journal.js';
 import { type EvaluationRow, evaluationRowSchema, stepRowSchema } from '../../../ts/metrics/rows.js';
 import { RunError } from '../../../ts/run/errors.js';
-import { RunFolder } from '../../../ts/run/run_folder.js';
+import { RunFolder } from '../../../ts/run/folder/run_folder.js';
 import type { StageStore, StoreRunOptions } from '../../../ts/store/stage_store.js';
 import type { StoredStage } from '../../../ts/store/stored_stage.js';
 import { resolveSweep } from '../../../ts/sweep/resolve.js';

@@ -6,7 +6,7 @@ import { resolveConfig } from '../../../ts/config/resolve.js';
 import { readJournal } from '../../../ts/metrics/journal.js';
 import { sweepSummarySchema, trialRowSchema } from '../../../ts/metrics/sweep_rows.js';
 import { RunError } from '../../../ts/run/errors.js';
-import { WorkerPool, type WorkerPoolOptions } from '../../../ts/run/worker_pool.js';
+import { WorkerPool, type WorkerPoolOptions } from '../../../ts/run/workers/pool.js';
 import type { SweepEvent } from '../../../ts/sweep/events.js';
 import { resumeSweep, runSweep, type SweepOptions } from '../../../ts/sweep/sweep.js';
 import { SweepFolder } from '../../../ts/sweep/sweep_folder.js';

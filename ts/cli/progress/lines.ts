@@ -1,6 +1,6 @@
 import { counted } from '../../common/counted.js';
-import { formatSeconds } from '../../report/number_format.js';
-import { printable } from '../../report/table.js';
+import { formatSeconds } from '../../report/formats/number_format.js';
+import { printable } from '../../report/formats/table.js';
 import { type ProgressState, type StageProgress, timeLeft } from './state.js';
 import { finalScores, lastEvaluation, losses, speed } from './words.js';
 

@@ -1,7 +1,7 @@
 import { type Summary, summarise, throughput } from '../../metrics/aggregate.js';
 import type { EvaluationRow, StepRow } from '../../metrics/rows.js';
-import { metricTitle } from '../../report/metric_titles.js';
-import { formatCount, formatFigure, formatScore } from '../../report/number_format.js';
+import { metricTitle } from '../../report/formats/metric_titles.js';
+import { formatCount, formatFigure, formatScore } from '../../report/formats/number_format.js';
 import type { StageProgress } from './state.js';
 
 /** `loss 0.81`, `anchor 0.4`: the losses of the latest step, the total first. */

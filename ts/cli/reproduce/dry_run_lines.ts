@@ -1,4 +1,4 @@
-import { type Table, textTable } from '../../report/table.js';
+import { type Table, textTable } from '../../report/formats/table.js';
 import type { PlannedResponses, PlannedStage, PlannedTable } from '../../reproduce/dry_run.js';
 import type { Profile } from '../../reproduce/profile.js';
 

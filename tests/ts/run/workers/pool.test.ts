@@ -1,0 +1,83 @@
+import { availableParallelism } from 'node:os';
+import { expect, test } from '@jest/globals';
+import { RunError } from '../../../../ts/run/errors.js';
+import type { Session } from '../../../../ts/run/workers/session.js';
+import { WorkerFailure } from '../../../../ts/wire/errors.js';
+import { ScriptedPool } from '../../store/scripted_pool.js';
+
+const deviceOf = async ({ settings }: Session) => settings.device;
+
+test('workers start when they are needed, one a job, on the devices in turn', async () => {
+  const scene = new ScriptedPool(3);
+  expect(scene.clients).toHaveLength(0);
+  expect(await scene.pool.use(deviceOf)).toBe('cpu');
+  expect(await scene.pool.use(deviceOf)).toBe('cuda:1');
+  expect(await scene.pool.use(deviceOf)).toBe('cpu');
+  expect(await scene.pool.use(deviceOf)).toBe('cpu');
+  expect(scene.clients).toHaveLength(3);
+});
+
+test('of several workers each has its share of the cores', async () => {
+  const threadsOf = async ({ settings }: Session) => settings.threads;
+  const share = Math.max(1, Math.floor(availableParallelism() / 2));
+  expect(await new ScriptedPool(1).pool.use(threadsOf)).toBe(0);
+  expect(await new ScriptedPool(2).pool.use(threadsOf)).toBe(share);
+  expect(await new ScriptedPool(10_000).pool.use(threadsOf)).toBe(1);
+});
+
+test('no more at a time than there are workers, first come first served', async () => {
+  const scene = new ScriptedPool(1);
+  const order: string[] = [];
+  let free: () => void = () => {};
+  const first = scene.pool.use(
+    () =>
+      new Promise<void>((resolve) => {
+        free = () => {
+          order.push('first ends');
+          resolve();
+        };
+      }),
+  );
+  const others = ['second', 'third'].map((name) => scene.pool.use(async () => void order.push(name)));
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  expect(order).toEqual([]);
+  free();
+  await Promise.all([first, ...others]);
+  expect(order).toEqual(['first ends', 'second', 'third']);
+  expect(scene.clients).toHaveLength(1);
+});
+
+test('a worker whose run failed is replaced, one whose run was stopped is not', async () => {
+  const scene = new ScriptedPool(1);
+  const fail = (error: Error) => scene.pool.use(() => Promise.reject(error));
+  await expect(fail(new RunError('interrupted', 'stopped'))).rejects.toThrow('stopped');
+  expect(scene.closed).toBe(0);
+  await expect(fail(new Error('broken'))).rejects.toThrow('broken');
+  expect(scene.closed).toBe(1);
+  await scene.pool.use(deviceOf);
+  expect(scene.clients).toHaveLength(2);
+  await scene.pool.close();
+  expect(scene.closed).toBe(2);
+});
+
+test('what has not begun when it is stopped starts no worker', async () => {
+  const scene = new ScriptedPool(1);
+  const stop = new AbortController();
+  const broken = scene.pool.use(async () => {
+    stop.abort();
+    throw new Error('broken');
+  }, stop.signal);
+  const waiting = scene.pool.use(deviceOf, stop.signal);
+  await expect(broken).rejects.toThrow('broken');
+  await expect(waiting).rejects.toMatchObject({ code: 'interrupted' });
+  expect(scene.clients).toHaveLength(1);
+});
+
+test('a worker that is gone is replaced when it is next needed', async () => {
+  const scene = new ScriptedPool(1);
+  await scene.pool.use(deviceOf);
+  scene.clients[0]?.fail(new WorkerFailure('worker_exited', 'it exited'));
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  await scene.pool.use(deviceOf);
+  expect(scene.clients).toHaveLength(2);
+});

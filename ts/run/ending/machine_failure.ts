@@ -1,0 +1,17 @@
+import { AmmdError, systemCodeOf } from '../../common/errors.js';
+
+/** Failures of which no single run is to blame: all others would fail too, and are worth another try once it is mended. */
+const OF_THE_MACHINE: ReadonlySet<string> = new Set([
+  'python_missing',
+  'package_missing',
+  'worker_start',
+  'endpoint',
+  'checkpoint_error', // a full disk, mostly
+  'run_locked',
+]);
+
+/** Whether an error is of the machine: its environment, its disk, its file system. */
+export function isOfTheMachine(error: unknown): boolean {
+  if (systemCodeOf(error) !== undefined) return true;
+  return error instanceof AmmdError && (OF_THE_MACHINE.has(error.code) || isOfTheMachine(error.cause));
+}

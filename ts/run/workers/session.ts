@@ -1,0 +1,77 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { packageRoot } from '../../config/files.js';
+import type { WorkerConfig } from '../../config/schema.js';
+import type { MessageLogEntry, WorkerClient } from '../../dispatch/client.js';
+import { Pipeline } from '../../dispatch/pipeline.js';
+import { startWorker } from '../../worker/supervise.js';
+import type { WorkerIdentity } from '../folder/manifest.js';
+import { HeldTeacher } from '../loaded/held_teacher.js';
+import { workerPython } from './python.js';
+import { configureWorker } from './stage_setup.js';
+
+export interface SessionOptions {
+  /** Python with the worker's packages; by default `workerPython()`. */
+  readonly python?: string;
+  /** Hears of every request, reply and cancel. */
+  readonly messageLog?: (entry: MessageLogEntry) => void;
+  /** Shown by a worker that outlives its controller: how to go on. */
+  readonly resumeHint?: string;
+}
+
+/** A configured worker and the way to talk to it. */
+export interface Session {
+  readonly client: WorkerClient;
+  /** What it was configured with. */
+  readonly settings: WorkerConfig;
+  readonly held: HeldTeacher;
+  /** The Python it runs in. */
+  readonly python: string;
+  readonly identity: WorkerIdentity;
+  /** Version of this package. */
+  readonly version: string;
+  /** Lets the running operation finish and ends the process. */
+  close(): Promise<void>;
+}
+
+export function ammdVersion(): string {
+  const text = readFileSync(path.join(packageRoot(), 'package.json'), 'utf8');
+  return (JSON.parse(text) as { readonly version: string }).version;
+}
+
+/** @throws WorkerFailure when the worker cannot be started, WireError when it refuses its settings. */
+export async function openSession(
+  settings: WorkerConfig,
+  logFile: string,
+  options: SessionOptions = {},
+): Promise<Session> {
+  const python = options.python ?? workerPython();
+  const worker = await startWorker({
+    python,
+    packageRoot: packageRoot(),
+    logFile,
+    transport: settings.transport,
+    threads: settings.threads,
+    environment: options.resumeHint === undefined ? {} : { AMMD_RESUME_HINT: options.resumeHint },
+  });
+  const client = new Pipeline(
+    worker.connection,
+    options.messageLog === undefined ? {} : { log: options.messageLog },
+  );
+  try {
+    const { device, threads } = await configureWorker(client, settings);
+    const { packages, devices } = worker.hello;
+    return {
+      client,
+      settings,
+      held: new HeldTeacher(),
+      python,
+      identity: { packages, devices, device, threads },
+      version: ammdVersion(),
+      close: () => worker.stop(),
+    };
+  } catch (error) {
+    await worker.kill();
+    throw error;
+  }
+}
