@@ -9,6 +9,7 @@ import { StageStore } from '../store/stage_store.js';
 import { storedStage } from '../store/stored_stage.js';
 import { SweepError } from './errors.js';
 import type { SweepEvent } from './events.js';
+import { dropOtherStudents } from './other_students.js';
 import { summaryOf, writeOutcome } from './outcome.js';
 import type { ResolvedSweep } from './resolve.js';
 import { runTrials, type TrialsContext } from './run_trials.js';
@@ -160,7 +161,11 @@ async function runToEnd(
     objective: resolved.objective,
   });
   const summarise = async () => summaryOf(resolved, log.rows, await study.weigh());
-  const sumUp = async () => writeOutcome(folder, resolved, await summarise());
+  const sumUp = async () => {
+    const summary = await summarise();
+    writeOutcome(folder, resolved, summary);
+    if (resolved.config.students === 'best') dropOtherStudents(folder, log.rows, summary);
+  };
   await sumUp();
   await runTrials({ ...search, resolved, folder, fingerprint, emit, signal, sumUp });
   const summary = await summarise();

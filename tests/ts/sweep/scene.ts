@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { RunEvent } from '../../../ts/metrics/events.js';
 import { Journal } from '../../../ts/metrics/journal.js';
@@ -129,6 +129,8 @@ export class FakeStages implements Pick<StageStore, 'folder' | 'run' | 'dropChec
     try {
       await this.#train(stage, journal, emit, signal);
       this.#done.add(stage.hash);
+      mkdirSync(folder.stage(stage.name).student, { recursive: true });
+      writeFileSync(folder.stage(stage.name).done, '');
     } finally {
       journal.close();
     }

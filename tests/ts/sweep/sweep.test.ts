@@ -1,4 +1,12 @@
-import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { AmmdError } from '../../../ts/common/errors.js';
@@ -6,6 +14,7 @@ import { resolveConfig } from '../../../ts/config/resolve.js';
 import { readJournal } from '../../../ts/metrics/journal.js';
 import { sweepSummarySchema, trialRowSchema } from '../../../ts/metrics/sweep_rows.js';
 import { RunError } from '../../../ts/run/errors.js';
+import { RunFolder } from '../../../ts/run/folder/run_folder.js';
 import { WorkerPool, type WorkerPoolOptions } from '../../../ts/run/workers/pool.js';
 import type { SweepEvent } from '../../../ts/sweep/events.js';
 import { resumeSweep, runSweep, type SweepOptions } from '../../../ts/sweep/sweep.js';
@@ -86,6 +95,41 @@ describe('a sweep', () => {
     await run();
     expect(stages.trained).toEqual(['teacher from 0', ...RATES.map(() => 'student from 0')]);
     expect(new Set(rows().map(({ hash }) => hash)).size).toBe(4);
+  });
+
+  test('keeps all students, or that of the best trial so far alone', async () => {
+    const withStudent = () =>
+      rows().flatMap(({ number, folder: trial }) =>
+        existsSync(new RunFolder(join(out, String(trial))).stage('student').student) ? [number] : [],
+      );
+    search.stops.set(3, 10);
+    await run({}, 'search.trials=3');
+    expect(withStudent()).toEqual([0, 1, 2]);
+    // Whose students it keeps decides nothing that is found, so it is the same sweep.
+    const config = readFileSync(folder().config, 'utf8');
+    writeFileSync(folder().config, config.replace('students: all', 'students: best'));
+    await resume({ trials: 5 });
+    expect(withStudent()).toEqual([1]);
+    expect(rows()).toHaveLength(5);
+    // The teacher's folder, no trial's, has its own.
+    const kept = readdirSync(folder().stages).filter((name) =>
+      existsSync(join(folder().stages, name, 'stages', 'teacher', 'student')),
+    );
+    expect(kept).toHaveLength(1);
+  });
+
+  test('leaves what an equal trial still trains', async () => {
+    search = new FakeSearch((number) => ({ [LR]: number === 0 ? 4e-3 : 1e-3, [WEIGHT]: 0.1 }));
+    search.stops.set(1, 10);
+    const parts = { openStudy: search.open, stages: () => stages };
+    await run({ parts }, 'search.trials=2', 'students=best');
+    const pruned = new RunFolder(join(out, String(rows()[1]?.folder))).stage('student');
+    mkdirSync(pruned.student); // as its export would
+    await resume({ parts });
+    expect(existsSync(pruned.student)).toBe(true);
+    await resume({ parts, trials: 3 });
+    expect(rows()[2]).toMatchObject({ state: 'complete', folder: rows()[1]?.folder });
+    expect(existsSync(pruned.student)).toBe(false);
   });
 
   test('writes the best run as a configuration that can be trained, test sets included', async () => {

@@ -115,6 +115,12 @@ export const sweep = z.strictObject({
   search: search.prefault({}).describe('How it is searched'),
   pruning,
   objective: objective.describe('By what trials are judged'),
+  students: z
+    .enum(['all', 'best'])
+    .default('all')
+    .describe(
+      "Whose trained students stay in the sweep's folder: those of all trials, or that of the best so far, for models of which a disk has no room for as many as there are trials; C",
+    ),
 });
 
 export type Dimension = Readonly<z.output<typeof dimension>>;
