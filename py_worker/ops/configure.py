@@ -7,7 +7,8 @@ from py_worker.models.attention import leave_out_cudnn
 from py_worker.ops.support.specs import given
 from py_worker.protocol_gen import ConfigureArgs, ConfigureResult
 from py_worker.session.context import OperationContext
-from py_worker.session.errors import ArgumentError
+from py_worker.session.errors import ArgumentError, UnsupportedError
+from py_worker.session.gpus import gpu_names, shown_in_words
 from py_worker.session.host_memory import resident_bytes
 from py_worker.session.session import Session, Settings
 
@@ -24,11 +25,10 @@ def run(session: Session, args: ConfigureArgs, context: OperationContext) -> Con
         check_form(loss_form, device)
     except ValueError as error:
         raise ArgumentError(f"loss_form: {error}") from error
+    if device.type == "cuda":
+        _take(device)
     context.commit()
     if device.type == "cuda":
-        # What names no device belongs to the current one, which is the first: graphs, and the context (some
-        # 500 MiB) of whatever pins host memory. Workers of a sweep would all have one there.
-        torch.cuda.set_device(device)
         leave_out_cudnn()
     if args.threads > 0:
         torch.set_num_threads(args.threads)
@@ -43,21 +43,33 @@ def run(session: Session, args: ConfigureArgs, context: OperationContext) -> Con
 
 def _device(name: str) -> torch.device:
     if name == "auto":
-        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+        return torch.device("cuda:0" if gpu_names() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError as error:
         raise ArgumentError(f"device: {name!r} is none; use auto, cpu, cuda or cuda:N") from error
     if device.type == "cuda":
-        index, count = device.index or 0, torch.cuda.device_count()
-        if index >= count:
+        index = device.index or 0
+        if index >= len(gpu_names()):
             raise ArgumentError(
-                f"device: {name} is not there; this worker sees {count} CUDA devices; use cpu or auto"
+                f"device: {name} is not there; this worker sees {shown_in_words()}; use cpu or auto"
             )
         return torch.device("cuda", index)
     if device.type != "cpu":
         raise ArgumentError(f"device: {name} is not supported; use auto, cpu, cuda or cuda:N")
     return torch.device("cpu")
+
+
+def _take(device: torch.device) -> None:
+    """Makes a GPU the current one, to which all belongs that names none, as graphs do.
+
+    Raises:
+        UnsupportedError: it cannot be used, as one that another process has for itself.
+    """
+    try:
+        torch.cuda.set_device(device)
+    except RuntimeError as error:
+        raise UnsupportedError(f"device: {device} cannot be used: {error}") from error
 
 
 def _in_words(device: torch.device) -> str:

@@ -55,6 +55,8 @@ class VllmEngine:
                 "the Python package vllm is not installed; install it in an environment of your own and name "
                 "that in AMMD_PYTHON_ENV (it brings its own version of torch)"
             )
+        if policy.head.rows.device.index:
+            return f"it is on {policy.head.rows.device}, and vLLM takes the first GPU: show this one alone"
         return "it is an encoder-decoder" if policy.module.config.is_encoder_decoder else None
 
     def generate(

@@ -69,6 +69,9 @@ class CudaCompletion:
         return event
 
     def _wait(self) -> None:
+        torch.cuda.set_device(
+            self._device
+        )  # of this thread, or waiting might open a context on the first GPU
         while (item := self._pending.get()) is not None:
             started, ended, host_ms, deliver = item
             try:

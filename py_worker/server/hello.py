@@ -4,9 +4,8 @@ import os
 import platform
 from importlib import metadata
 
-import torch
-
 from py_worker.protocol_gen import PROTOCOL_HASH, PROTOCOL_VERSION, HelloMessage
+from py_worker.session.gpus import gpu_names
 
 _PACKAGES = (
     "torch",
@@ -48,5 +47,4 @@ def package_versions() -> dict[str, str]:
 
 def device_names() -> list[str]:
     """The devices that tensors can live on, the CPU first."""
-    cuda = [f"cuda:{index} {torch.cuda.get_device_name(index)}" for index in range(torch.cuda.device_count())]
-    return ["cpu", *cuda]
+    return ["cpu", *(f"cuda:{index} {name}" for index, name in enumerate(gpu_names()))]

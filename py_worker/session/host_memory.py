@@ -62,14 +62,19 @@ def _fields(file: Path) -> dict[str, int]:
 
 
 def _own_groups() -> list[Path]:
-    """Folders that may have this process's limit: its control group, and the root that a container sees."""
+    """Folders that may have a limit: this process's control group and those around it.
+
+    A batch system sets one on the job, whose steps and tasks have groups of their own without; a container
+    sees its limit at the root.
+    """
     groups = _PROC / "self/cgroup"
-    folders = [_CGROUPS, _CGROUPS / "memory"]
+    folders = {_CGROUPS, _CGROUPS / "memory"}
     for line in groups.read_text().splitlines() if groups.exists() else ():
         _, controllers, path = line.split(":", 2)
         if controllers in ("", "memory"):
-            folders.append(_CGROUPS / controllers / path.lstrip("/"))
-    return folders
+            own = Path(path.lstrip("/"))
+            folders.update(_CGROUPS / controllers / group for group in (own, *own.parents))
+    return sorted(folders)
 
 
 def _left(group: Path) -> int | None:

@@ -1,6 +1,7 @@
 """What the worker does on a GPU alone. The rest of its tests run there too (tests/py/ops)."""
 
 import gc
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -71,7 +72,20 @@ def test_what_names_no_device_goes_to_the_worker_s(
     monkeypatch.setattr(torch.cuda, "set_device", current.append)
     for name in ("cuda:1", "cuda", "cpu"):
         worker.call("configure", **{**worker.settings, "device": name})
-    assert current == [torch.device("cuda:1"), torch.device("cuda:0")]
+    # Each twice: of the thread of operations, and of that which waits for them.
+    assert Counter(current) == {torch.device("cuda:1"): 2, torch.device("cuda:0"): 2}
+
+
+def test_a_gpu_that_others_have_for_themselves_is_refused(
+    worker: LocalWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(_: torch.device) -> None:
+        raise RuntimeError("CUDA-capable device(s) is/are busy or unavailable")
+
+    monkeypatch.setattr(torch.cuda, "set_device", busy)
+    refused = worker.error("configure", **worker.settings)
+    assert (refused["code"], refused["applied"]) == ("unsupported", False)
+    assert refused["message"].startswith("device: cuda:0 cannot be used: CUDA-capable device(s)")
 
 
 def test_prompts_of_grouped_heads_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,7 +84,11 @@ function deviceFinding(devices: readonly string[], device: string): Finding {
       : 'cpu only: small models train, large ones crawl',
     ...(accelerated || !existsSync('/dev/nvidiactl')
       ? {}
-      : { remedy: 'this machine has an NVIDIA driver: install a CUDA build of torch (AMMD_PIP_ARGS)' }),
+      : {
+          remedy:
+            'this machine has an NVIDIA driver: install a CUDA build of torch (AMMD_PIP_ARGS); where it is one, ' +
+            'its `torch.cuda.init()` in Python tells why CUDA does not start',
+        }),
   };
 }
 

@@ -37,6 +37,7 @@ def completion(monkeypatch: pytest.MonkeyPatch) -> CudaCompletion:
     FakeEvent.made = []
     monkeypatch.setattr(torch.cuda, "Event", FakeEvent)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: device)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda _: None)
     return CudaCompletion(torch.device("cuda", 0))
 
 

@@ -80,6 +80,14 @@ def test_the_processs_own_group(machine):
     assert host_memory.available_bytes() == 2_000_000
 
 
+def test_groups_around_it(machine):
+    """As a batch system makes them: the limit is the job's."""
+    write(machine / "proc/self/cgroup", "0::/system.slice/job_7/step_0/task_0\n")
+    limit(machine / "cgroup/system.slice/job_7/step_0/task_0", "max", "1000", "inactive_file 0")
+    limit(machine / "cgroup/system.slice/job_7", "3000000", "1000000", "inactive_file 0")
+    assert host_memory.available_bytes() == 2_000_000
+
+
 def test_the_first_version_of_control_groups(machine):
     write(machine / "proc/self/cgroup", "3:cpuset:/other\n4:memory:/job\n")
     names = ("memory.limit_in_bytes", "memory.usage_in_bytes")

@@ -1,15 +1,17 @@
-import { availableParallelism } from 'node:os';
 import path from 'node:path';
+import { AmmdError } from '../../common/errors.js';
 import { makeFolder } from '../../common/make_folder.js';
 import type { WorkerConfig } from '../../config/schema.js';
+import { WorkerFailure } from '../../wire/errors.js';
 import { wasStopped } from '../ending/stage_stop.js';
 import { RunError } from '../errors.js';
+import { availableCores } from './cores.js';
 import { openSession, type Session } from './session.js';
 
 export interface WorkerPoolOptions {
   /** What workers are configured with, but for the device. */
   readonly worker: WorkerConfig;
-  /** Shared out in turn. */
+  /** Shared out in turn; of `auto` each further worker takes the next GPU that the first one sees. */
   readonly devices: readonly string[];
   /** Workers at a time. */
   readonly jobs: number;
@@ -23,10 +25,15 @@ export interface WorkerPoolOptions {
 /** A worker's share of the cores where it does not say how many: two that each take all of them run far slower. */
 function shared(worker: WorkerConfig, jobs: number): WorkerConfig {
   if (worker.threads > 0 || jobs === 1) return worker;
-  return { ...worker, threads: Math.max(1, Math.floor(availableParallelism() / jobs)) };
+  return { ...worker, threads: Math.max(1, Math.floor(availableCores() / jobs)) };
 }
 
+/** `cuda:0`, `cuda:1`, … of a worker that sees all there are. */
+const gpusOf = ({ identity }: Session): readonly string[] =>
+  identity.devices.flatMap((named) => /^cuda:\d+/.exec(named)?.[0] ?? []);
+
 interface Slot {
+  readonly index: number;
   readonly device: string;
   readonly log: string;
   session: Session | null;
@@ -41,11 +48,14 @@ export class WorkerPool {
   readonly #free: Slot[];
   readonly #waiting: ((slot: Slot) => void)[] = [];
   readonly #slots: readonly Slot[];
+  /** GPUs that the first worker sees; null before there is one. */
+  #gpus: Promise<readonly string[]> | null = null;
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
     makeFolder(options.logs);
     this.#slots = Array.from({ length: options.jobs }, (_, index) => ({
+      index,
       device: options.devices[index % options.devices.length] ?? 'auto',
       log: path.join(options.logs, `worker-${index + 1}.log`),
       session: null,
@@ -93,16 +103,34 @@ export class WorkerPool {
   }
 
   async #open(slot: Slot): Promise<Session> {
-    const { worker, jobs, python, open = openSession } = this.#options;
-    const session = await open(
-      { ...shared(worker, jobs), device: slot.device },
-      slot.log,
-      python === undefined ? {} : { python },
-    );
+    const opening = this.#start(slot);
+    this.#gpus ??= opening.then(gpusOf, () => []);
+    const session = await opening;
     void session.client.failed.then(() => {
       if (slot.session === session) slot.session = null;
     });
     return session;
+  }
+
+  /** @throws WorkerFailure also where the worker refuses what all work of the pool shares: no work is to blame for it. */
+  async #start(slot: Slot): Promise<Session> {
+    const { worker, jobs, python, open = openSession } = this.#options;
+    const device = await this.#deviceOf(slot);
+    try {
+      return await open(
+        { ...shared(worker, jobs), device },
+        slot.log,
+        python === undefined ? {} : { python },
+      );
+    } catch (error) {
+      if (!(error instanceof AmmdError) || error instanceof WorkerFailure) throw error;
+      throw new WorkerFailure('worker_start', `a worker on ${device}: ${error.message}`, { cause: error });
+    }
+  }
+
+  async #deviceOf({ device, index }: Slot): Promise<string> {
+    const gpus = device === 'auto' ? ((await this.#gpus) ?? []) : [];
+    return gpus[index % gpus.length] ?? device;
   }
 
   async #end(slot: Slot): Promise<void> {

@@ -4,6 +4,7 @@ import { packageRoot } from '../../config/files.js';
 import type { WorkerConfig } from '../../config/schema.js';
 import type { MessageLogEntry, WorkerClient } from '../../dispatch/client.js';
 import { Pipeline } from '../../dispatch/pipeline.js';
+import { shownGpus } from '../../worker/shown_gpus.js';
 import { startWorker } from '../../worker/supervise.js';
 import type { WorkerIdentity } from '../folder/manifest.js';
 import { HeldTeacher } from '../loaded/held_teacher.js';
@@ -22,7 +23,7 @@ export interface SessionOptions {
 /** A configured worker and the way to talk to it. */
 export interface Session {
   readonly client: WorkerClient;
-  /** What it was configured with. */
+  /** What it was configured with; the device by the worker's own name for it. */
   readonly settings: WorkerConfig;
   readonly held: HeldTeacher;
   /** The Python it runs in. */
@@ -46,27 +47,34 @@ export async function openSession(
   options: SessionOptions = {},
 ): Promise<Session> {
   const python = options.python ?? workerPython();
+  const { environment, device: shown } = shownGpus(settings.device);
+  // Of one GPU that is shown the worker knows no other name than the first one's.
+  const byUser = (name: string) => (shown === settings.device ? name : name.replace(shown, settings.device));
   const worker = await startWorker({
     python,
     packageRoot: packageRoot(),
     logFile,
     transport: settings.transport,
     threads: settings.threads,
-    environment: options.resumeHint === undefined ? {} : { AMMD_RESUME_HINT: options.resumeHint },
+    environment: {
+      ...environment,
+      ...(options.resumeHint === undefined ? {} : { AMMD_RESUME_HINT: options.resumeHint }),
+    },
   });
   const client = new Pipeline(
     worker.connection,
     options.messageLog === undefined ? {} : { log: options.messageLog },
   );
   try {
-    const { device, threads } = await configureWorker(client, settings);
+    const configured = { ...settings, device: shown };
+    const { device, threads } = await configureWorker(client, configured);
     const { packages, devices } = worker.hello;
     return {
       client,
-      settings,
+      settings: configured,
       held: new HeldTeacher(),
       python,
-      identity: { packages, devices, device, threads },
+      identity: { packages, devices: devices.map(byUser), device: byUser(device), threads },
       version: ammdVersion(),
       close: () => worker.stop(),
     };

@@ -1,8 +1,10 @@
-import { availableParallelism } from 'node:os';
 import { expect, test } from '@jest/globals';
+import { isOfTheMachine } from '../../../../ts/run/ending/machine_failure.js';
 import { RunError } from '../../../../ts/run/errors.js';
+import { availableCores } from '../../../../ts/run/workers/cores.js';
+import type { WorkerPool } from '../../../../ts/run/workers/pool.js';
 import type { Session } from '../../../../ts/run/workers/session.js';
-import { WorkerFailure } from '../../../../ts/wire/errors.js';
+import { WireError, WorkerFailure } from '../../../../ts/wire/errors.js';
 import { ScriptedPool } from '../../store/scripted_pool.js';
 
 const deviceOf = async ({ settings }: Session) => settings.device;
@@ -17,9 +19,31 @@ test('workers start when they are needed, one a job, on the devices in turn', as
   expect(scene.clients).toHaveLength(3);
 });
 
+test('of GPUs that nobody named each further worker takes the next one', async () => {
+  const machine = { devices: ['auto'], gpus: ['cuda:0 H100', 'cuda:1 H100'] };
+  const devicesOf = async (pool: WorkerPool) => Promise.all([1, 2, 3].map(() => pool.use(deviceOf)));
+  expect(await devicesOf(new ScriptedPool(3, undefined, machine).pool)).toEqual(['auto', 'cuda:1', 'cuda:0']);
+  expect(await devicesOf(new ScriptedPool(3, undefined, { devices: ['auto'] }).pool)).toEqual([
+    'auto',
+    'auto',
+    'auto',
+  ]);
+});
+
+test('a worker that refuses its settings is a failure of the machine, for all work shares them', async () => {
+  const refused = new WireError('invalid_argument', 'device: cuda:1 is not there', { op: 'configure' });
+  const scene = new ScriptedPool(1, () => {
+    throw refused;
+  });
+  const failure = await scene.pool.use(deviceOf).catch((error: unknown) => error);
+  expect(failure).toMatchObject({ code: 'worker_start', cause: refused });
+  expect(String(failure)).toContain('a worker on cpu: device: cuda:1 is not there');
+  expect(isOfTheMachine(failure)).toBe(true);
+});
+
 test('of several workers each has its share of the cores', async () => {
   const threadsOf = async ({ settings }: Session) => settings.threads;
-  const share = Math.max(1, Math.floor(availableParallelism() / 2));
+  const share = Math.max(1, Math.floor(availableCores() / 2));
   expect(await new ScriptedPool(1).pool.use(threadsOf)).toBe(0);
   expect(await new ScriptedPool(2).pool.use(threadsOf)).toBe(share);
   expect(await new ScriptedPool(10_000).pool.use(threadsOf)).toBe(1);
