@@ -20,7 +20,7 @@ from py_worker.losses.prepass import step_advantages
 from py_worker.losses.scored import ScoredBatch
 from py_worker.losses.student_step import ChunkForm, StudentStep
 from py_worker.losses.terms import Term, bind
-from py_worker.models.critic import Critic
+from py_worker.models.critics.critic import Critic
 from py_worker.models.policy import Policy
 
 AUTO_FORMS: Mapping[str, TileForm] = {"cpu": "fused", "cuda": "fused"}

@@ -19,7 +19,7 @@ from py_worker.losses.returns import surrogate_slopes
 from py_worker.losses.scored import Piece, ScoredBatch
 from py_worker.losses.student_step import StudentStep
 from py_worker.losses.terms import BoundTerm
-from py_worker.models.critic import Critic
+from py_worker.models.critics.critic import Critic
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from py_worker.losses.loss_form import LossForm
 from py_worker.losses.scored import ScoredBatch, score_batch
 from py_worker.losses.terms import Term
 from py_worker.models.allocations import AllocationCounter, Labels, fake_tensors
-from py_worker.models.critic import Critic
+from py_worker.models.critics.critic import Critic
 from py_worker.models.lora import adapter_dropout
 from py_worker.models.policy import Policy
 

@@ -32,7 +32,7 @@ from py_worker.losses.fused import fused_divergence, fused_moment_gap
 from py_worker.losses.head_sweep import positions_at_once
 from py_worker.losses.loss_form import TileForm, check_form
 from py_worker.losses.moment import moment_gap
-from py_worker.models.critic import Critic, build_critic
+from py_worker.models.critics.critic import Critic, build_critic
 from py_worker.models.head import OutputHead
 from py_worker.models.policy import Policy
 from py_worker.models.spec import CriticSpec

@@ -29,6 +29,7 @@ WITHIN: Mapping[str, Mapping[str, frozenset[str]]] = {
         "microtasks": frozenset({""}),
     },
     "losses": {"": frozenset(), "fused": frozenset({""})},
+    "models": {"": frozenset(), "critics": frozenset({""}), "loading": frozenset({""})},
     "ops": {"": frozenset({"support"}), "support": frozenset()},
 }
 """What the folders in a folder may import of each other; the empty name is what lies in it directly."""

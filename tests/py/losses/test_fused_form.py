@@ -13,7 +13,7 @@ from py_worker.losses.plain_form import PlainForm
 from py_worker.losses.returns import Returns
 from py_worker.losses.scored import score_batch
 from py_worker.losses.terms import Term
-from py_worker.models.critic import build_critic
+from py_worker.models.critics.critic import build_critic
 from py_worker.models.spec import CriticSpec
 from tests.py.losses.test_driver import TERMS, gradients, setting
 from tests.py.losses.test_driver_returns import drawn_batch

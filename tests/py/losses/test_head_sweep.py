@@ -13,7 +13,7 @@ from py_worker.losses import head_sweep, loss_form
 from py_worker.losses.analytic import TileInputs, moment_loss
 from py_worker.losses.fused import fused_divergence, fused_moment_gap
 from py_worker.losses.loss_form import TileForm
-from py_worker.models.critic import build_critic
+from py_worker.models.critics.critic import build_critic
 from py_worker.models.head import OutputHead
 from py_worker.models.spec import CriticSpec
 from tests.py.losses.fused_case import LOSSES, assert_same, case, fused, gradients, plain, watched
