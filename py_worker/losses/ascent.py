@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from py_worker.losses.chunked import HeadSweep, constant_head, positions_at_once
 from py_worker.losses.diagnostics import DeviceSums
+from py_worker.losses.head_sweep import HeadSweep, constant_head, positions_at_once
 from py_worker.losses.scored import ScoredBatch
-from py_worker.models.critic import Critic
+from py_worker.models.critics.critic import Critic
 from py_worker.models.head import OutputHead
 from py_worker.models.policy import Policy
 from py_worker.models.spec import CriticSpec

@@ -11,19 +11,19 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from py_worker.losses.chunked import positions_at_once
 from py_worker.losses.diagnostics import PART_DIAGNOSTICS, DeviceSums
 from py_worker.losses.fused_form import FusedForm
+from py_worker.losses.head_sweep import positions_at_once
+from py_worker.losses.loss_form import LossForm, TileForm, check_form
 from py_worker.losses.plain_form import PlainForm
 from py_worker.losses.prepass import step_advantages
 from py_worker.losses.scored import ScoredBatch
 from py_worker.losses.student_step import ChunkForm, StudentStep
 from py_worker.losses.terms import Term, bind
-from py_worker.losses.tile_form import LossForm, TileForm, check_form
-from py_worker.models.critic import Critic
+from py_worker.models.critics.critic import Critic
 from py_worker.models.policy import Policy
 
-FORMS: Mapping[str, TileForm] = {"cpu": "fused", "cuda": "fused"}
+AUTO_FORMS: Mapping[str, TileForm] = {"cpu": "fused", "cuda": "fused"}
 """What `auto` is, by device. By token count there is nothing to choose: fused took 0.70 to 1.05 of plain's
 time at 256 to 512 positions of 99 to 49,152 tokens (one core, float32), and up to its chunk size it is one
 pass as well."""
@@ -60,7 +60,7 @@ def student_backward(
         chunk_size: positions per chunk; see `positions_at_once`.
         diagnostics: also sum how student and teacher differ, per part (needs the teacher's hidden states).
         loss_scale: scalar that the gradient is multiplied by, so that float16 can hold it; None is 1.
-        form: how chunks are computed; see `LossForm`.
+        form: how losses are computed; see `LossForm`.
         tick: called before each micro-batch; may raise to stop.
 
     Returns:
@@ -90,7 +90,7 @@ def student_backward(
     observe = diagnostics and teacher is not None and scored.teacher_hidden is not None
     step = StudentStep(student, teacher, bound, advantages, size, observe, DeviceSums(), loss_scale)
     micro_batches = scored.micro_batches()
-    chunks = _form(step, form, micro_batches)
+    chunks = _chunk_form(step, form, micro_batches)
     offset = 0
     for micro in micro_batches:
         tick()
@@ -101,7 +101,7 @@ def student_backward(
 
 
 def _micro_backward(
-    step: StudentStep, form: ChunkForm, micro: ScoredBatch, offset: int, reuse_graph: bool
+    step: StudentStep, chunks: ChunkForm, micro: ScoredBatch, offset: int, reuse_graph: bool
 ) -> None:
     """`offset`: positions of the step before this micro-batch."""
     if sum(micro.batch.positions().counts) == 0 or not (step.diagnostics or _useful(step, micro)):
@@ -112,7 +112,7 @@ def _micro_backward(
     for piece in micro.pieces(step.chunk_size):
         if step.diagnostics or step.terms_of(piece):
             where = slice(piece.start, piece.stop)
-            form.backward(micro, piece, hidden[where].detach(), offset, gradient[where])
+            chunks.backward(micro, piece, hidden[where].detach(), offset, gradient[where])
     if hidden.requires_grad:
         torch.autograd.backward(hidden, gradient)
 
@@ -121,9 +121,9 @@ def _useful(step: StudentStep, micro: ScoredBatch) -> bool:
     return any(bound.covers(part) for bound in step.terms for part in set(micro.batch.parts))
 
 
-def _form(step: StudentStep, form: LossForm, micro_batches: Sequence[ScoredBatch]) -> ChunkForm:
+def _chunk_form(step: StudentStep, form: LossForm, micro_batches: Sequence[ScoredBatch]) -> ChunkForm:
     device = step.student.device
-    form = FORMS.get(device.type, "fused") if form == "auto" else form
+    form = AUTO_FORMS.get(device.type, "fused") if form == "auto" else form
     check_form(form, device)
     if form == "plain" or any(bound.objective.analytic is None for bound in step.terms):
         return PlainForm(step)

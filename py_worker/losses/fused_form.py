@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 
 from py_worker.losses.analytic import TileInputs, TileLoss, cross_entropy_loss
-from py_worker.losses.chunked import HeadSweep, constant_head
 from py_worker.losses.diagnostics import add_part_diagnostics
+from py_worker.losses.head_sweep import HeadSweep, constant_head
+from py_worker.losses.loss_form import TileForm, in_form
 from py_worker.losses.returns import surrogate_slopes
 from py_worker.losses.scored import Piece, ScoredBatch
 from py_worker.losses.student_step import StudentStep
 from py_worker.losses.terms import BoundTerm
-from py_worker.losses.tile_form import TileForm, in_form
-from py_worker.models.critic import Critic
+from py_worker.models.critics.critic import Critic
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class _TermChunk:
     Attributes:
         bound: the term.
         loss: its loss by formula.
-        token_loss: minus the log-probability of the token, in the same form.
+        token_loss: minus the log-probability of the token, with the same arithmetic.
         losses: [n], filled in tile by tile.
         of_loss: [n], gradient of the step's scalar in each loss.
         of_log_prob: [n], likewise in `log π_θ(y_t)` besides, for returns; None is 0.
@@ -59,16 +59,16 @@ class _TermChunk:
 
 
 class FusedForm:
-    """See `ChunkForm`. Made for one step, of terms that all have an analytic form.
+    """See `ChunkForm`. Made for one step, of terms that all have a `TileLoss`.
 
     Args:
         step: the step.
         positions: of its largest micro-batch; the buffers need no room for more.
-        form: how a term's arithmetic is done.
+        tile_form: how a term's arithmetic is done.
     """
 
-    def __init__(self, step: StudentStep, positions: int, form: TileForm = "fused") -> None:
-        self._step, self._form = step, form
+    def __init__(self, step: StudentStep, positions: int, tile_form: TileForm = "fused") -> None:
+        self._step, self._tile_form = step, tile_form
         self._positions = min(step.chunk_size, positions)
         self._head = constant_head(step.student)
         self._teacher = None if step.teacher is None else constant_head(step.teacher)
@@ -135,7 +135,7 @@ class FusedForm:
             of_loss, of_log_prob = (s * slope for s in surrogate_slopes(advantages, bound.term.returns))
         losses = torch.empty_like(slope)
         values = None if bound.critic is None else _raw_values(bound.critic, micro, where, hidden)
-        loss, token_loss = (in_form(one, self._form) for one in (bound.analytic, cross_entropy_loss))
+        loss, token_loss = (in_form(one, self._tile_form) for one in (bound.analytic, cross_entropy_loss))
         return _TermChunk(bound, loss, token_loss, losses, of_loss, of_log_prob, values)
 
     def _tile(

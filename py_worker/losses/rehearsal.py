@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from py_worker.data.batch import TokenBatch, collate
 from py_worker.losses.ascent import critic_backward
-from py_worker.losses.chunked import positions_at_once
 from py_worker.losses.driver import student_backward
+from py_worker.losses.head_sweep import positions_at_once
+from py_worker.losses.loss_form import LossForm
 from py_worker.losses.scored import ScoredBatch, score_batch
 from py_worker.losses.terms import Term
-from py_worker.losses.tile_form import LossForm
 from py_worker.models.allocations import AllocationCounter, Labels, fake_tensors
-from py_worker.models.critic import Critic
+from py_worker.models.critics.critic import Critic
 from py_worker.models.lora import adapter_dropout
 from py_worker.models.policy import Policy
 

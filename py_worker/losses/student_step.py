@@ -1,4 +1,4 @@
-"""What the student's step is made of, for the forms that a chunk of positions can be computed in."""
+"""What the student's step is made of, and what a form of a chunk of positions must do with it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class StudentStep:
 
 
 class ChunkForm(Protocol):
-    """A way to compute losses and gradients of one chunk of positions; all ways agree up to rounding."""
+    """A way to compute losses and gradients of one chunk of positions: plain or fused (`loss_form`)."""
 
     def backward(self, micro: ScoredBatch, piece: Piece, hidden: Tensor, offset: int, out: Tensor) -> None:
         """Writes the gradient in the student's hidden states and adds that in the head's parameters.

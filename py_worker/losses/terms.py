@@ -10,7 +10,7 @@ from py_worker.losses.analytic import TileLoss
 from py_worker.losses.objectives import Chunk, Objective, find_objective
 from py_worker.losses.returns import Returns
 from py_worker.losses.scored import ScoredBatch
-from py_worker.models.critic import Critic
+from py_worker.models.critics.critic import Critic
 from py_worker.models.policy import Policy
 
 

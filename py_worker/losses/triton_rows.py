@@ -8,7 +8,7 @@ which keep their torch operations.
 One program works on one position and reads its logits three times: for both normalisers, for the loss and
 `Σ u`, and for the gradient, which is all that it writes of the vocabulary's size.
 
-Imported only where this form is asked for: a build of torch for CPUs brings no Triton. With
+Imported only where this form of a tile is asked for: a build of torch for CPUs brings no Triton. With
 `TRITON_INTERPRET=1` in the environment the kernel runs on a CPU, by NumPy and slowly; the tests do that.
 """
 

@@ -1,1 +1,1 @@
-"""Policies (teacher and student), critics, their loading, saving and optimizers."""
+"""Policies (teacher and student), their saving and optimizers; loading them, and critics, in folders."""

@@ -1,6 +1,6 @@
 """Whether a student and a teacher can be trained together, before either is loaded."""
 
-from py_worker.models.pairing import require_pair
+from py_worker.models.loading.pairing import require_pair
 from py_worker.ops.support.specs import model_spec
 from py_worker.protocol_gen import CompareModelsArgs, CompareModelsResult
 from py_worker.session.context import OperationContext

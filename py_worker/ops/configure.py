@@ -2,7 +2,7 @@
 
 import torch
 
-from py_worker.losses.tile_form import LossForm, check_form
+from py_worker.losses.loss_form import LossForm, check_form
 from py_worker.models.attention import leave_out_cudnn
 from py_worker.ops.support.specs import given
 from py_worker.protocol_gen import ConfigureArgs, ConfigureResult

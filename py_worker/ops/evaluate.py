@@ -5,11 +5,11 @@ from typing import TypeVar
 
 from py_worker.metrics import METRICS, STATISTICS
 from py_worker.metrics.accuracy import label_of
-from py_worker.ops.support.fitted_draw import draw_that_fits
+from py_worker.ops.support.fitted_draw import FittedDraw
+from py_worker.ops.support.rollout_source import rollout_source
 from py_worker.ops.support.specs import sampling_of
 from py_worker.ops.support.texts import prompt_text, response_texts
 from py_worker.protocol_gen import EvaluateArgs, EvaluateResult, SampleText
-from py_worker.rollout.mixture import Mixture
 from py_worker.session.context import OperationContext
 from py_worker.session.errors import ArgumentError
 from py_worker.session.session import Session
@@ -24,17 +24,9 @@ def run(session: Session, args: EvaluateArgs, context: OperationContext) -> Eval
     references = [list(dataset.references(row)) for row in args.rows]
     _check_references(args, references)
     prompts = [dataset.row(row).prompt for row in args.rows]
-    drawn = draw_that_fits(
-        role.engine,
-        Mixture.of(role.policy),
-        prompts,
-        args.rows,
-        sampling_of(args.sampling),
-        args.seed,
-        context,
-        session.drawn_rows,
-        args.role,
-    )
+    source = rollout_source(session, args.role, share=None)
+    fitted = FittedDraw(source, sampling_of(args.sampling), args.seed, session.drawn_rows, context)
+    drawn = fitted.draw(prompts, args.rows)
     texts = response_texts(role.policy, drawn.tokens, drawn.ended)
     answers = [text.removeprefix(dataset.put_before.strip()).strip() for text in texts]
     return EvaluateResult(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from py_worker.ops.support.fitted_draw import draw_that_fits
+from py_worker.ops.support.fitted_draw import FittedDraw
 from py_worker.ops.support.rollout_source import RolloutSource, can_be_beside, rollout_source
 from py_worker.ops.support.specs import given, sampling_of
 from py_worker.protocol_gen import GenerateArgs, GenerateResult
@@ -19,7 +19,7 @@ from py_worker.session.context import OperationContext
 from py_worker.session.errors import ArgumentError
 from py_worker.session.held import Rollout
 from py_worker.session.outcome import Eventually
-from py_worker.session.session import DrawnRows, Session
+from py_worker.session.session import Session
 
 FOLDER = "responses"
 """Folder of kept responses in the cache folder."""
@@ -38,7 +38,8 @@ def run(session: Session, args: GenerateArgs, context: OperationContext) -> Gene
     sampling = sampling_of(args.sampling)
     cache = _cache(session, sampling, args.seed, context) if given(args.cache) else None
     source, background = _source(session, args)
-    draw = _Draw(args, prompts, source, sampling, cache, role.version, context, session.drawn_rows)
+    fitted = FittedDraw(source, sampling, args.seed, session.drawn_rows, context)
+    draw = _Draw(args.sample_ids, prompts, fitted, cache, role.version)
     if background is None:
         rollout, result = draw()
         session.handles.require_room(args.out, rollout.bytes)
@@ -56,20 +57,17 @@ def run(session: Session, args: GenerateArgs, context: OperationContext) -> Gene
 class _Draw:
     """All that a rollout follows from; of the session, which is one thread's, the limit of rows alone."""
 
-    args: GenerateArgs
+    sample_ids: Sequence[int]
     prompts: tuple[TokenArray, ...]
-    source: RolloutSource
-    sampling: Sampling
+    fitted: FittedDraw
     cache: ResponseCache | None
     version: int
-    context: OperationContext
-    rows: DrawnRows
 
     @property
     def most_bytes(self) -> int:
         """Bytes of the rollout, were every response as long as it may be."""
         token = np.dtype(np.int32).itemsize + np.dtype(np.float32).itemsize
-        responses = len(self.prompts) * self.sampling.max_new_tokens * token
+        responses = len(self.prompts) * self.fitted.sampling.max_new_tokens * token
         return sum(prompt.nbytes for prompt in self.prompts) + responses
 
     def __call__(self) -> tuple[Rollout, GenerateResult]:
@@ -78,26 +76,16 @@ class _Draw:
 
         def draw(prompts: Sequence[TokenArray], sample_ids: Sequence[int]) -> Rollouts:
             nonlocal drawn_tokens
-            new = draw_that_fits(
-                self.source.engine,
-                self.source.mixture,
-                prompts,
-                sample_ids,
-                self.sampling,
-                self.args.seed,
-                self.context,
-                self.rows,
-                self.source.name,
-            )
+            new = self.fitted.draw(prompts, sample_ids)
             drawn_tokens += new.token_count
             return new
 
         if self.cache is None:
-            drawn, cached = draw(self.prompts, self.args.sample_ids), 0
+            drawn, cached = draw(self.prompts, self.sample_ids), 0
         else:
-            drawn, cached = self.cache.complete(self.prompts, self.args.sample_ids, draw)
+            drawn, cached = self.cache.complete(self.prompts, self.sample_ids, draw)
         rollout = Rollout(
-            sample_ids=tuple(self.args.sample_ids),
+            sample_ids=tuple(self.sample_ids),
             prompts=self.prompts,
             tokens=tuple(drawn.tokens),
             ended=tuple(drawn.ended),

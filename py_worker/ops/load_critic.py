@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from py_worker.models.critic import build_critic
+from py_worker.models.critics.critic import build_critic
 from py_worker.models.optimizer import Optimizer
 from py_worker.ops.support.specs import argument_errors, critic_spec, optimizer_spec
 from py_worker.protocol_gen import LoadCriticArgs, LoadCriticResult

@@ -5,11 +5,11 @@ from msgspec import UNSET
 
 from py_worker.data.tokenizer_hash import tokenizer_hash
 from py_worker.models.errors import ModelError
-from py_worker.models.load import load_policy
+from py_worker.models.loading.load import load_policy
+from py_worker.models.loading.sources import hub_commit
 from py_worker.models.loss_scale import LossScale
 from py_worker.models.optimizer import Optimizer
 from py_worker.models.policy import Policy
-from py_worker.models.sources import hub_commit
 from py_worker.ops.support.specs import given, optimizer_spec, role_spec
 from py_worker.protocol_gen import LoadRoleArgs, LoadRoleResult
 from py_worker.rollout.engine import AUTO, select_engine

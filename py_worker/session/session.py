@@ -14,8 +14,8 @@ from py_worker.session.step_metrics import StepMetrics
 
 if TYPE_CHECKING:  # These need transformers, which takes seconds to import.
     from py_worker.data.dataset import TokenizedDataset
-    from py_worker.losses.tile_form import LossForm
-    from py_worker.models.critic import Critic
+    from py_worker.losses.loss_form import LossForm
+    from py_worker.models.critics.critic import Critic
     from py_worker.models.optimizer import Optimizer
     from py_worker.models.policy import Policy
     from py_worker.rollout.engine import Engine

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from py_worker.losses.tile_form import check_form
+from py_worker.losses.loss_form import check_form
 from py_worker.rollout import native
 from py_worker.rollout.mixture import Mixture
 from py_worker.rollout.native import NativeEngine

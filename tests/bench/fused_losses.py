@@ -27,12 +27,12 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from py_worker.losses.chunked import positions_at_once
 from py_worker.losses.divergence import divergence
 from py_worker.losses.fused import fused_divergence, fused_moment_gap
+from py_worker.losses.head_sweep import positions_at_once
+from py_worker.losses.loss_form import TileForm, check_form
 from py_worker.losses.moment import moment_gap
-from py_worker.losses.tile_form import TileForm, check_form
-from py_worker.models.critic import Critic, build_critic
+from py_worker.models.critics.critic import Critic, build_critic
 from py_worker.models.head import OutputHead
 from py_worker.models.policy import Policy
 from py_worker.models.spec import CriticSpec

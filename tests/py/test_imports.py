@@ -22,6 +22,18 @@ ALLOWED: Mapping[str, frozenset[str]] = {
 }
 """Folders; modules beside them (`hub_name`, `protocol_gen`) are for all, and import none of these."""
 
+WITHIN: Mapping[str, Mapping[str, frozenset[str]]] = {
+    "data": {
+        "": frozenset({"microtasks"}),
+        "importers": frozenset({""}),
+        "microtasks": frozenset({""}),
+    },
+    "losses": {"": frozenset(), "fused": frozenset({""})},
+    "models": {"": frozenset(), "critics": frozenset({""}), "loading": frozenset({""})},
+    "ops": {"": frozenset({"support"}), "support": frozenset()},
+}
+"""What the folders in a folder may import of each other; the empty name is what lies in it directly."""
+
 
 def imported(source: str) -> Iterator[str]:
     """Modules of the worker, and names that may be some; those for types alone, too."""
@@ -61,8 +73,31 @@ def test_a_package_imports_what_the_table_allows(folder: str) -> None:
     assert found == []
 
 
-def test_the_table_has_every_package_and_none_above_itself() -> None:
+def place_in(package: str, module: str) -> str | None:
+    """Folder of a package that a module lies in; None for one of another package, and for the package."""
+    file, folder = ROOT.joinpath(*module.split(".")[1:]), ROOT / package
+    if not file.is_relative_to(folder) or file == folder:
+        return None
+    return str((file if file.is_dir() else file.parent).relative_to(folder)).removeprefix(".")
+
+
+@pytest.mark.parametrize("package", WITHIN)
+def test_folders_in_a_package_import_what_the_table_allows(package: str) -> None:
+    folders = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+    assert set(WITHIN[package]) == folders | {""}
+    found = [
+        f"{name} imports {other}"
+        for name, others in GRAPH.items()
+        for other in others
+        if (own := place_in(package, name)) is not None
+        and place_in(package, other) not in {None, own, *WITHIN[package][own]}
+    ]
+    assert found == []
+
+
+def test_the_tables_have_every_package_and_none_above_itself() -> None:
     assert set(ALLOWED) == {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert set(WITHIN) == {path.parts[-3] for path in ROOT.glob("*/*/__init__.py")}
     try:
         TopologicalSorter(ALLOWED).prepare()
     except CycleError as error:

@@ -10,8 +10,8 @@ from tokenizers.pre_tokenizers import Split
 from transformers import PreTrainedTokenizerFast
 
 from py_worker.data.batch import TokenBatch, collate
-from py_worker.models.builtin import builtin_model
 from py_worker.models.decoder import DecoderPolicy
+from py_worker.models.loading.builtin import builtin_model
 from py_worker.models.policy import Policy
 from py_worker.models.spec import ArchSpec
 

@@ -15,7 +15,7 @@ from py_worker.data.dataset import TokenizedRow
 from py_worker.losses.divergence import DivergenceKind, divergence
 from py_worker.losses.moment import moment_gap
 from py_worker.losses.scored import score_batch
-from py_worker.models.critic import Critic
+from py_worker.models.critics.critic import Critic
 from py_worker.models.policy import Ids, Policy
 from py_worker.protocol_gen import Check
 from py_worker.rollout.engine import Engine, Mixture, Sampling

@@ -16,7 +16,7 @@ from py_worker.losses.objectives import Chunk
 from py_worker.losses.returns import Returns
 from py_worker.losses.scored import score_batch
 from py_worker.losses.terms import Term
-from py_worker.models.critic import build_critic
+from py_worker.models.critics.critic import build_critic
 from py_worker.models.spec import CriticSpec
 from tests.py.losses.oracle import REFERENCES, exact, pair_of
 from tests.py.tiny_models import EOS, PAD, cut, tiny_policy

@@ -13,7 +13,7 @@ from py_worker.losses.driver import student_backward
 from py_worker.losses.moment import moment_gap
 from py_worker.losses.scored import ScoredBatch, score_batch
 from py_worker.losses.terms import Term
-from py_worker.models.critic import Critic, build_critic
+from py_worker.models.critics.critic import Critic, build_critic
 from py_worker.models.head import OutputHead
 from py_worker.models.policy import Policy
 from py_worker.models.spec import CriticSpec

@@ -15,7 +15,7 @@ from py_worker.losses.moment import moment_gap
 from py_worker.losses.returns import Returns
 from py_worker.losses.scored import score_batch
 from py_worker.losses.terms import Term
-from py_worker.models.critic import Critic, build_critic
+from py_worker.models.critics.critic import Critic, build_critic
 from py_worker.models.policy import Policy
 from py_worker.models.spec import CriticSpec
 from tests.py.tiny_models import PAD, cut, tiny_batch, tiny_policy, tiny_rows

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 
-from py_worker.losses import tile_form
+from py_worker.losses import loss_form
 from py_worker.losses.driver import student_backward
 from py_worker.losses.fused_form import FusedForm
 from py_worker.losses.objectives import OBJECTIVES
@@ -13,7 +13,7 @@ from py_worker.losses.plain_form import PlainForm
 from py_worker.losses.returns import Returns
 from py_worker.losses.scored import score_batch
 from py_worker.losses.terms import Term
-from py_worker.models.critic import build_critic
+from py_worker.models.critics.critic import build_critic
 from py_worker.models.spec import CriticSpec
 from tests.py.losses.test_driver import TERMS, gradients, setting
 from tests.py.losses.test_driver_returns import drawn_batch
@@ -158,7 +158,7 @@ def test_bfloat16_is_no_worse_than_the_plain_form(dtype):
 @pytest.mark.parametrize("name", ["moment", "jsd", "alpha_beta", "cross_entropy"])
 def test_compiled_it_is_the_same_and_compiles_once_for_all_chunks(name, monkeypatch):
     torch.compiler.reset()
-    tile_form.compiled.cache_clear()
+    loss_form.compiled.cache_clear()
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
     policies, batch = setting(torch.float32), tiny_batch(9)
     term = Term("t", name, "all", 0.7, "on" if OBJECTIVES[name].needs_critic else None)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from py_worker.losses.ascent import critic_backward
 from py_worker.losses.scored import ScoredBatch, score_batch
-from py_worker.models.critic import Critic, build_critic
+from py_worker.models.critics.critic import Critic, build_critic
 from py_worker.models.policy import Policy
 from py_worker.models.spec import CriticSpec
 from tests.py.tiny_models import tiny_batch, tiny_policy

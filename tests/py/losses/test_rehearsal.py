@@ -13,10 +13,10 @@ from py_worker.data.layout import MicroBatchLimits, lay_out
 from py_worker.losses.rehearsal import Rehearsal, Row, go_through, rehearse
 from py_worker.losses.returns import Returns
 from py_worker.losses.terms import Term
-from py_worker.models.builtin import builtin_model
-from py_worker.models.critic import build_critic
+from py_worker.models.critics.critic import build_critic
 from py_worker.models.decoder import DecoderPolicy
 from py_worker.models.encoder_decoder import EncoderDecoderPolicy
+from py_worker.models.loading.builtin import builtin_model
 from py_worker.models.lora import add_adapters
 from py_worker.models.policy import Policy
 from py_worker.models.spec import ArchSpec, CriticSpec, LoraSpec

@@ -12,10 +12,10 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from py_worker.models.errors import ModelError, UnsupportedModelError
-from py_worker.models.load import load_policy
+from py_worker.models.loading.load import load_policy
+from py_worker.models.loading.sources import Location, locate, read_model
 from py_worker.models.policy import Policy
 from py_worker.models.saving import save_policy, save_policy_adapters
-from py_worker.models.sources import Location, locate, read_model
 from py_worker.models.spec import ArchSpec, LoraSpec, ModelSpec
 from tests.py.models.adapted import spread_adapters
 from tests.py.tiny_gguf import write_tiny_gguf

@@ -8,7 +8,7 @@ import torch
 from py_worker.models import attention
 from py_worker.models.attention import use_attention
 from py_worker.models.errors import UnsupportedModelError
-from py_worker.models.load import load_policy
+from py_worker.models.loading.load import load_policy
 from py_worker.models.policy import Policy
 from py_worker.models.saving import save_policy
 from py_worker.models.spec import ArchSpec, ModelSpec

@@ -21,8 +21,8 @@ from transformers import (
 from py_worker.data.batch import TokenBatch, collate
 from py_worker.models.encoder_decoder import EncoderDecoderPolicy
 from py_worker.models.errors import ModelError, UnsupportedModelError
-from py_worker.models.layers import keep_layers
-from py_worker.models.load import load_policy
+from py_worker.models.loading.layers import keep_layers
+from py_worker.models.loading.load import load_policy
 from py_worker.models.lora import add_adapters
 from py_worker.models.policy import Policy
 from py_worker.models.saving import save_policy, save_policy_adapters

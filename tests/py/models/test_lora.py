@@ -17,7 +17,7 @@ from transformers import (
 
 from py_worker.models.decoder import DecoderPolicy
 from py_worker.models.errors import ModelError, UnsupportedModelError
-from py_worker.models.load import load_policy
+from py_worker.models.loading.load import load_policy
 from py_worker.models.lora import (
     adapter_dropout,
     adapter_parameters,

@@ -25,10 +25,10 @@ from py_worker.losses.scored import score_batch
 from py_worker.losses.terms import Term
 from py_worker.models.decoder import DecoderPolicy
 from py_worker.models.errors import ModelError, UnsupportedModelError
+from py_worker.models.loading.precision import cast
 from py_worker.models.packing import packed_inputs, sequences
 from py_worker.models.packing_check import check_packing
 from py_worker.models.policy import Policy
-from py_worker.models.precision import cast
 from tests.py.ops.read_back import no_read_back
 from tests.py.tiny_models import PAD, cut, tiny_batch, tiny_policy, tiny_tokenizer
 

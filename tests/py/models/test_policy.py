@@ -20,7 +20,7 @@ from py_worker.data.batch import collate
 from py_worker.models.decoder import DecoderPolicy
 from py_worker.models.errors import ModelError, UnsupportedModelError
 from py_worker.models.head import OutputHead
-from py_worker.models.layers import keep_layers
+from py_worker.models.loading.layers import keep_layers
 from py_worker.models.policy import Policy
 from tests.py.tiny_models import EOS, PAD, tiny_batch, tiny_policy, tiny_tokenizer
 

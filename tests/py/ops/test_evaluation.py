@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from py_worker.metrics import bleu_statistics
-from py_worker.ops import evaluate
+from py_worker.ops.support.fitted_draw import FittedDraw
 from tests.py.ops.local_worker import LocalWorker
 from tests.py.ops.scene import (
     ROWS,
@@ -139,6 +139,6 @@ def test_references_that_state_no_answer_are_told_before_anything_is_drawn(
     path = tmp_path / "mute.jsonl"
     path.write_text('{"instruction": "say a", "output": ["So the answer is yes.", "So the answer is"]}\n')
     worker.call("register_data", dataset="mute", source=data_source(source=str(path)))
-    monkeypatch.setattr(evaluate, "draw_that_fits", lambda *_: pytest.fail("something was drawn"))
+    monkeypatch.setattr(FittedDraw, "draw", lambda *_: pytest.fail("something was drawn"))
     error = worker.error("evaluate", **evaluate_args(dataset="mute", rows=[0], metrics=["accuracy"]))
     assert "row 0 of 'mute' has a reference that states no answer" in error["message"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from py_worker.models.builtin import builtin_model
+from py_worker.models.loading.builtin import builtin_model
 from py_worker.models.spec import ArchSpec
 from tests.py.tiny_models import tiny_tokenizer
 

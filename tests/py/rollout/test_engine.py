@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from py_worker.models.errors import UnsupportedModelError
-from py_worker.models.load import load_policy
+from py_worker.models.loading.load import load_policy
 from py_worker.models.spec import ArchSpec, ModelSpec
 from py_worker.rollout.engine import ENGINES, select_engine
 from py_worker.rollout.errors import RolloutError

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.autograd import grad
 
-from py_worker.models.table_product import table_product
+from py_worker.models.critics.table_product import table_product
 
 ROWS, TOKENS, SIZE = 5, 4096, 16
 

@@ -5,15 +5,15 @@ from typing import Any
 import torch
 
 from py_worker.data.char_tokenizer import char_tokenizer
-from py_worker.models import sources
 from py_worker.models.attention import use_attention
-from py_worker.models.builtin import BUILTIN, builtin_model
 from py_worker.models.decoder import DecoderPolicy
 from py_worker.models.encoder_decoder import EncoderDecoderPolicy
 from py_worker.models.errors import ModelError
-from py_worker.models.layers import keep_layers
+from py_worker.models.loading import sources
+from py_worker.models.loading.builtin import BUILTIN, builtin_model
+from py_worker.models.loading.layers import keep_layers
+from py_worker.models.loading.pairing import require_same_kind
 from py_worker.models.lora import add_adapters
-from py_worker.models.pairing import require_same_kind
 from py_worker.models.policy import Policy
 from py_worker.models.spec import ModelSpec
 from py_worker.models.vocabulary import shared_vocabulary

@@ -16,9 +16,9 @@ from py_worker.hub_name import split_revision
 from py_worker.models import adapter_files
 from py_worker.models.encoder_decoder import FAMILIES
 from py_worker.models.errors import ModelError, UnsupportedModelError
-from py_worker.models.precision import cast
-from py_worker.models.reading import reading
-from py_worker.models.tokenizer_files import require_tokenizer
+from py_worker.models.loading.precision import cast
+from py_worker.models.loading.reading import reading
+from py_worker.models.loading.tokenizer_files import require_tokenizer
 
 # Files of a tokenizer and of a model that may be to blame where it cannot be read.
 _OF_TOKENIZERS = ("*.json", "merges.txt", "*.model")

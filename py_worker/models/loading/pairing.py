@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from py_worker.data.char_tokenizer import char_tokenizer
-from py_worker.models import sources
-from py_worker.models.builtin import ENCODER_DECODERS
 from py_worker.models.errors import UnsupportedModelError
+from py_worker.models.loading import sources
+from py_worker.models.loading.builtin import ENCODER_DECODERS
 from py_worker.models.spec import ModelSpec
 from py_worker.models.vocabulary import shared_vocabulary
 

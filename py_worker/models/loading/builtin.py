@@ -7,7 +7,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, T5Config, T5ForConditionalGeneration
 
 from py_worker.models.errors import ModelError
-from py_worker.models.precision import cast
+from py_worker.models.loading.precision import cast
 from py_worker.models.spec import ArchSpec
 
 

@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from py_worker.models import sources
 from py_worker.models.decoder import DecoderPolicy
 from py_worker.models.errors import ModelError, UnsupportedModelError, VocabularyError
-from py_worker.models.layers import keep_layers
-from py_worker.models.load import load_policy
+from py_worker.models.loading import sources
+from py_worker.models.loading.layers import keep_layers
+from py_worker.models.loading.load import load_policy
 from py_worker.models.policy import Policy
 from py_worker.models.saving import save_policy
 from py_worker.models.spec import ArchSpec, ModelSpec

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from py_worker.models.critic import CRITIC_HEADS, build_critic
+from py_worker.models.critics.critic import CRITIC_HEADS, build_critic
+from py_worker.models.critics.spectral_norm import SpectralNorm, advance_spectra, normalize_spectra
 from py_worker.models.optimizer import Optimizer
 from py_worker.models.spec import CriticSpec, OptimizerSpec
-from py_worker.models.spectral_norm import SpectralNorm, advance_spectra, normalize_spectra
 from tests.py.tiny_models import tiny_policy
 
 torch.set_num_threads(1)

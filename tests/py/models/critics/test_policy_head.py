@@ -8,7 +8,7 @@ from torch.nn.functional import gelu
 
 from py_worker.losses.ascent import critic_backward
 from py_worker.losses.scored import score_batch
-from py_worker.models.critic import Critic, build_critic
+from py_worker.models.critics.critic import Critic, build_critic
 from py_worker.models.optimizer import Optimizer
 from py_worker.models.policy import Policy
 from py_worker.models.spec import CriticSpec, OptimizerSpec

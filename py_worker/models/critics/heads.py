@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
+from py_worker.models.critics.table_product import table_product
 from py_worker.models.head import OutputHead
 from py_worker.models.policy import Policy
 from py_worker.models.spec import CriticSpec
-from py_worker.models.table_product import table_product
 
 INITIAL_SCALE = 0.1
 """Standard deviation of what the head gives at the start: near 0, so that the first steps with a free critic

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from py_worker.losses.fused import fused_moment_gap
-from py_worker.models.critic import build_critic
+from py_worker.models.critics.critic import build_critic
 from py_worker.models.spec import CriticSpec
 from tests.py.losses.fused_case import Watch, assert_same, case, fused, gradients, watched
 from tests.py.tiny_models import tiny_policy

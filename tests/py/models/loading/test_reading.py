@@ -10,8 +10,8 @@ from safetensors import SafetensorError
 from transformers.utils import logging
 
 from py_worker.models.errors import ModelError
-from py_worker.models.load import load_policy
-from py_worker.models.reading import reading
+from py_worker.models.loading.load import load_policy
+from py_worker.models.loading.reading import reading
 from py_worker.models.saving import save_policy
 from py_worker.models.spec import ModelSpec
 from tests.py.tiny_models import tiny_policy

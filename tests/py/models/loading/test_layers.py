@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from py_worker.models.errors import UnsupportedModelError
-from py_worker.models.layers import keep_layers
+from py_worker.models.loading.layers import keep_layers
 
 torch.set_num_threads(1)
 

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from py_worker.models.critic_heads import CRITIC_HEADS, PolicyHead
+from py_worker.models.critics.heads import CRITIC_HEADS, PolicyHead
+from py_worker.models.critics.spectral_norm import advance_spectra, normalize_spectra
 from py_worker.models.policy import Policy
 from py_worker.models.spec import CriticSpec
-from py_worker.models.spectral_norm import advance_spectra, normalize_spectra
 
 
 class Critic(nn.Module):

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from py_worker.models.errors import ModelError, UnsupportedModelError
-from py_worker.models.precision import cast
+from py_worker.models.loading.precision import cast
 
 _SETTINGS: Final = (bool, int, float, str, NoneType)
 

@@ -5,12 +5,12 @@ from functools import partial
 import pytest
 import torch
 
-from py_worker.losses import tile_form
+from py_worker.losses import loss_form
 from py_worker.losses.analytic import AlphaBetaLoss, DivergenceLoss, TileInputs
 from py_worker.losses.driver import student_backward
 from py_worker.losses.fused import fused_divergence, fused_moment_gap
+from py_worker.losses.loss_form import check_form
 from py_worker.losses.scored import score_batch
-from py_worker.losses.tile_form import check_form
 from tests.py.losses.fused_case import case
 from tests.py.losses.test_driver import TERMS, setting
 from tests.py.tiny_models import tiny_batch
@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def with_triton(monkeypatch):
     """As if it were installed, and not to be interpreted."""
-    monkeypatch.setattr(tile_form, "find_spec", lambda _name: object())
+    monkeypatch.setattr(loss_form, "find_spec", lambda _name: object())
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
 
 
@@ -50,7 +50,7 @@ def test_without_a_gpu_it_is_refused_before_anything_runs():
 
 
 def test_without_the_package_it_is_refused(monkeypatch):
-    monkeypatch.setattr("py_worker.losses.tile_form.find_spec", lambda _name: None)
+    monkeypatch.setattr("py_worker.losses.loss_form.find_spec", lambda _name: None)
     with pytest.raises(ValueError, match="needs the package triton"):
         check_form("triton", torch.device("cuda:0"))
 
@@ -73,7 +73,7 @@ def test_parameters_of_a_compiled_loss_are_its_own(monkeypatch):
         partial(torch.compile, backend=lambda graph, inputs: graphs.append(inputs) or graph.forward),
     )
     torch.compiler.reset()
-    tile_form.compiled.cache_clear()
+    loss_form.compiled.cache_clear()
     student, teacher = torch.randn(2, 3, 7, generator=torch.Generator().manual_seed(0))
     inputs = TileInputs(torch.ones(3))
     losses = [
@@ -81,7 +81,7 @@ def test_parameters_of_a_compiled_loss_are_its_own(monkeypatch):
         *(AlphaBetaLoss(alpha, beta) for alpha, beta in ((0.2, 0.7), (1.5, -0.5))),
     ]
     for loss in losses:
-        found, expected = tile_form.compiled(loss)(student, teacher, inputs), loss(student, teacher, inputs)
+        found, expected = loss_form.compiled(loss)(student, teacher, inputs), loss(student, teacher, inputs)
         torch.testing.assert_close(found.loss, expected.loss)
         torch.testing.assert_close(found.gradient, expected.gradient)
     assert len(graphs) == len(losses)

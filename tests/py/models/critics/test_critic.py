@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from py_worker.losses.moment import moment_gap
-from py_worker.models.critic import CRITIC_HEADS, build_critic
+from py_worker.models.critics.critic import CRITIC_HEADS, build_critic
 from py_worker.models.spec import CriticSpec
 from tests.py.tiny_models import tiny_policy
 

@@ -1,4 +1,11 @@
-"""How losses are computed: their forms, which agree up to rounding."""
+"""Forms of the losses, which agree up to rounding.
+
+The setting `loss_form` (`LossForm`) decides two things. The form of a chunk of positions (`ChunkForm`) is
+plain, by autograd through logits (`plain_form`), or fused, by formula a tile at a time (`fused_form`). The
+form of a tile (`TileForm`) is how a formula's arithmetic is done, in a fused chunk as in the functions of
+`fused`. So `fused`, `compiled` and `triton` all mean fused chunks, and differ in their tiles. A critic's form
+(`models.spec`) and a decode step's (`rollout.step_runner`) are other things.
+"""
 
 import os
 from functools import cache
@@ -11,20 +18,20 @@ from torch import Tensor
 from py_worker.losses.analytic import TileInputs, TileLoss, TileResult
 
 TileForm = Literal["fused", "compiled", "triton"]
-"""fused: one operation after the other, in tiles that stay in a cache. compiled: through `torch.compile`.
-triton: by the kernel of `triton_rows`. The last two want a C compiler when they first run, and are
-experimental: neither was measured on a GPU."""
+"""How a tile's arithmetic is done. fused: one operation after the other, in tiles that stay in a cache.
+compiled: through `torch.compile`. triton: by the kernel of `triton_rows`. The last two want a C compiler when
+they first run, and are experimental: neither was measured on a GPU."""
 
 LossForm = TileForm | Literal["auto", "plain"]
-"""Form of a student's step. plain: autograd through logits, as where a term has no gradient by formula. auto:
-what the driver's table says for the device."""
+"""The setting. plain: autograd through logits, as where a term has no gradient by formula. auto: what the
+driver's table says for the device. Else fused chunks, with tiles of that form."""
 
 MOST_COMPILED = 256
 """Losses with different parameters that a process may compile, where torch's own limit of 8 is an error."""
 
 
 def in_form(loss: TileLoss, form: TileForm) -> TileLoss:
-    """The same loss; in the form triton the loss itself where the kernel has it not."""
+    """The same loss with its arithmetic done so; itself where the Triton kernel lacks it."""
     if form == "compiled":
         return compiled(loss)
     if form == "triton":
@@ -53,7 +60,7 @@ def compiled(loss: TileLoss) -> TileLoss:
 
 
 def check_form(form: str, device: torch.device) -> None:
-    """Raises ValueError where a form is none, or cannot run."""
+    """Raises ValueError where a `LossForm` is none, or cannot run."""
     known = ("auto", "plain", *get_args(TileForm))
     if form not in known:
         raise ValueError(f"unknown form {form!r}: use one of {', '.join(known)}")

@@ -11,9 +11,9 @@ from transformers import (
     XGLMConfig,
 )
 
-from py_worker.models.layers import keep_layers
-from py_worker.models.load import load_policy
-from py_worker.models.precision import cast
+from py_worker.models.loading.layers import keep_layers
+from py_worker.models.loading.load import load_policy
+from py_worker.models.loading.precision import cast
 from py_worker.models.saving import save_policy
 from py_worker.models.spec import ArchSpec, ModelSpec
 

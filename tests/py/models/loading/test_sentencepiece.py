@@ -19,9 +19,9 @@ from py_worker.data.batch import collate
 from py_worker.data.encoding import Limits, encode
 from py_worker.data.records import Record
 from py_worker.data.templates import bound_template
-from py_worker.models import sources
 from py_worker.models.errors import ModelError
-from py_worker.models.load import load_policy
+from py_worker.models.loading import sources
+from py_worker.models.loading.load import load_policy
 from py_worker.models.policy import Policy
 from py_worker.models.saving import save_policy
 from py_worker.models.spec import ModelSpec

@@ -12,7 +12,7 @@ from torch import Tensor
 from py_worker.losses.divergence import LOG_ZERO, divergence, log_probabilities
 from py_worker.losses.fused import fused_divergence, fused_moment_gap
 from py_worker.losses.moment import moment_gap
-from py_worker.models.critic import build_critic
+from py_worker.models.critics.critic import build_critic
 from py_worker.models.head import OutputHead
 from py_worker.models.spec import CriticSpec
 from tests.py.losses.fused_case import (

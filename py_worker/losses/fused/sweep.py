@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from py_worker.losses.analytic import TileInputs, TileLoss, TileResult
-from py_worker.losses.chunked import HeadSweep, ranges
+from py_worker.losses.head_sweep import HeadSweep, ranges
 from py_worker.models.head import OutputHead
 
 

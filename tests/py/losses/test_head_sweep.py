@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from py_worker.losses import chunked, tile_form
+from py_worker.losses import head_sweep, loss_form
 from py_worker.losses.analytic import TileInputs, moment_loss
 from py_worker.losses.fused import fused_divergence, fused_moment_gap
-from py_worker.losses.tile_form import TileForm
-from py_worker.models.critic import build_critic
+from py_worker.losses.loss_form import TileForm
+from py_worker.models.critics.critic import build_critic
 from py_worker.models.head import OutputHead
 from py_worker.models.spec import CriticSpec
 from tests.py.losses.fused_case import LOSSES, assert_same, case, fused, gradients, plain, watched
@@ -51,7 +51,7 @@ def test_chunk_and_tile_change_rounding_only(loss, monkeypatch):
     made = case(12, 4, 9, 16, 64, dtype=torch.float32)
     results = []
     for chunk_size, tile in ((1, 2**16), (5, 2**16), (64, 2**16), (64, 3 * 64)):
-        monkeypatch.setitem(chunked.TILE_LOGITS, "cpu", tile)
+        monkeypatch.setitem(head_sweep.TILE_LOGITS, "cpu", tile)
         found = fused(loss, made, chunk_size=chunk_size)
         results.append((found, *gradients(found, made)))
     for result in results[1:]:
@@ -77,7 +77,7 @@ def test_memory_grows_with_the_chunk_not_with_the_positions(loss, recompute):
 def test_a_loss_compiles_whole_and_once(kind, monkeypatch):
     torch.compiler.reset()
     made = case(22, width=15, vocab=13, keep=1.0, dtype=torch.float32)
-    tile_form.compiled.cache_clear()
+    loss_form.compiled.cache_clear()
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
     critic = build_critic(CriticSpec(hidden_size=8, seed=3), tiny_policy(2))
     inputs = (made.hidden, OutputHead(made.head, None, 13, 0.5, 5.0), made.teacher_hidden, made.teacher_head)
@@ -101,7 +101,7 @@ def test_compiled_to_machine_code(kind, tmp_path, monkeypatch):
     """As above with what `torch.compile` takes by itself, Inductor."""
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     torch.compiler.reset()
-    tile_form.compiled.cache_clear()
+    loss_form.compiled.cache_clear()
     made = case(22, width=15, vocab=13, keep=1.0, dtype=torch.float32)
     found, expected = (fused(kind, made, chunk_size=5, form=form) for form in ("compiled", "fused"))
     assert_same((found, *gradients(found, made)), (expected, *gradients(expected, made)), 1e-5)
@@ -109,8 +109,8 @@ def test_compiled_to_machine_code(kind, tmp_path, monkeypatch):
 
 def test_tiles_grow_with_the_threads_of_a_cpu(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
-    assert chunked.tile_logits(torch.device("cpu")) == 3 * chunked.TILE_LOGITS["cpu"]
-    assert chunked.tile_logits(torch.device("cuda")) == chunked.TILE_LOGITS["cuda"]
+    assert head_sweep.tile_logits(torch.device("cpu")) == 3 * head_sweep.TILE_LOGITS["cpu"]
+    assert head_sweep.tile_logits(torch.device("cuda")) == head_sweep.TILE_LOGITS["cuda"]
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,8 @@ def test_tiles_grow_with_the_threads_of_a_cpu(monkeypatch):
 )
 def test_positions_at_once_go_by_the_device_unless_given(device, vocab_size, positions):
     policy = SimpleNamespace(vocab_size=vocab_size, device=torch.device(device))
-    assert chunked.positions_at_once(policy) == positions
-    assert chunked.positions_at_once(policy, 7) == 7
+    assert head_sweep.positions_at_once(policy) == positions
+    assert head_sweep.positions_at_once(policy, 7) == 7
 
 
 def test_a_moment_needs_values():

@@ -1,0 +1,1 @@
+"""Critics, on the last hidden states of a policy."""
