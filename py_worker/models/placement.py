@@ -1,13 +1,21 @@
 """Weights that stay in host memory and are on the device only while they are used."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 Move = Callable[[Tensor], Tensor]
+MoveAll = Callable[[Sequence[Tensor]], list[Tensor]]
+
+SLAB_BYTES = 2**30
+"""Pinned memory is given out in powers of two. A block for each weight takes 16 GiB for Llama-7B's 12 and 40
+for 13B's 24; slabs of this size, filled up, 12.5 and 25 (computed from the shapes)."""
+
+_ALIGNMENT = 512
 
 
 class HostWeights:
@@ -19,14 +27,16 @@ class HostWeights:
     Args:
         module: whose parameters; buffers, which are small, stay where they are.
         keep: parameters that stay on the device.
-        to_host: gives the copy that is kept.
+        to_host: gives the copies that are kept.
         to_device: gives the copy that is used.
     """
 
-    def __init__(self, module: nn.Module, keep: Iterable[Tensor], *, to_host: Move, to_device: Move) -> None:
+    def __init__(
+        self, module: nn.Module, keep: Iterable[Tensor], *, to_host: MoveAll, to_device: Move
+    ) -> None:
         kept = {id(tensor) for tensor in keep}
         self._parameters = [p for p in module.parameters() if id(p) not in kept]
-        self._host = [to_host(parameter.data) for parameter in self._parameters]
+        self._host = to_host([parameter.data for parameter in self._parameters])
         self._to_device = to_device
         self._users, self._lock = 0, threading.Lock()
         self._point_to(self._host)
@@ -56,9 +66,43 @@ class HostWeights:
             parameter.data = tensor
 
 
-def pinned(tensor: Tensor) -> Tensor:
-    """A copy in host memory that a GPU can read by itself."""
-    return tensor.to("cpu").pin_memory()
+@dataclass(frozen=True)
+class Layout:
+    """Where blocks lie in slabs.
+
+    Attributes:
+        slabs: bytes of each.
+        places: of each block, which slab and from which byte on.
+    """
+
+    slabs: tuple[int, ...]
+    places: tuple[tuple[int, int], ...]
+
+    @staticmethod
+    def of(sizes: Sequence[int], slab: int = SLAB_BYTES) -> "Layout":
+        """The largest first, each in the first slab with room; one larger than a slab has its own."""
+        used: list[int] = []
+        places = [(0, 0)] * len(sizes)
+        for block in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
+            size = -(-sizes[block] // _ALIGNMENT) * _ALIGNMENT
+            fitting = (i for i, taken in enumerate(used) if taken + size <= slab)
+            at = next(fitting, len(used))
+            if at == len(used):
+                used.append(0)
+            places[block] = (at, used[at])
+            used[at] += size
+        return Layout(tuple(used), tuple(places))
+
+
+def pinned(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Copies in host memory that a GPU can read by itself, in slabs."""
+    layout = Layout.of([tensor.nbytes for tensor in tensors])
+    slabs = [torch.empty(size, dtype=torch.uint8, pin_memory=True) for size in layout.slabs]
+    copies = []
+    for tensor, (slab, start) in zip(tensors, layout.places, strict=True):
+        block = slabs[slab][start : start + tensor.nbytes]
+        copies.append(block.view(tensor.dtype).view(tensor.shape).copy_(tensor))
+    return copies
 
 
 def copier_to(device: torch.device) -> Move:

@@ -19,7 +19,7 @@ from py_worker.data.chat import turn_end
 from py_worker.models.errors import ModelError, UnsupportedModelError
 from py_worker.models.head import OutputHead
 from py_worker.models.lora import adapter_parameters
-from py_worker.models.placement import HostWeights, Move, copier_to, pinned
+from py_worker.models.placement import HostWeights, Move, MoveAll, copier_to, pinned
 from py_worker.models.recompute import recompute_layers
 from py_worker.models.vocabulary import usable_tokens
 
@@ -117,7 +117,7 @@ class Policy(ABC):
         """No gradients: a teacher."""
         self.module.requires_grad_(False)
 
-    def offload(self, to_host: Move = pinned, to_device: Move | None = None) -> None:
+    def offload(self, to_host: MoveAll = pinned, to_device: Move | None = None) -> None:
         """Keeps the weights of a frozen policy in host memory, and on the device while it is `resident`.
 
         Its own passes and generation see to that. The head stays on the device, with the embedding where they

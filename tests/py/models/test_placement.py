@@ -1,10 +1,13 @@
 """Weights in host memory, with copies in it standing for those on a device."""
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import Tensor
 
-from py_worker.models.placement import HostWeights
+from py_worker.models.placement import HostWeights, Layout, pinned
 from py_worker.models.policy import Policy
 from tests.py.tiny_models import tiny_batch, tiny_policy
 
@@ -23,11 +26,15 @@ class Device:
         return any(tensor.data_ptr() == copy.data_ptr() for copy in self.copies)
 
 
+def clones(tensors: Sequence[Tensor]) -> list[Tensor]:
+    return [tensor.clone() for tensor in tensors]
+
+
 def offloaded(tie: bool = True) -> tuple[Policy, Device, int]:
     """A policy, its device, and how many of its parameters come and go."""
     policy, device = tiny_policy(3, tie=tie), Device()
     policy.freeze()
-    policy.offload(to_host=Tensor.clone, to_device=device)
+    policy.offload(to_host=clones, to_device=device)
     return policy, device, sum(1 for _ in policy.module.parameters()) - 1
 
 
@@ -83,5 +90,40 @@ def test_a_failure_takes_them_away_too():
 
 def test_what_comes_and_goes_is_all_but_the_head():
     policy = tiny_policy(3, tie=False)
-    weights = HostWeights(policy.module, [policy.head.weight], to_host=Tensor.clone, to_device=Tensor.clone)
+    weights = HostWeights(policy.module, [policy.head.weight], to_host=clones, to_device=Tensor.clone)
     assert weights.bytes == sum(tensor.nbytes for tensor in parameters(policy))
+
+
+def test_blocks_fill_slabs_and_never_overlap():
+    sizes = [700, 90, 5000, 0, 1024, 513]
+    layout = Layout.of(sizes, slab=2048)
+    ends: list[list[tuple[int, int]]] = [[] for _ in layout.slabs]
+    for size, (slab, start) in zip(sizes, layout.places, strict=True):
+        assert start % 512 == 0 and start + size <= layout.slabs[slab]
+        ends[slab].append((start, start + size))
+    for taken in map(sorted, ends):
+        assert all(end <= start for (_, end), (start, _) in pairwise(taken))
+    assert layout.slabs == (5120, 2048, 1536), "the one that is larger alone, the others together"
+
+
+def test_llama_13b_takes_little_more_than_it_weighs():
+    """In powers of two, as pinned memory is given out; a block for each weight would take 1.7 times."""
+    width, inner, layers = 5120, 13_824, 40
+    layer = [width * width] * 4 + [width * inner] * 3 + [width] * 2
+    sizes = [2 * count for count in [*layer * layers, 32_000 * width, width]]
+    taken = sum(1 << (size - 1).bit_length() for size in Layout.of(sizes).slabs)
+    assert taken < 1.05 * sum(sizes)
+
+
+def test_copies_in_slabs_are_the_tensors(monkeypatch: pytest.MonkeyPatch):
+    plain = torch.empty  # without a GPU there is no pinned memory
+
+    def empty(size: int, dtype: torch.dtype, pin_memory: bool) -> Tensor:
+        assert pin_memory
+        return plain(size, dtype=dtype)
+
+    monkeypatch.setattr(torch, "empty", empty)
+    tensors = [torch.randn(3, 5), torch.randn(7).bfloat16(), torch.tensor(2.0), torch.randn(6, 4).t()]
+    for copy, tensor in zip(pinned(tensors), tensors, strict=True):
+        assert copy.dtype == tensor.dtype and torch.equal(copy, tensor)
+        assert copy.data_ptr() != tensor.data_ptr()
