@@ -271,7 +271,7 @@ def test_an_engine_that_cannot_work_beside_others_draws_at_once(worker: LocalWor
 
 
 def test_weights_that_come_and_go_are_drawn_from_at_once(worker: LocalWorker, gate: Gate) -> None:
-    worker.session.role("teacher").policy.offload(torch.clone, torch.clone)
+    worker.session.role("teacher").policy.offload(lambda all_of: [*map(torch.clone, all_of)], torch.clone)
     assert worker.call("generate", **background_args(1, AHEAD, mixture=0.3))["rows"] == 4
     assert gate.log == []
     alone = worker.request("generate", **background_args(1, "buffer/alone"))

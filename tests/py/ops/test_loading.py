@@ -7,6 +7,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 import torch
 
+from py_worker.ops import configure
 from py_worker.protocol_gen import LoadRoleArgs
 from py_worker.rollout.engine import AUTO, ENGINES, select_engine
 from tests.py.ops.local_worker import LocalWorker, on_a_cpu_alone
@@ -296,7 +297,7 @@ def test_reset_frees_everything_but_the_settings(worker: LocalWorker) -> None:
 
 @on_a_cpu_alone
 def test_the_device_is_fixed_while_models_are_loaded(worker: LocalWorker, monkeypatch: Any) -> None:
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(configure, "gpu_names", lambda: ["a GPU"])
     error = worker.error("configure", **{**worker.settings, "device": "cuda:0"})
     assert "reset" in error["message"]
     worker.call("configure", **{**worker.settings, "position_chunk": 3})

@@ -158,7 +158,7 @@ def test_a_rollout_is_drawn_beside_training_where_generate_would(worker, mixture
     """Weights that come and go are drawn from at once, so that no copy of the student is made."""
     gate = force(worker, open_at_once=True)
     if offloaded:
-        worker.session.role("teacher").policy.offload(torch.clone, torch.clone)
+        worker.session.role("teacher").policy.offload(lambda all_of: [*map(torch.clone, all_of)], torch.clone)
     mixed = {"mixture": 0.3} if mixture else {}
     worker.call("generate", **background_args(1, AHEAD, **mixed))
     copied = gate.log != []
