@@ -17,7 +17,7 @@ def gpu_names() -> list[str]:
     try:
         torch.cuda.init()  # type: ignore[no-untyped-call]
         return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, torch.cuda.DeferredCudaCallError) as error:
         print(f"CUDA does not start, so no GPU is used: {error}", file=sys.stderr, flush=True)
         return []
 

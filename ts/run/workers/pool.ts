@@ -104,7 +104,10 @@ export class WorkerPool {
 
   async #open(slot: Slot): Promise<Session> {
     const opening = this.#start(slot);
-    this.#gpus ??= opening.then(gpusOf, () => []);
+    this.#gpus ??= opening.then(gpusOf, () => {
+      this.#gpus = null; // The next worker that starts tells.
+      return [];
+    });
     const session = await opening;
     void session.client.failed.then(() => {
       if (slot.session === session) slot.session = null;
@@ -123,7 +126,7 @@ export class WorkerPool {
         python === undefined ? {} : { python },
       );
     } catch (error) {
-      if (!(error instanceof AmmdError) || error instanceof WorkerFailure) throw error;
+      if (!(error instanceof AmmdError) || error.code === 'worker_start') throw error;
       throw new WorkerFailure('worker_start', `a worker on ${device}: ${error.message}`, { cause: error });
     }
   }
