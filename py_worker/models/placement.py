@@ -80,15 +80,17 @@ class Layout:
 
     @staticmethod
     def of(sizes: Sequence[int], slab: int = SLAB_BYTES) -> "Layout":
-        """The largest first, each in the first slab with room; one larger than a slab has its own."""
+        """The largest first, each in the first slab with room; a larger one has the next power of two."""
         used: list[int] = []
+        room: list[int] = []
         places = [(0, 0)] * len(sizes)
         for block in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
             size = -(-sizes[block] // _ALIGNMENT) * _ALIGNMENT
-            fitting = (i for i, taken in enumerate(used) if taken + size <= slab)
+            fitting = (i for i, taken in enumerate(used) if taken + size <= room[i])
             at = next(fitting, len(used))
             if at == len(used):
                 used.append(0)
+                room.append(max(slab, 1 << (size - 1).bit_length() if size else 0))
             places[block] = (at, used[at])
             used[at] += size
         return Layout(tuple(used), tuple(places))

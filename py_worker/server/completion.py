@@ -69,9 +69,8 @@ class CudaCompletion:
         return event
 
     def _wait(self) -> None:
-        torch.cuda.set_device(
-            self._device
-        )  # of this thread, or waiting might open a context on the first GPU
+        # Of this thread, or waiting might open a context on the first GPU.
+        torch.cuda.set_device(self._device)
         while (item := self._pending.get()) is not None:
             started, ended, host_ms, deliver = item
             try:

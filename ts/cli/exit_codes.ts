@@ -112,6 +112,7 @@ export const EXIT_OF_CODE: Readonly<Record<KnownCode, ExitCode | 'cause'>> = {
   out_of_memory: EXIT.worker,
 
   stage_failed: 'cause',
+  worker_unusable: 'cause',
   reproduction_failed: 'cause',
   sweep_failed: 'cause',
   aborted: 'cause',

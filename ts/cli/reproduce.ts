@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import type { Argv, CommandModule } from 'yargs';
 import { z } from 'zod';
@@ -7,6 +6,7 @@ import { reportOn } from '../report/build.js';
 import { ReproductionFolder } from '../reproduce/folder.js';
 import { type Profile, resolveProfile } from '../reproduce/profile.js';
 import { planTable, type ReproducedTable, reproduceTable } from '../reproduce/run_table.js';
+import { availableCores } from '../run/workers/cores.js';
 import { contentFingerprint } from '../store/fingerprint.js';
 import { CliError } from './errors.js';
 import { devicesOf, NUMBER, parseOptions, TEXT } from './options.js';
@@ -38,7 +38,7 @@ const MOST_ON_CPU = 8;
 function workersOf({ run }: Profile, devices: string | undefined, jobs: number | undefined) {
   const names = devicesOf(devices) ?? [run.worker.device];
   const { threads } = run.worker;
-  const cores = threads > 0 ? Math.floor(availableParallelism() / threads) : 1;
+  const cores = threads > 0 ? Math.floor(availableCores() / threads) : 1;
   const onCpu = Math.min(Math.max(1, cores), MOST_ON_CPU);
   return { devices: names, jobs: jobs ?? (names.every((name) => name === 'cpu') ? onCpu : names.length) };
 }

@@ -13,6 +13,7 @@ export type RunErrorCode =
   | 'package_missing'
   | 'python_missing'
   | 'stage_failed'
+  | 'worker_unusable'
   | 'interrupted'
   | 'time_over';
 

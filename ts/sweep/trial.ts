@@ -139,9 +139,15 @@ function ofTheSweep(folder: SweepFolder, number: number, error: unknown): SweepE
   const message = error instanceof Error ? error.message : String(error);
   return new SweepError('sweep_failed', `trial ${number}: ${message}`, {
     cause: causeOf(error),
-    hint: `when that is mended, go on with: ammd sweep ${showPath(folder.path)}`,
+    hint: `when that is mended, go on with: ammd sweep ${showPath(folder.path)}${otherWorkers(error)}`,
   });
 }
+
+/** What else may help where a worker is at fault. */
+const otherWorkers = (error: unknown): string =>
+  error instanceof RunError && error.code === 'worker_unusable'
+    ? ' (elsewhere with --devices; with other settings under `worker` it is another sweep)'
+    : '';
 
 function outcome(
   context: TrialContext,

@@ -1,5 +1,6 @@
 """The choice of an engine, and what every engine refuses."""
 
+import importlib.util
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +25,7 @@ from py_worker.rollout.forward import ForwardEngine
 from py_worker.rollout.graph_engine import GraphEngine
 from py_worker.rollout.native import LIMITS_ELSEWHERE, NativeEngine
 from py_worker.rollout.sampling import Sampling
+from py_worker.rollout.vllm_engine import VllmEngine
 from tests.py.rollout.doubles import VOCAB, ModulePolicy, generate, gpt2_config, t5_config
 
 
@@ -78,6 +80,18 @@ def test_graphs_need_the_current_gpu(llama: ModulePolicy, monkeypatch: pytest.Mo
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
     assert engine.refusal(policy_on("cuda:1")) is None
     assert "captured on the current device, cuda:1" in (engine.refusal(policy_on("cuda:0")) or "")
+
+
+def test_vllm_takes_the_first_gpu_alone(llama: ModulePolicy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
+
+    def policy_on(device: str) -> Any:
+        head = SimpleNamespace(rows=SimpleNamespace(device=torch.device(device)))
+        return SimpleNamespace(head=head, module=llama.module)
+
+    refusals = [VllmEngine().refusal(policy_on(device)) for device in ("cpu", "cuda:0", "cuda:1")]
+    assert refusals[:2] == [None, None]
+    assert "vLLM takes the first GPU" in (refusals[2] or "")
 
 
 def test_an_engine_asked_for_by_name_is_not_replaced(neox: ModulePolicy) -> None:

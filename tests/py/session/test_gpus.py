@@ -52,9 +52,10 @@ def test_gpus_are_those_that_this_process_can_use(
     assert shown_in_words() == "1 CUDA device"
 
 
+@pytest.mark.parametrize("kind", [RuntimeError, AssertionError, torch.cuda.DeferredCudaCallError])
 def test_cuda_that_does_not_start_leaves_the_cpu(
-    machine: Callable[..., None], capsys: pytest.CaptureFixture[str]
+    kind: type[Exception], machine: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    machine(counted=2, usable=0, failure=RuntimeError("the driver is too old"))
+    machine(counted=2, usable=0, failure=kind("the driver is too old"))
     assert device_names() == ["cpu"]
     assert "CUDA does not start, so no GPU is used: the driver is too old" in capsys.readouterr().err

@@ -21,6 +21,12 @@ test('where there is none of that number the worker says so', () => {
   expect(shown('cuda:0', '')).toEqual([undefined, 'cuda:0']);
 });
 
+test('what it says of its GPU is told by the name that the user has for it', () => {
+  const { byUser } = shownGpus('cuda:3', undefined);
+  expect(['cpu', 'cuda:0 H100', 'cuda:0'].map(byUser)).toEqual(['cpu', 'cuda:3 H100', 'cuda:3']);
+  expect(shownGpus('auto', undefined).byUser('cuda:0 H100')).toBe('cuda:0 H100');
+});
+
 test('for a CPU it is shown none, and all where it is to choose', () => {
   expect(shown('cpu', '4,6')).toEqual(['', 'cpu']);
   expect(shown('auto', '4,6')).toEqual([undefined, 'auto']);

@@ -5,6 +5,7 @@ const OF_THE_MACHINE: ReadonlySet<string> = new Set([
   'python_missing',
   'package_missing',
   'worker_start',
+  'worker_unusable', // in a pool, whose workers share their settings
   'endpoint',
   'checkpoint_error', // a full disk, mostly
   'run_locked',

@@ -14,7 +14,7 @@ import {
   readCheckpoint,
   requireConfig,
 } from './checkpoints.js';
-import { findStage, isFinished, notYet } from './find_stage.js';
+import { findStage, isFinished, notYet, studentOf } from './find_stage.js';
 import { isDamage } from './restore.js';
 
 /** `adapter`: the low-rank adapters alone, in PEFT's format. */
@@ -80,6 +80,7 @@ function ofRun(
     return { run, resolved, stage, step: checkpoint.manifest.step, checkpoint };
   }
   const step = finishedStep(done);
+  if (form === 'merged') studentOf(run, stage);
   const checkpoint = form === 'merged' ? null : readCheckpoint(checkpointOf(checkpoints, step));
   return { run, resolved, stage, step, checkpoint };
 }

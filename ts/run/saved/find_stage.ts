@@ -19,6 +19,19 @@ export function notYet(message: string, run: RunFolder): RunError {
 }
 
 /**
+ * The folder of a finished stage's student.
+ *
+ * @throws RunError `model_not_found` where it has been deleted.
+ */
+export function studentOf(run: RunFolder, { name }: Pick<StagePlan, 'name'>): string {
+  const { student } = run.stage(name);
+  if (existsSync(student)) return student;
+  throw new RunError('model_not_found', `stage ${name} of ${showPath(run.path)} has its student no more`, {
+    hint: 'a sweep with `students: best` keeps that of the best trial alone; train it again from its config.yaml',
+  });
+}
+
+/**
  * A stage by its name; by default the last finished one, or else the last with a checkpoint.
  *
  * @throws RunError `model_not_found` where there is none.

@@ -8,7 +8,7 @@ import type { OperationArgs } from '../../wire/protocol.gen.js';
 import { RunError } from '../errors.js';
 import { RunFolder } from '../folder/run_folder.js';
 import { exportedStudent } from '../workers/stage_setup.js';
-import { findStage, isFinished, notYet } from './find_stage.js';
+import { findStage, isFinished, notYet, studentOf } from './find_stage.js';
 
 /** A model to evaluate or to generate with: the student of a run's stage, or any model by its source. */
 export interface ModelTarget {
@@ -25,7 +25,7 @@ function ofRun(run: RunFolder, wanted: string | undefined): ModelTarget {
   if (!isFinished(run, stage))
     throw notYet(`stage ${stage.name} of ${showPath(run.path)} is not finished`, run);
   const { config } = resolved;
-  return { source: run.stage(stage.name).student, name: stage.name, run: { config, stage } };
+  return { source: studentOf(run, stage), name: stage.name, run: { config, stage } };
 }
 
 /**

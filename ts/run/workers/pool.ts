@@ -2,7 +2,6 @@ import path from 'node:path';
 import { AmmdError } from '../../common/errors.js';
 import { makeFolder } from '../../common/make_folder.js';
 import type { WorkerConfig } from '../../config/schema.js';
-import { WorkerFailure } from '../../wire/errors.js';
 import { wasStopped } from '../ending/stage_stop.js';
 import { RunError } from '../errors.js';
 import { availableCores } from './cores.js';
@@ -115,7 +114,7 @@ export class WorkerPool {
     return session;
   }
 
-  /** @throws WorkerFailure also where the worker refuses what all work of the pool shares: no work is to blame for it. */
+  /** @throws RunError `worker_unusable`: it does not come up, or refuses what all work of the pool shares. */
   async #start(slot: Slot): Promise<Session> {
     const { worker, jobs, python, open = openSession } = this.#options;
     const device = await this.#deviceOf(slot);
@@ -126,8 +125,12 @@ export class WorkerPool {
         python === undefined ? {} : { python },
       );
     } catch (error) {
-      if (!(error instanceof AmmdError) || error.code === 'worker_start') throw error;
-      throw new WorkerFailure('worker_start', `a worker on ${device}: ${error.message}`, { cause: error });
+      if (!(error instanceof AmmdError)) throw error;
+      const hint = error.hint === undefined ? {} : { hint: error.hint };
+      throw new RunError('worker_unusable', `a worker on ${device}: ${error.message}`, {
+        cause: error,
+        ...hint,
+      });
     }
   }
 

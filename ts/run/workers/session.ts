@@ -4,6 +4,7 @@ import { packageRoot } from '../../config/files.js';
 import type { WorkerConfig } from '../../config/schema.js';
 import type { MessageLogEntry, WorkerClient } from '../../dispatch/client.js';
 import { Pipeline } from '../../dispatch/pipeline.js';
+import { WireError } from '../../wire/errors.js';
 import { shownGpus } from '../../worker/shown_gpus.js';
 import { startWorker } from '../../worker/supervise.js';
 import type { WorkerIdentity } from '../folder/manifest.js';
@@ -40,6 +41,15 @@ export function ammdVersion(): string {
   return (JSON.parse(text) as { readonly version: string }).version;
 }
 
+/** By the user's name for it: the worker has been shown at most this one. */
+function requireGpu(device: string, seen: readonly string[]): void {
+  if (!device.startsWith('cuda') || seen.some((name) => name.startsWith('cuda'))) return;
+  throw new WireError('invalid_argument', `worker.device: ${device} is not there, or CUDA does not start`, {
+    op: 'configure',
+    hint: 'use cpu or auto, or a GPU that `ammd doctor` names',
+  });
+}
+
 /** @throws WorkerFailure when the worker cannot be started, WireError when it refuses its settings. */
 export async function openSession(
   settings: WorkerConfig,
@@ -47,9 +57,7 @@ export async function openSession(
   options: SessionOptions = {},
 ): Promise<Session> {
   const python = options.python ?? workerPython();
-  const { environment, device: shown } = shownGpus(settings.device);
-  // Of one GPU that is shown the worker knows no other name than the first one's.
-  const byUser = (name: string) => (shown === settings.device ? name : name.replace(shown, settings.device));
+  const { environment, device, byUser } = shownGpus(settings.device);
   const worker = await startWorker({
     python,
     packageRoot: packageRoot(),
@@ -66,15 +74,21 @@ export async function openSession(
     options.messageLog === undefined ? {} : { log: options.messageLog },
   );
   try {
-    const configured = { ...settings, device: shown };
-    const { device, threads } = await configureWorker(client, configured);
     const { packages, devices } = worker.hello;
+    requireGpu(settings.device, devices);
+    const configured = { ...settings, device };
+    const used = await configureWorker(client, configured);
     return {
       client,
       settings: configured,
       held: new HeldTeacher(),
       python,
-      identity: { packages, devices: devices.map(byUser), device: byUser(device), threads },
+      identity: {
+        packages,
+        devices: devices.map(byUser),
+        device: byUser(used.device),
+        threads: used.threads,
+      },
       version: ammdVersion(),
       close: () => worker.stop(),
     };

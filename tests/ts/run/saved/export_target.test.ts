@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { configToYaml } from '../../../../ts/config/resolve.js';
@@ -31,8 +31,10 @@ function begin(...overrides: readonly string[]) {
   return resolved;
 }
 
-const finish = (stage: string, step: number) =>
+function finish(stage: string, step: number): void {
   writeFileSync(run.stage(stage).make().done, JSON.stringify({ stage, step, files: [] }));
+  mkdirSync(run.stage(stage).student);
+}
 
 /** A checkpoint of a stage; `best` is what the controller knew then. */
 async function checkpoint(stage: string, step: number, best: number | null, configHash: string) {

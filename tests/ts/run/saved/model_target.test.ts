@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { configToYaml } from '../../../../ts/config/resolve.js';
@@ -20,7 +20,10 @@ function runOf(settings: readonly string[], ...done: readonly string[]): RunFold
   mkdirSync(run.path);
   writeFileSync(run.config, configToYaml(resolveRun(...settings).config));
   writeFileSync(run.configHash, 'hash');
-  for (const name of done) writeFileSync(run.stage(name).make().done, '{}');
+  for (const name of done) {
+    writeFileSync(run.stage(name).make().done, '{}');
+    mkdirSync(run.stage(name).student);
+  }
   return run;
 }
 
@@ -31,6 +34,14 @@ describe('a run', () => {
     expect(target).toMatchObject({ source: run.stage('student').student, name: 'student' });
     expect(target.run?.config.name).toBe('demo');
     expect(target.run?.stage.method).toBe('ammd');
+  });
+
+  test('whose student was deleted says what may have done it', () => {
+    const run = runWith('teacher');
+    rmdirSync(run.stage('teacher').student);
+    expect(() => findModel(run.path, undefined)).toThrow(
+      expect.objectContaining({ code: 'model_not_found', hint: expect.stringContaining('students: best') }),
+    );
   });
 
   test('or of the stage named', () => {

@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import { exitCodeOf } from '../../../../ts/cli/exit_codes.js';
 import { isOfTheMachine } from '../../../../ts/run/ending/machine_failure.js';
 import { RunError } from '../../../../ts/run/errors.js';
 import { availableCores } from '../../../../ts/run/workers/cores.js';
@@ -30,16 +31,30 @@ test('of GPUs that nobody named each further worker takes the next one', async (
   ]);
 });
 
-test('a worker that refuses its settings is a failure of the machine, for all work shares them', async () => {
-  const refused = new WireError('invalid_argument', 'device: cuda:1 is not there', { op: 'configure' });
-  const scene = new ScriptedPool(1, () => {
-    throw refused;
-  });
-  const failure = await scene.pool.use(deviceOf).catch((error: unknown) => error);
-  expect(failure).toMatchObject({ code: 'worker_start', cause: refused });
-  expect(String(failure)).toContain('a worker on cpu: device: cuda:1 is not there');
-  expect(isOfTheMachine(failure)).toBe(true);
-});
+test.each([
+  [new WireError('invalid_argument', 'it is not there', { op: 'configure' }), 2],
+  [new WorkerFailure('worker_exited', 'it exited'), 3],
+  [new RunError('python_missing', 'no Python'), 5],
+])(
+  'a worker that does not come up is a failure of the machine, for all work shares it: %s',
+  async (cause, status) => {
+    let working = false;
+    const machine = { devices: ['auto'], gpus: ['cuda:0 H100', 'cuda:1 H100'] };
+    const prepare = () => {
+      if (!working) throw cause;
+    };
+    const scene = new ScriptedPool(2, prepare, machine);
+    const failure = await scene.pool.use(deviceOf).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: 'worker_unusable', cause });
+    expect(String(failure)).toContain(`a worker on auto: ${cause.message}`);
+    expect(isOfTheMachine(failure)).toBe(true);
+    expect(exitCodeOf(failure)).toBe(status);
+    // The next one that starts tells which GPUs there are.
+    working = true;
+    const devices = [await scene.pool.use(deviceOf), await scene.pool.use(deviceOf)];
+    expect(devices).toEqual(['auto', 'cuda:0']);
+  },
+);
 
 test('of several workers each has its share of the cores', async () => {
   const threadsOf = async ({ settings }: Session) => settings.threads;
