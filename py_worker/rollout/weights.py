@@ -13,8 +13,9 @@ from torch import Tensor
 
 _COPY_BYTES = 2 << 30
 _COPY_STEPS = 12
-_PACKED_SIZE = 1 << 16
-"""Elements of the smallest matrix that is packed: a packed product costs 15 us before its first number."""
+_PACKED_SIZE = {torch.float32: 1 << 19, torch.bfloat16: 1 << 16}
+"""Elements of the smallest matrix that is packed, by the dtypes that can be: a packed product costs 15 us before its
+first number, and what it wins comes with the size."""
 
 
 def pays_to_copy(parameters: Iterable[Tensor], max_new_tokens: int) -> bool:
@@ -49,9 +50,10 @@ def arranged(weight: Tensor, bias: Tensor | None, dtype: torch.dtype, *, copy: b
     """Takes over a matrix [in, out] (a view of another order, perhaps) and a bias [out].
 
     Large matrices are packed for oneDNN, small ones in float32 and float64 stored as [in, out]. Times of one
-    product on one core in float32, against that with a matrix stored as [out, in]: 64 rows, 64 to 192
-    features, [in, out]: 3/4. 4 to 32 rows, 576 to 1536 features, packed: 0.3 to 0.7; with 49,152 outputs 0.3
-    to 0.5. The same in bfloat16: 0.2 to 0.8, where [in, out] wins nothing.
+    product of 4 to 32 rows in float32, against that with a matrix stored as [out, in], one and two cores: 256 to
+    256 features, packed 1.2 to 2.3, [in, out] 0.8 to 0.95; 576 to 576, 0.9 to 1.1 and 0.8 to 1.05; 576 to 3,072,
+    packed 0.6 to 0.9; to 49,152, 0.4 to 0.8 (less where other work leaves memory alone, LOG.md). In bfloat16
+    packed 0.2 to 0.8 from 2^16 elements on, where [in, out] wins nothing.
 
     Args:
         weight: as the module has it.
@@ -62,7 +64,7 @@ def arranged(weight: Tensor, bias: Tensor | None, dtype: torch.dtype, *, copy: b
     weight, bias = weight.to(dtype), None if bias is None else bias.to(dtype)
     if not copy:
         return DenseLinear(weight, bias)
-    if weight.numel() >= _PACKED_SIZE and _can_pack(dtype):
+    if _can_pack(dtype) and weight.numel() >= _PACKED_SIZE[dtype]:
         return PackedLinear(weight, bias)
     return DenseLinear(weight.contiguous() if dtype.itemsize >= 4 else weight, bias)
 
@@ -71,7 +73,7 @@ def _can_pack(dtype: torch.dtype) -> bool:
     operators = torch.ops.mkldnn
     if not hasattr(operators, "_linear_pointwise"):  # a torch without oneDNN
         return False
-    return dtype == torch.float32 or (dtype == torch.bfloat16 and bool(operators._is_mkldnn_bf16_supported()))
+    return dtype in _PACKED_SIZE and (dtype != torch.bfloat16 or bool(operators._is_mkldnn_bf16_supported()))
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from tests.py.rollout.doubles import (
 
 torch.set_num_threads(1)
 
-SMALL, LARGE = (24, 40), (256, 264)
+SMALL, MIDDLE, LARGE = (24, 40), (256, 264), (512, 1032)
 CAN_PACK = weights._can_pack(torch.float32)
 
 
@@ -37,7 +37,7 @@ def drawn(*shape: int) -> Tensor:
     ("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-4), (torch.bfloat16, 0.5)]
 )
 @pytest.mark.parametrize(
-    ("size", "copy", "transposed"), product((SMALL, LARGE), (False, True), (False, True))
+    ("size", "copy", "transposed"), product((SMALL, MIDDLE, LARGE), (False, True), (False, True))
 )
 def test_products(
     dtype: torch.dtype, tolerance: float, size: tuple[int, int], copy: bool, transposed: bool
@@ -66,6 +66,10 @@ def test_large_matrices_are_packed_small_ones_stored_by_rows(monkeypatch: pytest
     assert kind(LARGE, torch.float32) is PackedLinear
     assert kind(LARGE, torch.float64) is kind(SMALL, torch.float32) is DenseLinear
     assert kind(LARGE, torch.float32, copy=False) is DenseLinear
+    assert kind(MIDDLE, torch.float32) is kind(SMALL, torch.bfloat16) is DenseLinear
+    assert kind(MIDDLE, torch.bfloat16) is (
+        PackedLinear if weights._can_pack(torch.bfloat16) else DenseLinear
+    )
     small = arranged(drawn(*SMALL).float().t().contiguous().t(), None, torch.float32, copy=True)
     assert isinstance(small, DenseLinear) and small.weight.is_contiguous()
     monkeypatch.setattr(weights, "_can_pack", lambda _: False)
@@ -99,10 +103,10 @@ def test_copying_pays_for_long_generations_on_a_cpu(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_a_model_with_packed_matrices_draws_as_it_trains(family: str, prompts: list[np.ndarray]) -> None:
     """Float32: its rounding differs from the module's own, hence a tolerance."""
-    shape = {"hidden_size": 256, "intermediate_size": 256, "vocab_size": 300, "initializer_range": 0.06}
+    shape = {"hidden_size": 512, "intermediate_size": 1032, "vocab_size": 300, "initializer_range": 0.06}
     make = {
         "llama": lambda: LlamaForCausalLM(llama_config(**shape, num_hidden_layers=1)),
-        "gpt2": lambda: GPT2LMHeadModel(gpt2_config(n_embd=256, vocab_size=300, initializer_range=0.06)),
+        "gpt2": lambda: GPT2LMHeadModel(gpt2_config(n_embd=512, vocab_size=300, initializer_range=0.06)),
     }
     policy = ModulePolicy(seeded(make[family], torch.float32), vocab_size=300)
     greedy = Sampling(temperature=0.0, max_new_tokens=16)

@@ -32,14 +32,14 @@ describe('start and stop', () => {
 
   test('the process gets its threads, its package folder and the token, and the log its words', async () => {
     const show =
-      'import os, sys; print(os.environ["OMP_NUM_THREADS"], os.environ["PYTHONPATH"], sys.argv[1:], len(os.environ["AMMD_TOKEN"]), os.environ["PYTHONSAFEPATH"])';
+      'import os, sys; print(os.environ["OMP_NUM_THREADS"], os.environ["RAYON_NUM_THREADS"], os.environ["PYTHONPATH"], sys.argv[1:], len(os.environ["AMMD_TOKEN"]), os.environ["PYTHONSAFEPATH"])';
     const command = [PYTHON, '-c', show] as const;
     const failure = await failureOf(
       startFake({}, { command: [...command], threads: 3, packageRoot: '/packages' }),
     );
     expect(failure.code).toBe('worker_start');
     expect(failure.message).toContain('The worker ended before it said hello (exit status 0).');
-    expect(failure.logTail).toMatch(/3 \/packages.* \['--connect', 'ipc:.*'\] 43 1$/);
+    expect(failure.logTail).toMatch(/3 3 \/packages.* \['--connect', 'ipc:.*'\] 43 1$/);
     expect(failure.hint).toContain('ammd doctor');
     expect(readFileSync(logFile(), 'utf8')).toContain(failure.logTail ?? 'a tail');
   });

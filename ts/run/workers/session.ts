@@ -9,6 +9,7 @@ import { shownGpus } from '../../worker/shown_gpus.js';
 import { startWorker } from '../../worker/supervise.js';
 import type { WorkerIdentity } from '../folder/manifest.js';
 import { HeldTeacher } from '../loaded/held_teacher.js';
+import { threadsOfOne } from './cores.js';
 import { workerPython } from './python.js';
 import { configureWorker } from './stage_setup.js';
 
@@ -58,12 +59,13 @@ export async function openSession(
 ): Promise<Session> {
   const python = options.python ?? workerPython();
   const { environment, device, byUser } = shownGpus(settings.device);
+  const configured = { ...settings, device, threads: threadsOfOne(settings.threads) };
   const worker = await startWorker({
     python,
     packageRoot: packageRoot(),
     logFile,
     transport: settings.transport,
-    threads: settings.threads,
+    threads: configured.threads,
     environment: {
       ...environment,
       ...(options.resumeHint === undefined ? {} : { AMMD_RESUME_HINT: options.resumeHint }),
@@ -76,7 +78,6 @@ export async function openSession(
   try {
     const { packages, devices } = worker.hello;
     requireGpu(settings.device, devices);
-    const configured = { ...settings, device };
     const used = await configureWorker(client, configured);
     return {
       client,
