@@ -77,6 +77,13 @@ class TokenBatch:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    @property
+    def response_counts(self) -> tuple[int, ...]:
+        """Response tokens of each row, from the host: asking takes nothing of a device that is full."""
+        return tuple(
+            length - prompt for length, prompt in zip(self.lengths, self.prompt_lengths, strict=True)
+        )
+
     def positions(self) -> ResponsePositions:
         """Positions t with `prompt_length - 1 <= t < length - 1`, computed once from the lengths."""
         return self._positions
@@ -84,7 +91,7 @@ class TokenBatch:
     @cached_property
     def _positions(self) -> ResponsePositions:
         prompts = np.asarray(self.prompt_lengths, dtype=np.int64)
-        counts = np.asarray(self.lengths, dtype=np.int64) - prompts
+        counts = np.asarray(self.response_counts, dtype=np.int64)
         row = np.repeat(np.arange(len(counts)), counts)
         step = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
         time = np.repeat(prompts - 1, counts) + step
@@ -97,7 +104,7 @@ class TokenBatch:
             target=self.tokens[row_t, time_t + 1],
             step=step_t,
             log_prob=self._log_prob(counts.tolist()),
-            counts=tuple(counts.tolist()),
+            counts=self.response_counts,
         )
 
     def _log_prob(self, counts: list[int]) -> Tensor | None:

@@ -49,7 +49,7 @@ class ScoredBatch:
         Rows of one part that are neighbours share a range, so batches that keep parts together run fastest.
         """
         runs: list[tuple[str, int]] = []
-        for part, count in zip(self.batch.parts, self.batch.positions().counts, strict=True):
+        for part, count in zip(self.batch.parts, self.batch.response_counts, strict=True):
             if runs and runs[-1][0] == part:
                 runs[-1] = (part, runs[-1][1] + count)
             else:
@@ -62,11 +62,11 @@ class ScoredBatch:
 
     def token_counts(self) -> dict[str, int]:
         """Response tokens of each part, and of `all`."""
-        return self._sums([*self.batch.positions().counts])
+        return self._sums([*self.batch.response_counts])
 
     def sequence_counts(self) -> dict[str, int]:
         """Rows with at least one response token, of each part and of `all`."""
-        return self._sums([int(count > 0) for count in self.batch.positions().counts])
+        return self._sums([int(count > 0) for count in self.batch.response_counts])
 
     def _sums(self, values: list[int]) -> dict[str, int]:
         sums = {"all": sum(values)}

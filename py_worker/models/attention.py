@@ -3,11 +3,14 @@
 from importlib.util import find_spec
 
 import torch
+from torch import Tensor
+from transformers.integrations import sdpa_attention
 
 from py_worker.models.errors import UnsupportedModelError
 from py_worker.models.policy import Policy
 
 _REMEDY = "use sdpa or eager, or leave attention out"
+_groups_heads = sdpa_attention.use_gqa_in_sdpa
 
 
 def leave_out_cudnn() -> None:
@@ -18,6 +21,27 @@ def leave_out_cudnn() -> None:
     here). Responses and generation always have new ones.
     """
     torch.backends.cuda.enable_cudnn_sdp(False)
+
+
+def has_grouped_kernel(keys: Tensor) -> bool:
+    """Whether `scaled_dot_product_attention` takes fewer heads of keys `[B, K, T, D]` than of queries.
+
+    On CUDA only flash attention does, for halves, from compute capability 8.0 on. For others torch falls
+    back to the formula, and keeps all scores `[B, heads, T, T]` for backward (torch's sdp_utils.cpp).
+    """
+    if not keys.is_cuda:
+        return True
+    dtype = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else keys.dtype
+    return dtype.itemsize == 2 and torch.cuda.get_device_capability(keys.device) >= (8, 0)
+
+
+def repeat_heads_where_needed() -> None:
+    """Has transformers repeat grouped heads where no kernel of CUDA's takes them, for the whole process."""
+    sdpa_attention.use_gqa_in_sdpa = _groups_where_a_kernel_does
+
+
+def _groups_where_a_kernel_does(mask: Tensor | None, key: Tensor, *more: Tensor) -> bool:
+    return has_grouped_kernel(key) and bool(_groups_heads(mask, key, *more))
 
 
 def use_attention(policy: Policy, implementation: str) -> None:

@@ -38,8 +38,9 @@ class LossScale:
         """Takes note of a step; `skipped`: 1 where its gradients were not finite, else 0."""
         good = (self._good_steps + 1.0) * (1.0 - skipped)
         grown = good >= _INTERVAL
-        growth = torch.where(grown, _FACTOR, 1.0)
-        self.value = (self.value * torch.where(skipped > 0.0, 1.0 / _FACTOR, growth)).clamp(_LEAST, _MOST)
+        # No `torch.where` of two numbers: on a GPU the host would wait for the device to bring them there.
+        factor = (1.0 + (_FACTOR - 1.0) * grown) * (1.0 - skipped) + skipped / _FACTOR
+        self.value = (self.value * factor).clamp(_LEAST, _MOST)
         self._good_steps = good.masked_fill(grown, 0.0)
 
     def state_tensors(self) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 import torch
 
 from py_worker.losses.loss_form import LossForm, check_form
-from py_worker.models.attention import leave_out_cudnn
+from py_worker.models.attention import leave_out_cudnn, repeat_heads_where_needed
 from py_worker.ops.support.specs import given
 from py_worker.protocol_gen import ConfigureArgs, ConfigureResult
 from py_worker.session.context import OperationContext
@@ -30,6 +30,9 @@ def run(session: Session, args: ConfigureArgs, context: OperationContext) -> Con
     context.commit()
     if device.type == "cuda":
         leave_out_cudnn()
+        repeat_heads_where_needed()
+        # Images of NVIDIA's set TORCH_ALLOW_TF32_CUBLAS_OVERRIDE, with which float32 has 10 bits of mantissa.
+        torch.set_float32_matmul_precision("highest")
     if args.threads > 0:
         torch.set_num_threads(args.threads)
     if session.settings is None:

@@ -18,6 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from py_worker.models.attention import has_grouped_kernel
+
 # Longest prompt whose attention is computed as whole matrices; at 256 columns SDPA is faster by a quarter.
 _SHORT_PROMPT = 64
 # On a GPU a mask whose rows do not begin at multiples of this is padded anew on every layer of every step.
@@ -148,8 +150,7 @@ def _joined(out: Tensor) -> Tensor:
 
 def _causal_sdpa(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     group = queries.shape[2]
-    if group > 1 and keys.is_cuda and keys.dtype == torch.float32:
-        # No kernel for GPUs takes grouped heads in float32; without one all scores are held, [B, K G, P, P].
+    if group > 1 and not has_grouped_kernel(keys):
         keys, values = (part.repeat_interleave(group, 1) for part in (keys, values))
         group = 1
     out = F.scaled_dot_product_attention(

@@ -14,8 +14,8 @@ from torch import Tensor
 _COPY_BYTES = 2 << 30
 _COPY_STEPS = 12
 _PACKED_SIZE = {torch.float32: 1 << 19, torch.bfloat16: 1 << 16}
-"""Elements of the smallest matrix that is packed, by the dtypes that can be: a packed product costs 15 us before its
-first number, and what it wins comes with the size."""
+"""Elements of the smallest matrix that is packed, by the dtypes that can be: a packed product costs 15 us
+before its first number, and what it wins comes with the size."""
 
 
 def pays_to_copy(parameters: Iterable[Tensor], max_new_tokens: int) -> bool:
@@ -50,10 +50,10 @@ def arranged(weight: Tensor, bias: Tensor | None, dtype: torch.dtype, *, copy: b
     """Takes over a matrix [in, out] (a view of another order, perhaps) and a bias [out].
 
     Large matrices are packed for oneDNN, small ones in float32 and float64 stored as [in, out]. Times of one
-    product of 4 to 32 rows in float32, against that with a matrix stored as [out, in], one and two cores: 256 to
-    256 features, packed 1.2 to 2.3, [in, out] 0.8 to 0.95; 576 to 576, 0.9 to 1.1 and 0.8 to 1.05; 576 to 3,072,
-    packed 0.6 to 0.9; to 49,152, 0.4 to 0.8 (less where other work leaves memory alone, LOG.md). In bfloat16
-    packed 0.2 to 0.8 from 2^16 elements on, where [in, out] wins nothing.
+    product of 4 to 32 rows in float32, against that with a matrix stored as [out, in], one and two cores: 256
+    to 256 features, packed 1.2 to 2.3, [in, out] 0.8 to 0.95; 576 to 576, 0.9 to 1.1 and 0.8 to 1.05; 576 to
+    3,072, packed 0.6 to 0.9; to 49,152, 0.4 to 0.8. In bfloat16 packed 0.2 to 0.8 from 2^16 elements on;
+    [in, out] wins nothing there.
 
     Args:
         weight: as the module has it.

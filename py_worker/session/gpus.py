@@ -2,8 +2,11 @@
 
 import os
 import sys
+from pathlib import Path
 
 import torch
+
+_DRIVER = Path("/dev/nvidiactl")
 
 
 def gpu_names() -> list[str]:
@@ -12,7 +15,8 @@ def gpu_names() -> list[str]:
     CUDA counts them, once it is started. Before, torch asks the driver's management library, which also
     counts GPUs that this process cannot use (of partitioned ones, MIG, it sees one slice).
     """
-    if not torch.cuda.is_available():
+    # A driver too old for this build of torch makes CUDA "not available"; starting it says why.
+    if not torch.cuda.is_available() and (torch.version.cuda is None or not _DRIVER.exists()):
         return []
     try:
         torch.cuda.init()  # type: ignore[no-untyped-call]

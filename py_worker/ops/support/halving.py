@@ -146,7 +146,7 @@ def _halved(
         fewer = dataclasses.replace(scored, batch=batch or scored.batch, student_hidden=values)
         return fewer, dataclasses.replace(halvings, micro_batch=halvings.micro_batch + 1)
     cuts = (scored.micro_batches() if passes else [scored]) if chunks else []
-    pieces = (piece for cut in cuts for piece in cut.pieces(max(1, sum(cut.batch.positions().counts))))
+    pieces = (piece for cut in cuts for piece in cut.pieces(max(1, sum(cut.batch.response_counts))))
     longest = max((piece.stop - piece.start for piece in pieces), default=1)
     shorter = shorter_chunks(session, halvings, longest)
     return None if shorter is None else (scored, shorter)

@@ -1,12 +1,15 @@
 """Implementations of attention: on every kind of source, computing the same, refused where they cannot."""
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
+from transformers.integrations import sdpa_attention
 
 from py_worker.models import attention
-from py_worker.models.attention import use_attention
+from py_worker.models.attention import has_grouped_kernel, repeat_heads_where_needed, use_attention
 from py_worker.models.errors import UnsupportedModelError
 from py_worker.models.loading.load import load_policy
 from py_worker.models.policy import Policy
@@ -82,3 +85,39 @@ def test_a_model_that_keeps_its_own_is_refused(monkeypatch):
         UnsupportedModelError, match=f"{other} cannot be used: LlamaForCausalLM stays with {kept}"
     ):
         use_attention(policy, other)
+
+
+def on_gpu(dtype: torch.dtype) -> Any:
+    return SimpleNamespace(is_cuda=True, dtype=dtype, device=torch.device("cuda", 0), shape=(2, 3, 7, 64))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "capability", "expected"),
+    [
+        (torch.bfloat16, (8, 0), True),
+        (torch.float16, (9, 0), True),
+        (torch.float32, (9, 0), False),
+        (torch.float64, (9, 0), False),
+        (torch.bfloat16, (7, 5), False),
+    ],
+)
+def test_on_a_gpu_heads_are_grouped_where_flash_attention_is(dtype, capability, expected, monkeypatch):
+    """By torch's rules: no other kernel takes fewer heads of keys than of queries."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    monkeypatch.setattr(sdpa_attention, "use_gqa_in_sdpa", sdpa_attention.use_gqa_in_sdpa)
+    repeat_heads_where_needed()
+    keys = on_gpu(dtype)
+    assert has_grouped_kernel(keys) is expected
+    assert sdpa_attention.use_gqa_in_sdpa(None, keys, keys) is expected
+    assert not sdpa_attention.use_gqa_in_sdpa(torch.zeros(1), keys, keys), "the library's own rule holds too"
+
+
+def test_under_autocast_attention_is_computed_in_its_dtype(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda _: True)
+    monkeypatch.setattr(torch, "get_autocast_dtype", lambda _: torch.bfloat16)
+    assert has_grouped_kernel(on_gpu(torch.float32))
+
+
+def test_on_a_cpu_heads_stay_grouped():
+    assert has_grouped_kernel(torch.zeros(1, 1, 1, 1))

@@ -1,11 +1,13 @@
 """What this process says of GPUs, for machines that this one is not."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 
 from py_worker.server.hello import device_names
+from py_worker.session import gpus
 from py_worker.session.gpus import gpu_names, shown_in_words
 
 
@@ -37,8 +39,27 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 def test_a_machine_without(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(gpus, "_DRIVER", Path("/no/such/driver"))
     assert gpu_names() == []
     assert device_names() == ["cpu"]
+
+
+def test_a_driver_that_is_too_old_is_told(
+    machine: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """CUDA is "not available" there; only starting it says why."""
+    machine(counted=1, usable=0, failure=RuntimeError("The NVIDIA driver on your system is too old"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(gpus, "_DRIVER", tmp_path)
+    assert gpu_names() == []
+    assert "so no GPU is used: The NVIDIA driver on your system is too old" in capsys.readouterr().err
+    monkeypatch.setattr(torch.version, "cuda", None)
+    assert gpu_names() == []
+    assert capsys.readouterr().err == "", "a build for CPUs"
 
 
 def test_gpus_are_those_that_this_process_can_use(
