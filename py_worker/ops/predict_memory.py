@@ -54,6 +54,8 @@ def run(session: Session, args: PredictMemoryArgs, context: OperationContext) ->
             context.check()
             if memory_phases.peak(phases) <= available:
                 phases = memory_phases.with_overhead(session, phases, planned)
+                # A GPU's first step loads kernels, which no allocator counts and nobody else can have.
+                available = min(available, memory_phases.available_bytes(session))
     return PredictMemoryResult(
         phases=[MemoryPhase(name=name, items=dict(items)) for name, items in phases.items()],
         peak_bytes=memory_phases.peak(phases),

@@ -1,9 +1,10 @@
-import { existsSync, statfsSync } from 'node:fs';
+import { statfsSync } from 'node:fs';
 import { cpus, freemem, totalmem } from 'node:os';
 import type { CommandModule } from 'yargs';
 import { AmmdError } from '../common/errors.js';
 import { workerPython } from '../run/workers/python.js';
 import { withScratchWorker } from '../run/workers/scratch_worker.js';
+import { unusedGpu } from '../run/workers/unused_gpu.js';
 import { CliError } from './errors.js';
 import { workerSettings } from './worker_settings.js';
 
@@ -76,19 +77,14 @@ function packageFindings(packages: Readonly<Record<string, string>>): readonly F
 
 function deviceFinding(devices: readonly string[], device: string): Finding {
   const accelerated = devices.some((name) => name.startsWith('cuda'));
+  const remedy = unusedGpu(devices);
   return {
     name: 'device',
     state: accelerated ? 'ok' : 'optional',
     detail: accelerated
       ? `${device} (of ${devices.join(', ')})`
       : 'cpu only: small models train, large ones crawl',
-    ...(accelerated || !existsSync('/dev/nvidiactl')
-      ? {}
-      : {
-          remedy:
-            'this machine has an NVIDIA driver: install a CUDA build of torch (AMMD_PIP_ARGS); where it is one, ' +
-            'its `torch.cuda.init()` in Python tells why CUDA does not start',
-        }),
+    ...(remedy === null ? {} : { remedy }),
   };
 }
 

@@ -22,6 +22,7 @@ import { isFinished } from './saved/find_stage.js';
 import { runStage } from './stage/stage.js';
 import { openSession, type Session, type SessionOptions } from './workers/session.js';
 import { configureWorker } from './workers/stage_setup.js';
+import { unusedGpu } from './workers/unused_gpu.js';
 
 export interface RunOptions extends SessionOptions {
   /** A worker that is up already, and stays up; its device and threads go before the configuration's. By default a new one. */
@@ -192,6 +193,8 @@ async function withSession(run: Run, use: (run: Run, session: Session) => Promis
   };
   try {
     requirePackages(resolved.config, session.identity.packages);
+    const unused = resolved.config.worker.device === 'auto' ? unusedGpu(session.identity.devices) : null;
+    if (unused !== null && options.session === undefined) options.emit({ kind: 'note', message: unused });
     tracker = await openTracker(folder, resolved, {
       python: session.python,
       emit: options.emit,
