@@ -3,7 +3,7 @@
 Logits exist for one chunk only. The gradient in each chunk's hidden states goes into a buffer, that in the
 head is summed up, and the body is run backward once per micro-batch. A chunk has two forms: `plain_form` is
 the reference, `fused_form` the fast one.
-Terms with returns need a pass over the whole step before (`prepass`).
+Terms with returns need a pass over the whole step before (`advantages`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from py_worker.losses.advantages import step_advantages
 from py_worker.losses.diagnostics import PART_DIAGNOSTICS, DeviceSums
 from py_worker.losses.errors import LossError
 from py_worker.losses.fused_form import FusedForm
 from py_worker.losses.head_sweep import positions_at_once
 from py_worker.losses.loss_form import LossForm, TileForm, check_form
 from py_worker.losses.plain_form import PlainForm
-from py_worker.losses.prepass import step_advantages
 from py_worker.losses.scored import ScoredBatch
 from py_worker.losses.student_step import ChunkForm, StudentStep
 from py_worker.losses.terms import Term, bind
