@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from py_worker.losses.divergence import check_shapes, check_temperature, log_probabilities
+from py_worker.losses.errors import LossError
 
 LARGEST_EXPONENT = 60.0
 """With a negative parameter the divergence has no bound where one policy gives a token no probability. A
@@ -53,9 +54,9 @@ def alpha_beta_divergence(
 
 
 def check_powers(alpha: float, beta: float) -> None:
-    """Raises ValueError where α, β or α+β is 0."""
+    """Raises LossError where α, β or α+β is 0."""
     if alpha == 0.0 or beta == 0.0 or alpha + beta == 0.0:
-        raise ValueError(
+        raise LossError(
             f"alpha, beta and their sum must not be 0, not alpha={alpha}, beta={beta}: the limits are "
             "forward_kl and reverse_kl"
         )

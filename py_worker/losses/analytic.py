@@ -65,7 +65,7 @@ class DivergenceLoss:
     """`divergence(kind, …)`, which explains the attributes.
 
     Raises:
-        ValueError: unknown kind, beta or alpha outside [0, 1], temperature ≤ 0.
+        LossError: unknown kind, beta or alpha outside [0, 1], temperature ≤ 0.
     """
 
     kind: DivergenceKind
@@ -92,7 +92,7 @@ class AlphaBetaLoss:
     logits is `slope − q·S` (derived), over τ.
 
     Raises:
-        ValueError: α, β or α+β of 0, temperature ≤ 0.
+        LossError: α, β or α+β of 0, temperature ≤ 0.
     """
 
     alpha: float

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from py_worker.losses.diagnostics import DeviceSums
+from py_worker.losses.errors import LossError
 from py_worker.losses.head_sweep import HeadSweep, constant_head, positions_at_once
 from py_worker.losses.scored import ScoredBatch
 from py_worker.models.critics.critic import Critic
@@ -87,10 +88,10 @@ def critic_backward(
         `|f| > 0.95·B`) under μ; `value_max`. Empty when the part has no tokens.
 
     Raises:
-        ValueError: the batch was scored without teacher or student.
+        LossError: the batch was scored without teacher or student.
     """
     if scored.teacher_hidden is None or scored.student_hidden is None:
-        raise ValueError("a critic's step needs a batch scored with both teacher and student")
+        raise LossError("a critic's step needs a batch scored with both teacher and student")
     tokens = scored.token_counts().get(part, 0)
     sums = DeviceSums()
     features = scored.teacher_hidden if critic.spec.features == "teacher" else scored.student_hidden

@@ -11,6 +11,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from py_worker.losses.errors import LossError
+
 DivergenceKind = Literal["forward_kl", "reverse_kl", "jsd", "tvd", "skew_forward_kl", "skew_reverse_kl"]
 
 LOG_ZERO = -1e6
@@ -71,19 +73,19 @@ def check_parameters(kind: str, beta: float, alpha: float, temperature: float) -
     """Checks the parameters of `divergence`.
 
     Raises:
-        ValueError: unknown kind, beta or alpha outside [0, 1], temperature ≤ 0.
+        LossError: unknown kind, beta or alpha outside [0, 1], temperature ≤ 0.
     """
     if kind not in _KINDS:
-        raise ValueError(f"unknown divergence {kind!r}: use one of {', '.join(get_args(DivergenceKind))}")
+        raise LossError(f"unknown divergence {kind!r}: use one of {', '.join(get_args(DivergenceKind))}")
     if not (0.0 <= beta <= 1.0 and 0.0 <= alpha <= 1.0):
-        raise ValueError(f"beta and alpha must lie in [0, 1], not beta={beta}, alpha={alpha}")
+        raise LossError(f"beta and alpha must lie in [0, 1], not beta={beta}, alpha={alpha}")
     check_temperature(temperature)
 
 
 def check_temperature(temperature: float) -> None:
-    """Raises ValueError where it is not positive."""
+    """Raises LossError where it is not positive."""
     if not temperature > 0.0:
-        raise ValueError(f"temperature must be positive, not {temperature}")
+        raise LossError(f"temperature must be positive, not {temperature}")
 
 
 def check_shapes(student_logits: Tensor, teacher_logits: Tensor) -> None:

@@ -3,7 +3,7 @@
 Logits exist for one chunk only. The gradient in each chunk's hidden states goes into a buffer, that in the
 head is summed up, and the body is run backward once per micro-batch. A chunk has two forms: `plain_form` is
 the reference, `fused_form` the fast one.
-Terms with returns need a pass over the whole step before (`prepass`).
+Terms with returns need a pass over the whole step before (`advantages`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from py_worker.losses.advantages import step_advantages
 from py_worker.losses.diagnostics import PART_DIAGNOSTICS, DeviceSums
+from py_worker.losses.errors import LossError
 from py_worker.losses.fused_form import FusedForm
 from py_worker.losses.head_sweep import positions_at_once
 from py_worker.losses.loss_form import LossForm, TileForm, check_form
 from py_worker.losses.plain_form import PlainForm
-from py_worker.losses.prepass import step_advantages
 from py_worker.losses.scored import ScoredBatch
 from py_worker.losses.student_step import ChunkForm, StudentStep
 from py_worker.losses.terms import Term, bind
@@ -71,18 +72,18 @@ def student_backward(
         `PART_DIAGNOSTICS`, means per token.
 
     Raises:
-        ValueError: a term that names what is not there or asks for what cannot be, two terms of one name, a
+        LossError: a term that names what is not there or asks for what cannot be, two terms of one name, a
             form that cannot run, or `reuse_graph` without a graph.
     """
     names = [term.name for term in terms]
     if len(set(names)) != len(names):
-        raise ValueError(f"terms: a name is used twice in {', '.join(names)}; the metrics go by it")
+        raise LossError(f"terms: a name is used twice in {', '.join(names)}; the metrics go by it")
     counts = token_counts or scored.token_counts()
     bound = tuple(bind(term, scored, teacher, critics or {}, counts.get(term.part, 0)) for term in terms)
     if reuse_graph and (scored.student_hidden is None or not scored.student_hidden.requires_grad):
-        raise ValueError("reuse_graph: the batch was not scored with the student's graph")
+        raise LossError("reuse_graph: the batch was not scored with the student's graph")
     if reuse_graph and scored.batch.micro_rows is not None:
-        raise ValueError("reuse_graph: the graph of one micro-batch cannot serve several")
+        raise LossError("reuse_graph: the graph of one micro-batch cannot serve several")
     size = positions_at_once(student, chunk_size)
     advantages, of_returns = step_advantages(
         bound, scored, student=student, teacher=teacher, chunk_size=size, tick=tick

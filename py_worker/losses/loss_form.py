@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from py_worker.losses.analytic import TileInputs, TileLoss, TileResult
+from py_worker.losses.errors import LossError
 
 TileForm = Literal["fused", "compiled", "triton"]
 """How a tile's arithmetic is done. fused: one operation after the other, in tiles that stay in a cache.
@@ -60,13 +61,13 @@ def compiled(loss: TileLoss) -> TileLoss:
 
 
 def check_form(form: str, device: torch.device) -> None:
-    """Raises ValueError where a `LossForm` is none, or cannot run."""
+    """Raises LossError where a `LossForm` is none, or cannot run."""
     known = ("auto", "plain", *get_args(TileForm))
     if form not in known:
-        raise ValueError(f"unknown form {form!r}: use one of {', '.join(known)}")
+        raise LossError(f"unknown form {form!r}: use one of {', '.join(known)}")
     if form != "triton":
         return
     if find_spec("triton") is None:
-        raise ValueError("the form triton needs the package triton, which is not installed: use fused")
+        raise LossError("the form triton needs the package triton, which is not installed: use fused")
     if device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
-        raise ValueError(f"the form triton needs a CUDA device, and this is {device}: use fused")
+        raise LossError(f"the form triton needs a CUDA device, and this is {device}: use fused")

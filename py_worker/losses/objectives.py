@@ -33,6 +33,7 @@ from py_worker.losses.divergence import (
     divergence,
     log_probabilities,
 )
+from py_worker.losses.errors import LossError
 from py_worker.losses.moment import moment_gap
 
 
@@ -96,17 +97,17 @@ class Objective:
         """`given` over the defaults.
 
         Raises:
-            ValueError: a parameter that the objective does not have, or a value out of its range.
+            LossError: a parameter that the objective does not have, or a value out of its range.
         """
         unknown = sorted(set(given) - set(self.defaults))
         if unknown:
             known = ", ".join(sorted(self.defaults)) or "none"
-            raise ValueError(
+            raise LossError(
                 f"objective {self.name!r} has no parameter {', '.join(unknown)}: it understands {known}"
             )
         for name, (low, high) in self.ranges.items():
             if name in given and not low <= given[name] <= high:
-                raise ValueError(
+                raise LossError(
                     f"{name} of objective {self.name!r} must lie in [{low:g}, {high:g}], not {given[name]:g}"
                 )
         return {**self.defaults, **given}
@@ -116,10 +117,10 @@ def find_objective(name: str) -> Objective:
     """The objective of that name.
 
     Raises:
-        ValueError: no such objective.
+        LossError: no such objective.
     """
     if name not in OBJECTIVES:
-        raise ValueError(f"unknown objective {name!r}: use one of {', '.join(sorted(OBJECTIVES))}")
+        raise LossError(f"unknown objective {name!r}: use one of {', '.join(sorted(OBJECTIVES))}")
     return OBJECTIVES[name]
 
 
@@ -189,7 +190,7 @@ def _moment_sample(values: Values, chunk: Chunk, params: Mapping[str, float]) ->
 
 def _given(tensor: Tensor | None, role: str) -> Tensor:
     if tensor is None:
-        raise ValueError(f"this objective needs a {role}, and the step has none: add one to the stage")
+        raise LossError(f"this objective needs a {role}, and the step has none: add one to the stage")
     return tensor
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from py_worker.data.batch import TokenBatch, collate
 from py_worker.losses.ascent import critic_backward
 from py_worker.losses.driver import student_backward
+from py_worker.losses.errors import LossError
 from py_worker.losses.head_sweep import positions_at_once
 from py_worker.losses.loss_form import LossForm
 from py_worker.losses.scored import ScoredBatch, score_batch
@@ -123,7 +124,7 @@ class Rehearsal:
 
     def _ascend(self, critic: Critic, part: str, scored: ScoredBatch) -> None:
         if self.teacher is None:
-            raise ValueError("a critic's step needs a teacher")
+            raise LossError("a critic's step needs a teacher")
         critic_backward(
             critic,
             scored,

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from py_worker.losses.analytic import TileLoss
+from py_worker.losses.errors import LossError
 from py_worker.losses.objectives import Chunk, Objective, find_objective
 from py_worker.losses.returns import Returns
 from py_worker.losses.scored import ScoredBatch
@@ -89,28 +90,28 @@ def bind(
     """Finds what a term names.
 
     Raises:
-        ValueError: naming the term, what is not there or cannot be, and the remedy.
+        LossError: naming the term, what is not there or cannot be, and the remedy.
     """
     objective = find_objective(term.objective)
     if objective.needs_teacher and (teacher is None or scored.teacher_hidden is None):
-        raise ValueError(
+        raise LossError(
             f"term {term.name!r}: objective {term.objective!r} needs the teacher's hidden states; "
             "score the batch with the teacher first"
         )
     if not 0.0 <= term.gamma <= 1.0:
-        raise ValueError(f"term {term.name!r}: gamma must lie in [0, 1], not {term.gamma}")
+        raise LossError(f"term {term.name!r}: gamma must lie in [0, 1], not {term.gamma}")
     critic = None
     if objective.needs_critic:
         if term.critic is None or term.critic not in critics:
             known = ", ".join(sorted(critics)) or "none"
-            raise ValueError(
+            raise LossError(
                 f"term {term.name!r}: needs a critic, names {term.critic!r}, and there is {known}"
             )
         critic = critics[term.critic]
     try:
         params = objective.parameters(term.params)
-    except ValueError as error:
-        raise ValueError(f"term {term.name!r}: {error}") from error
+    except LossError as error:
+        raise LossError(f"term {term.name!r}: {error}") from error
     bound = BoundTerm(term, objective, params, critic, tokens)
     if term.returns is not None:
         _check_returns(bound, term.returns, scored)
@@ -120,28 +121,28 @@ def bind(
 def _check_returns(bound: BoundTerm, returns: Returns, scored: ScoredBatch) -> None:
     objective, where = bound.objective, f"term {bound.term.name!r}: returns"
     if objective.reads_target:
-        raise ValueError(
+        raise LossError(
             f"{where} need costs of states, and {objective.name!r} is a loss of the token that follows; "
             "leave them out"
         )
     if returns.sampled and objective.sample is None:
-        raise ValueError(
+        raise LossError(
             f"{where} with gradient {returns.gradient} and costs {returns.costs} need one-sample estimates, "
             f"and {objective.name!r} has none; take gradient return with costs exact"
         )
     temperature = bound.params.get("temperature", 1.0)
     if returns.sampled and temperature != 1.0:
-        raise ValueError(
+        raise LossError(
             f"{where} with one-sample estimates need an objective at temperature 1, that of the policy which "
             f"draws the tokens, not {temperature}; take gradient return with costs exact"
         )
     if returns.clip and returns.importance != "token":
-        raise ValueError(
+        raise LossError(
             f"{where} clip the ratio of each token; set importance to token, not {returns.importance}, or "
             "clip to 0"
         )
     if scored.student_hidden is None:
-        raise ValueError(
+        raise LossError(
             f"{where} need the student's hidden states over the whole step; score the batch with the student "
             "first (values, or graph with one micro-batch)"
         )
@@ -155,7 +156,7 @@ def _check_log_probs(bound: BoundTerm, where: str, scored: ScoredBatch) -> None:
     rows = zip(batch.parts, batch.sample_ids, batch.positions().counts, log_probs, strict=True)
     missing = [sample for part, sample, count, row in rows if bound.covers(part) and count and row is None]
     if missing:
-        raise ValueError(
+        raise LossError(
             f"{where} weigh by importance, and {len(missing)} rows of part {bound.term.part!r} (sample "
             f"{missing[0]} first) have no log-probabilities from the distribution that drew them; take "
             "rollouts, or importance none"

@@ -75,10 +75,10 @@ class Policy(ABC):
         self._host: HostWeights | None = None
         self.eos_ids = _eos_ids(module, tokenizer, name)
         rows = module.get_input_embeddings().weight.shape[0]
-        tokens = usable_tokens(tokenizer, rows, name)
+        self._tokens = usable_tokens(tokenizer, rows, name)
         pad_id = tokenizer.pad_token_id
         self.pad_id: int = self.eos_ids[0] if pad_id is None or pad_id >= rows else pad_id
-        self.head = OutputHead.of(module, tokens, name)
+        self.head = OutputHead.of(module, self._tokens, name)
         self._check_head()
 
     @property
@@ -112,6 +112,10 @@ class Policy(ABC):
     def limit_vocabulary(self, size: int) -> None:
         """Cuts the head to the first `size` tokens (the part shared with another policy)."""
         self.head.vocab_size = min(size, self.head.vocab_size)
+
+    def restore_vocabulary(self) -> None:
+        """Gives the head back all tokens that it had before any was cut off."""
+        self.head.vocab_size = self._tokens
 
     def freeze(self) -> None:
         """No gradients: a teacher."""

@@ -26,8 +26,8 @@ def run(session: Session, args: LoadCriticArgs, context: OperationContext) -> Lo
     with argument_errors():
         critic = build_critic(spec, roles[spec.features])
         optimizer = Optimizer(critic.named_parameters(), optimizer_spec(args.optimizer))
-        # Built again rather than copied: it begins equal, and shares the teacher's table.
-        average = None if spec.target_decay is None else build_critic(spec, roles[spec.features])
+    # Built again rather than copied: it begins equal, and shares the teacher's table.
+    average = None if spec.target_decay is None else build_critic(spec, roles[spec.features])
     if average is not None:
         average.requires_grad_(False)
     context.commit()

@@ -24,27 +24,16 @@ def run(session: Session, args: LoadRoleArgs, context: OperationContext) -> Load
     _check_order(session, args)
     _check_precision(args)
     _check_offload(args)
-    teacher = session.roles.get("teacher")
-    limit = None if teacher is None else teacher.policy.head.vocab_size
-    try:
-        policy = load_policy(
-            role_spec(args), device=settings.device, teacher=None if teacher is None else teacher.policy
-        )
-        selection = select_engine(policy, name=given(args.engine) or AUTO)
-        role = Role(
-            policy,
-            selection.engine,
-            _prepare(policy, args),
-            engine_choice=given(args.engine) or AUTO,
-            vocabulary=policy.head.vocab_size,
-        )
-        offload_note = _offload(policy) if given(args.offload) else None
-        context.commit()
-    except Exception:
-        if teacher is not None and limit is not None:
-            teacher.policy.head.vocab_size = limit  # Loading a student cuts it to the shared vocabulary.
-        raise
+    loaded = session.roles.get("teacher")
+    teacher = None if loaded is None else loaded.policy
+    policy = load_policy(role_spec(args), device=settings.device, teacher=teacher)
+    selection = select_engine(policy, name=given(args.engine) or AUTO)
+    role = Role(policy, selection.engine, _prepare(policy, args), engine_choice=given(args.engine) or AUTO)
+    offload_note = _offload(policy) if given(args.offload) else None
+    context.commit()
     session.roles[args.role] = role
+    if teacher is not None:
+        teacher.limit_vocabulary(policy.vocab_size)
     return _describe(role, [note for note in (selection.note, offload_note) if note is not None])
 
 

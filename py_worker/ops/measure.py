@@ -17,7 +17,7 @@ from py_worker.models.errors import ModelError
 from py_worker.models.policy import Policy
 from py_worker.ops.support.chunk_size import chunk_size, shorter_chunks
 from py_worker.ops.support.halving import repeat_smaller
-from py_worker.ops.support.specs import argument_errors, given, limits_of
+from py_worker.ops.support.specs import given, limits_of
 from py_worker.protocol_gen import MeasureArgs, MeasureResult
 from py_worker.session.context import OperationContext
 from py_worker.session.errors import ArgumentError
@@ -73,8 +73,7 @@ def run(session: Session, args: MeasureArgs, context: OperationContext) -> Measu
 
 
 def _objectives(names: list[str]) -> list[Objective]:
-    with argument_errors():
-        objectives = [find_objective(name) for name in dict.fromkeys(names)]
+    objectives = [find_objective(name) for name in dict.fromkeys(names)]
     for objective in objectives:
         if objective.needs_critic:
             raise ArgumentError(f"metrics: {objective.name!r} needs a critic and cannot be measured")

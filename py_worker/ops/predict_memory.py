@@ -9,7 +9,7 @@ from py_worker.ops.support import memory_phases
 from py_worker.ops.support.chunk_size import chunk_size
 from py_worker.ops.support.memory_phases import PlannedDraw, PlannedStep
 from py_worker.ops.support.rollout_source import can_be_beside, rollout_source
-from py_worker.ops.support.specs import argument_errors, given, limits_of, sampling_of, term_of
+from py_worker.ops.support.specs import given, limits_of, sampling_of, term_of
 from py_worker.protocol_gen import (
     MemoryPhase,
     PlannedRollout,
@@ -35,11 +35,10 @@ def run(session: Session, args: PredictMemoryArgs, context: OperationContext) ->
     if args.rehearse:
         context.check()
         try:
-            with argument_errors():
-                phases = memory_phases.with_step(session, phases, planned)
-                for draw in draws:
-                    context.check()
-                    phases = memory_phases.with_draw(session, phases, always, draw)
+            phases = memory_phases.with_step(session, phases, planned)
+            for draw in draws:
+                context.check()
+                phases = memory_phases.with_draw(session, phases, always, draw)
         except Exception as error:
             if hasattr(error, "code"):
                 raise

@@ -5,7 +5,6 @@ import dataclasses
 from py_worker.losses.scored import ScoredBatch, score_batch
 from py_worker.models.policy import Policy
 from py_worker.ops.support.halving import until_it_fits
-from py_worker.ops.support.specs import argument_errors
 from py_worker.protocol_gen import ScoreArgs, ScoreResult
 from py_worker.session.context import OperationContext
 from py_worker.session.held import scored_bytes
@@ -37,8 +36,7 @@ def run(session: Session, args: ScoreArgs, context: OperationContext) -> Late:
         return scored
 
     del held  # A graph of an earlier score is freed where memory runs out.
-    with argument_errors():
-        fitted = until_it_fits(session, args.batch, context, compute, passes=True, chunks=False)
+    fitted = until_it_fits(session, args.batch, context, compute, passes=True, chunks=False)
     context.commit()
     session.handles.replace(args.batch, fitted.result, size)
     fitted.adopt(session, args.batch, context)

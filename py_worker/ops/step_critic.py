@@ -5,7 +5,6 @@ from torch import Tensor
 from py_worker.losses.ascent import critic_backward
 from py_worker.losses.scored import ScoredBatch
 from py_worker.ops.support.halving import until_it_fits
-from py_worker.ops.support.specs import argument_errors
 from py_worker.protocol_gen import StepCriticArgs, StepCriticResult
 from py_worker.session.context import OperationContext
 from py_worker.session.errors import ArgumentError
@@ -65,20 +64,19 @@ def _gradients(
     chunk_size: int | None,
 ) -> dict[str, dict[str, Tensor]]:
     student, teacher = session.role("student").policy, session.role("teacher").policy
-    with argument_errors():
-        return {
-            update.critic: critic_backward(
-                critics[update.critic].critic,
-                scored,
-                update.part,
-                student=student,
-                teacher=teacher,
-                chunk_size=chunk_size,
-                diagnostics=args.diagnostics and args.turn == 0,
-                tick=context.check,
-            )
-            for update in args.updates
-        }
+    return {
+        update.critic: critic_backward(
+            critics[update.critic].critic,
+            scored,
+            update.part,
+            student=student,
+            teacher=teacher,
+            chunk_size=chunk_size,
+            diagnostics=args.diagnostics and args.turn == 0,
+            tick=context.check,
+        )
+        for update in args.updates
+    }
 
 
 def _update(trained: TrainedCritic, args: StepCriticArgs, objective: Tensor | None) -> dict[str, Tensor]:

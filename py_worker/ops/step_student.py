@@ -10,7 +10,7 @@ from py_worker.losses.driver import student_backward
 from py_worker.losses.scored import ScoredBatch
 from py_worker.models.lora import adapter_dropout, adapter_parameters
 from py_worker.ops.support.halving import until_it_fits
-from py_worker.ops.support.specs import argument_errors, given, term_of
+from py_worker.ops.support.specs import given, term_of
 from py_worker.protocol_gen import StepStudentArgs, StepStudentResult
 from py_worker.session.context import OperationContext
 from py_worker.session.errors import ArgumentError
@@ -57,7 +57,7 @@ def _gradient(
     teacher, (student, optimizer) = session.roles.get("teacher"), session.trained("student")
     hidden = scored.student_hidden
     critics = {name: session.critic(name).for_student for term in args.terms if (name := given(term.critic))}
-    with argument_errors(), _dropout(session, args, scored):
+    with _dropout(session, args, scored):
         return student_backward(
             student.policy,
             scored,

@@ -16,16 +16,29 @@ KEPT_SCOPES: Final[tuple[Scope, ...]] = ("buffer", "session")
 Value = TypeVar("Value")
 
 
-@dataclass
-class _Entry:
-    """A value; or, pending, a future of one that another thread makes, with the most bytes it may hold."""
+@dataclass(frozen=True)
+class _Ready:
+    """A value and its bytes."""
 
     value: Any
     bytes: int
 
+
+@dataclass(frozen=True)
+class _Pending:
+    """A value that another thread makes, and the most bytes that it may hold."""
+
+    future: "Future[Any]"
+    bytes: int
+
     @property
     def has_failed(self) -> bool:
-        return isinstance(self.value, Future) and self.value.done() and self.value.exception() is not None
+        return self.future.done() and self.future.exception() is not None
+
+    def wait(self) -> _Ready:
+        """Raises what kept the value from being made."""
+        value = self.future.result()
+        return _Ready(value, value.bytes)
 
 
 def scope_of(name: str) -> Scope:
@@ -55,7 +68,7 @@ class HandleTable:
     """Live handles, with a byte budget per scope (0 is no limit)."""
 
     def __init__(self) -> None:
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[str, _Ready | _Pending] = {}
         self.budgets: dict[Scope, int] = dict.fromkeys(SCOPES, 0)
 
     def get(self, name: str, kind: type[Value]) -> Value:
@@ -66,7 +79,7 @@ class HandleTable:
             ArgumentError: it holds something else.
             Exception: what kept a pending one from being made; the handle is then free again.
         """
-        value = self._entry(name).value
+        value = self._ready(name).value
         if not isinstance(value, kind):
             raise ArgumentError(f"{name} holds a {type(value).__name__}, not a {kind.__name__}")
         return value
@@ -77,7 +90,8 @@ class HandleTable:
         Raises:
             HandleExistsError: the name is taken.
         """
-        if name in self._alive():
+        self._drop_failed()
+        if name in self._entries:
             raise HandleExistsError(f"{name} exists already; free it first, or take another name")
 
     def require_room(self, name: str, extra: int) -> None:
@@ -101,23 +115,21 @@ class HandleTable:
             HandleExistsError: the name is taken.
             OverBudgetError: the scope has no room.
         """
-        self.require_free(name)
-        self.require_room(name, size)
-        self._entries[name] = _Entry(value, size)
+        self._add(name, _Ready(value, size))
 
-    def add_pending(self, name: str, value: "Future[Any]", most: int) -> None:
+    def add_pending(self, name: str, future: "Future[Any]", most: int) -> None:
         """Gives a new name to a value that another thread makes; one that it cannot make was never there.
 
         Args:
             name: of the handle.
-            value: whoever takes it waits. It tells its size as `bytes`.
+            future: of the value, for which whoever takes it waits. It tells its size as `bytes`.
             most: bytes that it holds at most.
 
         Raises:
             HandleExistsError: the name is taken.
             OverBudgetError: the scope has no room.
         """
-        self.add(name, value, most)
+        self._add(name, _Pending(future, most))
 
     def replace(self, name: str, value: object, size: int) -> None:
         """Gives an existing name to another value.
@@ -126,9 +138,8 @@ class HandleTable:
             UnknownHandleError: no such handle.
             OverBudgetError: the scope has no room for the difference.
         """
-        entry = self._entry(name)
-        self.require_room(name, size - entry.bytes)
-        self._entries[name] = _Entry(value, size)
+        self.require_room(name, size - self._ready(name).bytes)
+        self._entries[name] = _Ready(value, size)
 
     def require_alive(self, names: list[str]) -> None:
         """Checks that all are live handles.
@@ -151,11 +162,12 @@ class HandleTable:
 
     def items(self, scope: Scope) -> dict[str, Any]:
         """Names and values of a scope, in the order they were added; waits for those that are pending."""
-        return {name: self._entry(name).value for name in list(self._alive()) if scope_of(name) == scope}
+        self._drop_failed()
+        return {name: self._ready(name).value for name in list(self._entries) if scope_of(name) == scope}
 
     def size_of(self, name: str) -> int:
-        """Bytes of a live handle."""
-        return self._entry(name).bytes
+        """Bytes of a live handle; waits for one that is pending."""
+        return self._ready(name).bytes
 
     def clear(self) -> None:
         """Frees all."""
@@ -166,27 +178,37 @@ class HandleTable:
         return [self._usage(scope) for scope in SCOPES]
 
     def _usage(self, scope: Scope) -> HandleUsage:
-        sizes = [entry.bytes for name, entry in self._alive().items() if scope_of(name) == scope]
+        self._drop_failed()
+        sizes = [entry.bytes for name, entry in self._entries.items() if scope_of(name) == scope]
         return HandleUsage(scope=scope, count=len(sizes), bytes=sum(sizes))
 
-    def _entry(self, name: str) -> _Entry:
+    def _add(self, name: str, entry: _Ready | _Pending) -> None:
+        self.require_free(name)
+        self.require_room(name, entry.bytes)
+        self._entries[name] = entry
+
+    def _ready(self, name: str) -> _Ready:
+        """Waits for a pending entry, which then is ready, or goes with what kept it from being made."""
         self._require_alive(name)
         entry = self._entries[name]
-        if isinstance(entry.value, Future):
-            try:
-                value = entry.value.result()
-            except BaseException:
-                del self._entries[name]
-                raise
-            entry = self._entries[name] = _Entry(value, value.bytes)
-        return entry
+        if isinstance(entry, _Ready):
+            return entry
+        try:
+            ready = entry.wait()
+        except BaseException:
+            del self._entries[name]
+            raise
+        self._entries[name] = ready
+        return ready
 
     def _require_alive(self, name: str) -> None:
-        if name not in self._alive():
+        self._drop_failed()
+        if name not in self._entries:
             live = ", ".join(list(self._entries)[:8]) or "none"
             raise UnknownHandleError(f"no handle {name}; alive: {live}")
 
-    def _alive(self) -> dict[str, _Entry]:
-        for name in [name for name, entry in self._entries.items() if entry.has_failed]:
+    def _drop_failed(self) -> None:
+        """Frees the names of what could not be made; whatever asks for live handles begins with it."""
+        failed = [name for name, it in self._entries.items() if isinstance(it, _Pending) and it.has_failed]
+        for name in failed:
             del self._entries[name]
-        return self._entries

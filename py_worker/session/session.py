@@ -96,7 +96,6 @@ class Role:
         policy: the model.
         engine: generates from it.
         engine_choice: the engine's name as it was asked for; "auto" leaves it to each mixture with the role.
-        vocabulary: tokens it was loaded with; a student cuts its teacher's to those that both have.
         optimizer: for a role that is trained.
         version: counts optimizer steps; monotone, also over restarts.
         weights_hash: of a role that is not trained; None until something needs it.
@@ -108,7 +107,6 @@ class Role:
     version: int = 0
     weights_hash: str | None = None
     engine_choice: str = "auto"
-    vocabulary: int = 0
 
 
 @dataclass(frozen=True)
@@ -250,7 +248,7 @@ class Session:
         teacher = self.roles.get("teacher") if keep_teacher else None
         self.roles.clear()
         if teacher is not None:
-            teacher.policy.head.vocab_size = teacher.vocabulary
+            teacher.policy.restore_vocabulary()  # The student had cut it to what both have.
             self.roles["teacher"] = teacher
         self.critics.clear()
         self.datasets.clear()

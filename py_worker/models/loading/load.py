@@ -24,7 +24,8 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 def load_policy(spec: ModelSpec, *, device: torch.device | str, teacher: Policy | None = None) -> Policy:
     """Loads a teacher or, given its teacher, a student.
 
-    With a teacher, both heads are cut to the part of the vocabulary that both mean the same by.
+    With a teacher, the new head is cut to the part of the vocabulary that both mean the same by. The teacher
+    stays as it is: whoever takes the two as a pair cuts its head to the new one's.
 
     Args:
         spec: what to load.
@@ -55,7 +56,6 @@ def load_policy(spec: ModelSpec, *, device: torch.device | str, teacher: Policy 
         require_same_kind(policy.name, policy.has_encoder, teacher.name, teacher.has_encoder)
         shared = shared_vocabulary(tokenizer, teacher.tokenizer, spec.source, teacher.name)
         policy.limit_vocabulary(min(shared, teacher.vocab_size))
-        teacher.limit_vocabulary(policy.vocab_size)
     return policy
 
 

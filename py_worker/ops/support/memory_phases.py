@@ -8,6 +8,7 @@ from typing import Final
 
 import torch
 
+from py_worker.losses.errors import LossError
 from py_worker.losses.rehearsal import (
     MicroBatches,
     Rehearsal,
@@ -179,7 +180,7 @@ def _rehearsed(session: Session, planned: PlannedStep) -> Mapping[str, Items]:
     """
     try:
         return planned.rehearsed()
-    except ValueError:
+    except LossError:
         raise
     except Exception:
         if session.device.type != "cuda":

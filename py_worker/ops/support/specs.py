@@ -119,7 +119,9 @@ def term_of(term: wire.Term) -> Term:
 
 @contextmanager
 def argument_errors() -> Iterator[None]:
-    """Around calls whose ValueError means that an argument of the request cannot be used.
+    """Around a constructor whose ValueError means that an argument of the request cannot be used.
+
+    Not around a computation: a ValueError from within one is a defect, and nobody's argument mends it.
 
     Raises:
         ArgumentError: with the message of the ValueError.

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from py_worker.data.batch import TokenBatch, collate
 from py_worker.data.layout import MicroBatchLimits, lay_out
+from py_worker.losses.advantages import step_advantages
 from py_worker.losses.ascent import critic_backward
 from py_worker.losses.driver import student_backward
-from py_worker.losses.prepass import step_advantages
 from py_worker.losses.returns import Returns
 from py_worker.losses.scored import score_batch
 from py_worker.losses.terms import Term, bind

@@ -152,19 +152,23 @@ def test_the_order_of_loading_is_held(empty: LocalWorker) -> None:
     assert "before the student" in empty.error("load_role", **load_role(role="teacher"))["message"]
 
 
-def test_a_student_that_fails_leaves_the_teacher_s_vocabulary(empty: LocalWorker, monkeypatch: Any) -> None:
+def test_a_student_that_is_loaded_cuts_its_teacher_and_one_that_fails_does_not(
+    empty: LocalWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     configured(empty)
     load_teacher(empty)
     teacher = empty.session.role("teacher").policy
     size = teacher.vocab_size
+    monkeypatch.setattr("py_worker.models.loading.load.shared_vocabulary", lambda *_: size - 3)
 
-    def cut_and_fail(*_: Any, **__: Any) -> None:
-        teacher.limit_vocabulary(size - 3)
+    def fail(*_: Any, **__: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("py_worker.ops.load_role.select_engine", cut_and_fail)
-    assert empty.error("load_role", **load_role())["code"] == "out_of_memory"
+    with monkeypatch.context() as patch:
+        patch.setattr("py_worker.ops.load_role.select_engine", fail)
+        assert empty.error("load_role", **load_role())["code"] == "out_of_memory"
     assert teacher.vocab_size == size
+    assert load_student(empty)["vocabulary"] == teacher.vocab_size == size - 3
 
 
 def test_engines_are_those_of_the_contract() -> None:
@@ -271,13 +275,17 @@ def test_data_needs_a_tokenizer(empty: LocalWorker) -> None:
     assert empty.error("register_data", dataset="x", source=data_source())["code"] == "not_loaded"
 
 
-def test_reset_may_keep_the_teacher_with_all_its_tokens(empty: LocalWorker) -> None:
+def test_reset_may_keep_the_teacher_with_all_its_tokens(
+    empty: LocalWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     configured(empty)
     load_teacher(empty)
     teacher = empty.session.role("teacher").policy
     size = teacher.vocab_size
-    load_student(empty)
-    teacher.limit_vocabulary(size - 3)
+    with monkeypatch.context() as patch:
+        patch.setattr("py_worker.models.loading.load.shared_vocabulary", lambda *_: size - 3)
+        load_student(empty)
+    assert teacher.vocab_size == size - 3
     empty.call("reset", keep_teacher=True)
     assert list(empty.session.roles) == ["teacher"]
     assert empty.session.role("teacher").policy is teacher

@@ -226,9 +226,14 @@ def stubborn_backward(*_: object, **__: object) -> None:
     torch.zeros(3).nonzero().tolist()
 
 
+def defective_backward(*_: object, **__: object) -> None:
+    raise ValueError("of torch, or of ours")
+
+
 @on_a_cpu_alone
-def test_a_step_that_needs_numbers_is_said_to_be_missing(worker, monkeypatch):
-    monkeypatch.setattr(rehearsal, "student_backward", stubborn_backward)
+@pytest.mark.parametrize("backward", [stubborn_backward, defective_backward])
+def test_a_step_that_needs_numbers_is_said_to_be_missing(worker, monkeypatch, backward):
+    monkeypatch.setattr(rehearsal, "student_backward", backward)
     phases, result = predict(worker)
     assert "without numbers" in result["missing"]
     assert "activations" not in phases["student"]

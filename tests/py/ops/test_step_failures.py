@@ -92,6 +92,40 @@ def test_a_failure_in_the_middle_of_backward_leaves_no_trace(
     untouched.close()
 
 
+def defect(*_: object, **__: object) -> None:
+    list(zip([1], [], strict=True))
+
+
+def defective(worker: LocalWorker, request: str) -> dict[str, Any]:
+    """The error of a request in whose pass something of ours is wrong."""
+    if request == "score":
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(worker.session.role("student").policy, "response_hidden", defect)
+            return worker.error("score", batch=BATCH, teacher=False, student="values")
+    ascends = request == "step_critic"
+    trained = worker.session.critic("off") if ascends else worker.session.role("student")
+    hook = next(iter(trained.optimizer.parameters.values())).register_hook(defect)
+    try:
+        return worker.error(request, **(critic_step() if ascends else student_step()))
+    finally:
+        hook.remove()
+
+
+@pytest.mark.parametrize("request_", ["score", "step_critic", "step_student"])
+def test_a_defect_within_a_pass_is_nobody_s_argument(worker: LocalWorker, request_: str) -> None:
+    prepare(worker)
+    error = defective(worker, request_)
+    assert (error["code"], error["applied"]) == ("internal", False)
+    assert error["message"].startswith("ValueError: zip()")
+
+
+def test_a_wrong_term_is_told_in_its_own_words(worker: LocalWorker) -> None:
+    prepare(worker)
+    error = worker.error("step_student", **student_step(terms=[term("kd", "jsd", "off", params={"beta": 2})]))
+    assert error["code"] == "invalid_argument"
+    assert error["message"] == "term 'kd': beta of objective 'jsd' must lie in [0, 1], not 2"
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [

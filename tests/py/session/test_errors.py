@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from py_worker.data.errors import DataError
+from py_worker.losses.errors import LossError
 from py_worker.models.errors import ModelError, UnsupportedModelError, VocabularyError
 from py_worker.rollout.errors import RolloutError
 from py_worker.session import errors
@@ -18,6 +19,7 @@ from py_worker.session.errors import MAX_TEXT, WorkerError, code_of, error_info
         (UnsupportedModelError("x"), "unsupported"),
         (VocabularyError("x"), "incompatible_vocabulary"),
         (RolloutError("x"), "invalid_argument"),
+        (LossError("x"), "invalid_argument"),
         (torch.OutOfMemoryError("x"), "out_of_memory"),
         (MemoryError(), "out_of_memory"),
         (

@@ -1,4 +1,4 @@
-"""The pass before a student's step: advantages of every response, over the whole step, without gradient.
+"""Advantages of every response, by a pass over the whole step before the student's own, without gradient.
 
 Returns and baselines need all rows at once, which a micro-batch does not have. Costs come from the student's
 hidden states as they were scored: by the same weights as in the gradient's own pass.
