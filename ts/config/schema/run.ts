@@ -18,7 +18,9 @@ const worker = z
       .min(0)
       .max(1024)
       .default(0)
-      .describe("Threads of tensor operations; 0 leaves the library's choice, but in a container with a share of the cores takes that; C"),
+      .describe(
+        "Threads of tensor operations; 0 leaves the library's choice, but in a container with a share of the cores takes that; C",
+      ),
     cache_dir: z
       .string()
       .min(1)
