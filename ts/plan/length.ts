@@ -1,3 +1,4 @@
+import { present } from '../common/present.js';
 import type { SourceConfig, StageConfig } from '../config/schema.js';
 import { partRows } from '../config/shares.js';
 import type { PartPlan, StagePlan } from './types.js';
@@ -16,7 +17,7 @@ export function sharesOf({
     part,
     from: source.from,
     dataset: source.data ?? data.train,
-    rows: rows.get(part) ?? 0,
+    rows: present(rows.get(part), `number of rows of part ${part}`),
     source,
   }));
 }
@@ -37,12 +38,14 @@ function trainingRowsPerStep({ parts, data, iteration }: Length): number {
  * Steps of the student. `epochs` become as many as it takes to use every row of the training set that often, all parts
  * together.
  *
- * @param rows of the training set, looked at where there are epochs
+ * @param rows of the training set, which epochs need
  */
-export function studentSteps(stage: Length, rows: number): number {
+export function studentSteps(stage: Length, rows: number | null): number {
   const { steps, epochs } = stage.training;
-  const needed = ((epochs ?? 0) * rows) / trainingRowsPerStep(stage);
-  return steps ?? Math.max(1, Math.ceil(needed - 1e-9));
+  if (steps !== null) return steps;
+  const all =
+    present(epochs, 'number of steps or epochs') * present(rows, 'number of rows of the training set');
+  return Math.max(1, Math.ceil(all / trainingRowsPerStep(stage) - 1e-9));
 }
 
 /** The same of a stage's settings alone; null where they are epochs of a set whose rows are not known. */
@@ -50,5 +53,5 @@ export function stepsOf(stage: StageConfig, rows: number | null): number | null 
   const { training, data, method } = stage;
   if (training.steps === null && rows === null) return null;
   const length = { parts: sharesOf(stage), training, data, iteration: method.iteration };
-  return studentSteps(length, rows ?? 0);
+  return studentSteps(length, rows);
 }

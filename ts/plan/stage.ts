@@ -80,7 +80,7 @@ export function withRows(plan: StagePlan, rows: Readonly<Record<string, number>>
   for (const dataset of Object.keys(plan.orderSeeds)) {
     if (!(rows[dataset] ?? 0)) throw new RangeError(`dataset ${dataset} of stage ${plan.name} has no rows`);
   }
-  const trained = studentSteps(plan, rows[plan.data.train] ?? 0);
+  const trained = studentSteps(plan, rows[plan.data.train] ?? null);
   const steps = plan.adversary.warmup_steps + trained;
   return deepFreeze({ ...plan, rows, orders: {}, studentSteps: trained, steps });
 }

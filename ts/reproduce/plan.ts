@@ -1,4 +1,5 @@
 import { canonicalJson, sha256 } from '../common/hash.js';
+import { present } from '../common/present.js';
 import type { RowConfig, RunConfig, TableConfig } from '../config/schema.js';
 import type { EvaluationRequest } from '../store/evaluation_store.js';
 import { type StoredStage, storedStage } from '../store/stored_stage.js';
@@ -35,11 +36,9 @@ function evaluationOf(
   rows: number | null,
 ): EvaluationRequest {
   const { greedy, seeds, sampling, samples } = config.evaluation;
-  const datasets = data.map((name) => {
-    const dataset = run.data[name];
-    if (dataset === undefined) throw new RangeError(`no dataset ${name} in a checked profile`);
-    return [name, dataset] as const;
-  });
+  const datasets = data.map(
+    (name) => [name, present(run.data[name], `dataset ${name} in a checked profile`)] as const,
+  );
   return {
     datasets: Object.fromEntries(datasets),
     greedy,

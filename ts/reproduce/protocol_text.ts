@@ -1,4 +1,5 @@
 import { counted } from '../common/counted.js';
+import { present } from '../common/present.js';
 import { keepsResponses } from '../config/kept.js';
 import type { RowConfig, TableConfig } from '../config/schema.js';
 import { groupBy } from '../metrics/aggregate.js';
@@ -13,8 +14,7 @@ const list = (values: readonly (string | number)[]) => values.join(', ');
 /** How long a row trains: its steps, or its epochs where the rows of its data are not known. */
 function lengthOf({ runOf }: Profile, row: RowConfig): string {
   const run = runOf(row);
-  const stage = run.stages[row.stage];
-  if (stage === undefined) throw new RangeError(`no stage ${row.stage} in a checked profile`);
+  const stage = present(run.stages[row.stage], `stage ${row.stage} in a checked profile`);
   const { epochs, batch_size } = stage.training;
   const steps = stepsOf(stage, run.data[stage.data.train]?.limit ?? null);
   const length = steps === null ? `${epochs} epochs` : `${steps} steps`;

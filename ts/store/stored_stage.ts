@@ -1,3 +1,4 @@
+import { present } from '../common/present.js';
 import { evaluatedSets } from '../config/evaluated.js';
 import { keepsResponses } from '../config/kept.js';
 import { configHash } from '../config/resolve.js';
@@ -53,8 +54,7 @@ function exportedModel(
   folderOf: (parent: StoredStage) => string,
 ): ModelReference {
   if (typeof reference === 'string' || !('stage' in reference)) return reference;
-  const parent = parents.get(reference.stage);
-  if (parent === undefined) throw new RangeError(`no stage ${reference.stage} in a checked configuration`);
+  const parent = present(parents.get(reference.stage), `stage ${reference.stage} in a checked configuration`);
   const { origin: _origin, seed: _seed, ...settings } = planModel(config, reference, asker);
   return { ...settings, source: folderOf(parent), seed: null };
 }
@@ -90,8 +90,7 @@ function alone(
   folderOf: (parent: StoredStage) => string,
 ): RunConfig {
   const { config } = taken;
-  const whole = config.stages[stage];
-  if (whole === undefined) throw new RangeError(`no stage ${stage} in a checked configuration`);
+  const whole = present(config.stages[stage], `stage ${stage} in a checked configuration`);
   const own = (reference: ModelReference, role: 'student' | 'teacher') =>
     exportedModel(taken, reference, { stage, role }, folderOf);
   return {
@@ -139,8 +138,7 @@ function byContent(config: RunConfig, fingerprint: (source: string) => string): 
  * @throws RangeError when there is no such stage
  */
 export function storedStage(config: RunConfig, stage: string, options: StoredStageOptions = {}): StoredStage {
-  const whole = config.stages[stage];
-  if (whole === undefined) throw new RangeError(`no stage ${stage} in the configuration`);
+  const whole = present(config.stages[stage], `stage ${stage} in the configuration`);
   const { fingerprint = (source) => source } = options;
   const names = [...parentOf(whole.student), ...parentOf(whole.teacher)];
   const parents = new Map(
