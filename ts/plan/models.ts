@@ -1,6 +1,6 @@
 import { present } from '../common/present.js';
 import { streamSeed } from '../common/random.js';
-import type { ModelConfig, ModelReference, RunConfig } from '../config/schema.js';
+import { isStageReference, type ModelConfig, type ModelReference, type RunConfig } from '../config/schema.js';
 import type { ModelPlan, RunPlan } from './types.js';
 
 /** Who asks for the model; keys the seed of an inline model's random weights. */
@@ -24,7 +24,7 @@ export function planModel(config: RunConfig, reference: ModelReference, asker: A
     return fromModel(model, streamSeed(config.seed, 'model', reference));
   }
   const seed = streamSeed(config.seed, 'stage', asker.stage, asker.role);
-  if (!('stage' in reference)) return fromModel(reference, seed);
+  if (!isStageReference(reference)) return fromModel(reference, seed);
   const stage = present(
     config.stages[reference.stage],
     `stage ${reference.stage} in a checked configuration`,

@@ -1,5 +1,6 @@
 import { mixes } from '../config/responses.js';
 import {
+  isStageReference,
   isT5,
   type ModelConfig,
   type ModelReference,
@@ -52,7 +53,7 @@ export function parametersOf(
     const model = run.models[reference];
     return known[reference] ?? (model === undefined ? null : parametersOf(run, model, known));
   }
-  if ('stage' in reference) {
+  if (isStageReference(reference)) {
     const stage = run.stages[reference.stage];
     return stage === undefined ? null : parametersOf(run, stage.student, known);
   }

@@ -1,7 +1,7 @@
 import { canonicalJson } from '../common/hash.js';
 import { present } from '../common/present.js';
 import { keepsResponses } from '../config/kept.js';
-import type { RunConfig, StageConfig } from '../config/schema.js';
+import { isStageReference, type RunConfig, type StageConfig } from '../config/schema.js';
 import type { EvaluationStore } from '../store/evaluation_store.js';
 import type { StageStore } from '../store/stage_store.js';
 import type { StoredStage } from '../store/stored_stage.js';
@@ -61,7 +61,7 @@ function collect(needed: Map<string, Needed>, item: Omit<Needed, 'for'>, why: st
 function drawerOf(stage: StageConfig, { parents }: StoredStage): { name: string; identity: unknown } {
   const teacher = present(stage.teacher, 'teacher that draws, in a checked profile');
   if (typeof teacher === 'string') return { name: teacher, identity: teacher };
-  if (!('stage' in teacher)) return { name: 'teacher', identity: teacher };
+  if (!isStageReference(teacher)) return { name: 'teacher', identity: teacher };
   return { name: teacher.stage, identity: parents.find(({ name }) => name === teacher.stage)?.hash };
 }
 

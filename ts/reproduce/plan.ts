@@ -3,7 +3,7 @@ import { present } from '../common/present.js';
 import type { RowConfig, RunConfig, TableConfig } from '../config/schema.js';
 import type { EvaluationRequest } from '../store/evaluation_store.js';
 import { type StoredStage, storedStage } from '../store/stored_stage.js';
-import type { Profile } from './profile.js';
+import { isFixed, type Profile } from './profile.js';
 
 /** One student of one row, and what it is evaluated on. */
 export interface Job {
@@ -23,9 +23,6 @@ export interface Job {
 export type Choices = ReadonlyMap<string, number>;
 
 type Fingerprint = (source: string) => string;
-
-/** Teachers and starts are trained once, under their own names, as every row's parents are. */
-export const isFixed = ({ group }: RowConfig): boolean => group === 'teacher' || group === 'start';
 
 /** All trained rows are one stage by name, so that at one seed they draw the same rows in the same order. */
 const TRAINED = 'student';

@@ -5,8 +5,7 @@ import type { RowConfig, TableConfig } from '../config/schema.js';
 import { groupBy } from '../metrics/aggregate.js';
 import { stepsOf } from '../plan/length.js';
 import { metricTitle } from '../report/formats/metric_titles.js';
-import { isFixed } from './plan.js';
-import type { Profile } from './profile.js';
+import { isFixed, type Profile } from './profile.js';
 import { chosenBy } from './tuning.js';
 
 const list = (values: readonly (string | number)[]) => values.join(', ');
