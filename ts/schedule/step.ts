@@ -95,7 +95,7 @@ export function planStep(plan: SizedStagePlan, state: StageState): StepPlan {
     rollouts: rolloutsAt(plan, state),
     parts,
     limits: limitsOf(plan.training),
-    origins: originsOf(plan, parts),
+    origins: originsOf(parts),
     schedules: changingAt(plan, state),
     score: planScore(plan, warmup),
     critics: planCritics(plan, state),

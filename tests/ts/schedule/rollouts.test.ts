@@ -58,6 +58,7 @@ describe('one batch an iteration', () => {
     expect(partsAt(plan, at(plan, 4))[1]).toEqual({
       from: 'rollout',
       part: 'on',
+      origin: 'fresh',
       handle: 'step:4/rollout.on',
       picks: null,
       size: 4,
