@@ -1,7 +1,7 @@
 import { EventEmitter, on } from 'node:events';
-import { RunError } from '../run/errors.js';
+import { wasStopped } from '../run/ending/stage_stop.js';
 
-/** Something that tells what happens, and stops cleanly (RunError `interrupted`) when its signal is aborted. */
+/** Something that tells what happens, and stops cleanly (`wasStopped`) when its signal is aborted, or its time is over. */
 export type Work<Event, Result> = (emit: (event: Event) => void, signal: AbortSignal) => Promise<Result>;
 
 /**
@@ -36,5 +36,5 @@ export async function* eventsOf<Event, Result>(
 }
 
 function rethrowUnlessStopped(error: unknown): void {
-  if (!(error instanceof RunError && error.code === 'interrupted')) throw error;
+  if (!wasStopped(error)) throw error;
 }

@@ -25,6 +25,13 @@ export function parseOverride(text: string): Tree {
   return tree;
 }
 
+/** The override that puts a value at a path; JSON is YAML. */
+export const overrideOf = (path: string, value: unknown): string => `${path}=${JSON.stringify(value)}`;
+
+/** Overrides by path, in order. */
+export const overridesOf = (values: Readonly<Record<string, unknown>>, prefix = ''): readonly string[] =>
+  Object.entries(values).map(([path, value]) => overrideOf(`${prefix}${path}`, value));
+
 /** All overrides as one tree, later ones over earlier ones; null when there are none. */
 export function parseOverrides(texts: readonly string[]): Tree | null {
   return texts.map(parseOverride).reduce<Tree | null>((all, one) => (all ? merge(all, one) : one), null);

@@ -12,6 +12,7 @@ export {
   method,
 } from './schema/method.js';
 export {
+  isStageReference,
   isT5,
   type ModelConfig,
   type ModelReference,

@@ -1,5 +1,6 @@
+import { present } from '../common/present.js';
 import { streamSeed } from '../common/random.js';
-import type { ModelConfig, ModelReference, RunConfig } from '../config/schema.js';
+import { isStageReference, type ModelConfig, type ModelReference, type RunConfig } from '../config/schema.js';
 import type { ModelPlan, RunPlan } from './types.js';
 
 /** Who asks for the model; keys the seed of an inline model's random weights. */
@@ -19,15 +20,15 @@ function fromModel(model: ModelConfig, seed: number): ModelPlan {
  */
 export function planModel(config: RunConfig, reference: ModelReference, asker: Asker): ModelPlan {
   if (typeof reference === 'string') {
-    const model = config.models[reference];
-    if (model === undefined) throw new RangeError(`unknown model ${reference} in a checked configuration`);
+    const model = present(config.models[reference], `model ${reference} in a checked configuration`);
     return fromModel(model, streamSeed(config.seed, 'model', reference));
   }
   const seed = streamSeed(config.seed, 'stage', asker.stage, asker.role);
-  if (!('stage' in reference)) return fromModel(reference, seed);
-  const stage = config.stages[reference.stage];
-  if (stage === undefined)
-    throw new RangeError(`unknown stage ${reference.stage} in a checked configuration`);
+  if (!isStageReference(reference)) return fromModel(reference, seed);
+  const stage = present(
+    config.stages[reference.stage],
+    `stage ${reference.stage} in a checked configuration`,
+  );
   const exported = planModel(config, stage.student, { stage: reference.stage, role: 'student' });
   return {
     origin: { kind: 'stage', stage: reference.stage },
@@ -51,7 +52,9 @@ export interface SourceModel extends ModelPlan {
 export function rootModel(plan: RunPlan, model: ModelPlan): SourceModel {
   const { origin } = model;
   if (origin.kind === 'source') return { ...model, origin };
-  const before = plan.stages.find(({ name }) => name === origin.stage);
-  if (before === undefined) throw new RangeError(`unknown stage ${origin.stage} in a plan`);
+  const before = present(
+    plan.stages.find(({ name }) => name === origin.stage),
+    `stage ${origin.stage} in a plan`,
+  );
   return rootModel(plan, before.student);
 }

@@ -4,24 +4,20 @@ import { evaluatedSets } from '../config/evaluated.js';
 import { keepsResponses } from '../config/kept.js';
 import { stageSchedules } from '../config/schedules.js';
 import type { RunConfig, StageConfig } from '../config/schema.js';
-import { partRows } from '../config/shares.js';
 import { deepFreeze } from './freeze.js';
+import { sharesOf, studentSteps } from './length.js';
 import { planModel } from './models.js';
 import type { CriticPlan, PartPlan, SizedStagePlan, StagePlan } from './types.js';
 
 type Seeds = (...names: readonly string[]) => number;
 
 function planParts(stage: StageConfig, root: number, seed: Seeds): readonly PartPlan[] {
-  const rows = partRows(stage.method.sources, stage.training.batch_size);
-  return Object.entries(stage.method.sources).map(([part, source]) => {
-    const { from, replay, max_staleness } = source;
+  return sharesOf(stage).map(({ source, ...share }) => {
+    const { part, dataset } = share;
+    const { replay, max_staleness } = source;
     const cache = keepsResponses(source);
-    const dataset = source.data ?? stage.data.train;
     return {
-      part,
-      from,
-      dataset,
-      rows: rows.get(part) ?? 0,
+      ...share,
       // What is cached is drawn once for all stages and methods of a seed.
       seed: cache ? streamSeed(source.responses_seed ?? root, 'responses', dataset) : seed('rollout', part),
       coinSeed: seed('coin', part),
@@ -75,17 +71,8 @@ export function planStage(config: RunConfig, name: string, stage: StageConfig, i
   };
 }
 
-/** Rows of the training set that one step of the student uses, averaged over an iteration. */
-function trainingRowsPerStep(plan: StagePlan): number {
-  const { epochs } = plan.iteration;
-  return plan.parts
-    .filter(({ dataset }) => dataset === plan.data.train)
-    .reduce((sum, part) => sum + (part.from === 'dataset' ? part.rows : part.rows / epochs), 0);
-}
-
 /**
- * Completes a stage plan with the rows of its datasets, known once they are registered. `epochs` become
- * steps: as many as it takes to use every row of the training set that often, all parts together.
+ * Completes a stage plan with the rows of its datasets, known once they are registered, and so with its steps.
  *
  * @throws RangeError when a dataset that batches draw from has no rows
  */
@@ -93,12 +80,9 @@ export function withRows(plan: StagePlan, rows: Readonly<Record<string, number>>
   for (const dataset of Object.keys(plan.orderSeeds)) {
     if (!(rows[dataset] ?? 0)) throw new RangeError(`dataset ${dataset} of stage ${plan.name} has no rows`);
   }
-  const { steps, epochs } = plan.training;
-  const perStep = trainingRowsPerStep(plan);
-  const needed = ((epochs ?? 0) * (rows[plan.data.train] ?? 0)) / perStep;
-  const studentSteps = steps ?? Math.max(1, Math.ceil(needed - 1e-9));
-  const all = plan.adversary.warmup_steps + studentSteps;
-  return deepFreeze({ ...plan, rows, orders: {}, studentSteps, steps: all });
+  const trained = studentSteps(plan, rows[plan.data.train] ?? null);
+  const steps = plan.adversary.warmup_steps + trained;
+  return deepFreeze({ ...plan, rows, orders: {}, studentSteps: trained, steps });
 }
 
 /** The plan whose rows are drawn in these orders at first; they are known once the rows have been measured. */

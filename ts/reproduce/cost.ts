@@ -1,12 +1,13 @@
 import { mixes } from '../config/responses.js';
 import {
+  isStageReference,
   isT5,
   type ModelConfig,
   type ModelReference,
   type RunConfig,
   type StageConfig,
 } from '../config/schema.js';
-import { partRows } from '../config/shares.js';
+import { sharesOf, stepsOf } from '../plan/length.js';
 
 /**
  * What a stage will take, from its settings alone: upper bounds, since rows may be shorter than they may be, and a token
@@ -52,19 +53,12 @@ export function parametersOf(
     const model = run.models[reference];
     return known[reference] ?? (model === undefined ? null : parametersOf(run, model, known));
   }
-  if ('stage' in reference) {
+  if (isStageReference(reference)) {
     const stage = run.stages[reference.stage];
     return stage === undefined ? null : parametersOf(run, stage.student, known);
   }
   const { source, arch } = reference;
   return arch === null ? null : builtinParameters(source, arch);
-}
-
-/** Steps of the student; `epochs` count passes over `rows` of the training set. */
-export function stepsOf(stage: StageConfig, rows: number | null): number | null {
-  const { steps, epochs, batch_size } = stage.training;
-  if (steps !== null || epochs === null) return steps;
-  return rows === null ? null : Math.ceil((epochs * rows) / batch_size);
 }
 
 /**
@@ -93,13 +87,11 @@ export function stageCost(
 
 /** Operations of drawing a step's responses; a teacher's are kept, and counted as if each were drawn anew. */
 function drawnFlops(stage: StageConfig, student: number, teacher: number): number {
-  const rows = partRows(stage.method.sources, stage.training.batch_size);
-  const each = Object.entries(stage.method.sources).map(([part, source]) => {
-    const { from } = source;
+  const each = sharesOf(stage).map(({ from, rows, source }) => {
     if (from === 'dataset') return 0;
     const mixed = from === 'student' && mixes(source) ? teacher : 0;
     const drawing = (from === 'teacher' ? teacher : student) + mixed;
-    return (rows.get(part) ?? 0) * stage.rollout.sampling.max_new_tokens * 2 * drawing;
+    return rows * stage.rollout.sampling.max_new_tokens * 2 * drawing;
   });
   return each.reduce((sum, value) => sum + value, 0) / stage.method.iteration.epochs;
 }

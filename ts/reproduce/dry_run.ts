@@ -1,6 +1,7 @@
 import { canonicalJson } from '../common/hash.js';
+import { present } from '../common/present.js';
 import { keepsResponses } from '../config/kept.js';
-import type { RunConfig, StageConfig } from '../config/schema.js';
+import { isStageReference, type RunConfig, type StageConfig } from '../config/schema.js';
 import type { EvaluationStore } from '../store/evaluation_store.js';
 import type { StageStore } from '../store/stage_store.js';
 import type { StoredStage } from '../store/stored_stage.js';
@@ -57,10 +58,10 @@ function collect(needed: Map<string, Needed>, item: Omit<Needed, 'for'>, why: st
 }
 
 /** The teacher of a stage by name, and by what decides its responses. */
-function drawerOf({ teacher }: StageConfig, { parents }: StoredStage): { name: string; identity: unknown } {
-  if (teacher === null) throw new RangeError('a teacher that draws, in a checked profile');
+function drawerOf(stage: StageConfig, { parents }: StoredStage): { name: string; identity: unknown } {
+  const teacher = present(stage.teacher, 'teacher that draws, in a checked profile');
   if (typeof teacher === 'string') return { name: teacher, identity: teacher };
-  if (!('stage' in teacher)) return { name: 'teacher', identity: teacher };
+  if (!isStageReference(teacher)) return { name: 'teacher', identity: teacher };
   return { name: teacher.stage, identity: parents.find(({ name }) => name === teacher.stage)?.hash };
 }
 
@@ -84,11 +85,8 @@ function keptResponses(stages: readonly Needed[]): readonly PlannedResponses[] {
   return [...kept.values()];
 }
 
-function stageOf(run: RunConfig, stage: string): StageConfig {
-  const config = run.stages[stage];
-  if (config === undefined) throw new RangeError(`no stage ${stage} in a checked profile`);
-  return config;
-}
+const stageOf = (run: RunConfig, stage: string): StageConfig =>
+  present(run.stages[stage], `stage ${stage} in a checked profile`);
 
 /** Everything that jobs need, each stage once, in the order in which it could be done. */
 export function planStages(

@@ -1,8 +1,9 @@
 import { canonicalJson, sha256 } from '../common/hash.js';
+import { present } from '../common/present.js';
 import type { RowConfig, RunConfig, TableConfig } from '../config/schema.js';
 import type { EvaluationRequest } from '../store/evaluation_store.js';
 import { type StoredStage, storedStage } from '../store/stored_stage.js';
-import type { Profile } from './profile.js';
+import { isFixed, type Profile } from './profile.js';
 
 /** One student of one row, and what it is evaluated on. */
 export interface Job {
@@ -23,9 +24,6 @@ export type Choices = ReadonlyMap<string, number>;
 
 type Fingerprint = (source: string) => string;
 
-/** Teachers and starts are trained once, under their own names, as every row's parents are. */
-export const isFixed = ({ group }: RowConfig): boolean => group === 'teacher' || group === 'start';
-
 /** All trained rows are one stage by name, so that at one seed they draw the same rows in the same order. */
 const TRAINED = 'student';
 
@@ -35,11 +33,9 @@ function evaluationOf(
   rows: number | null,
 ): EvaluationRequest {
   const { greedy, seeds, sampling, samples } = config.evaluation;
-  const datasets = data.map((name) => {
-    const dataset = run.data[name];
-    if (dataset === undefined) throw new RangeError(`no dataset ${name} in a checked profile`);
-    return [name, dataset] as const;
-  });
+  const datasets = data.map(
+    (name) => [name, present(run.data[name], `dataset ${name} in a checked profile`)] as const,
+  );
   return {
     datasets: Object.fromEntries(datasets),
     greedy,

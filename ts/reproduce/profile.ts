@@ -2,9 +2,12 @@ import { composeProfile, folderOf } from '../config/compose.js';
 import { ConfigError, type ConfigIssue } from '../config/errors.js';
 import { findConfig } from '../config/files.js';
 import { Findings } from '../config/findings.js';
+import { overridesOf } from '../config/overrides.js';
 import { parse } from '../config/parse.js';
 import { resolveDraft } from '../config/resolve.js';
+import { haveSameRows } from '../config/same_rows.js';
 import {
+  isStageReference,
   type ProfileConfig,
   profile as profileSchema,
   type RowConfig,
@@ -26,16 +29,12 @@ export interface Profile {
   readonly runOf: (row: RowConfig, chosen?: Readonly<Record<string, unknown>>) => RunConfig;
 }
 
-/** `a.b=VALUE`, as overrides are written; JSON is YAML. */
-const overridesOf = (settings: Readonly<Record<string, unknown>>, prefix = ''): readonly string[] =>
-  Object.entries(settings).map(([key, value]) => `${prefix}${key}=${JSON.stringify(value)}`);
+/** Teachers and starts are trained once, under their own names, as every row's parents are. */
+export const isFixed = ({ group }: RowConfig): boolean => group === 'teacher' || group === 'start';
 
 /** A row with the first value that is tried of it, so that a setting it does not have shows before anything starts. */
-function triedFirst(
-  { tuning }: ProfileConfig,
-  { tune, group }: RowConfig,
-): Readonly<Record<string, unknown>> {
-  const [value] = tune && group !== 'teacher' && group !== 'start' ? (tuning?.values ?? []) : [];
+function triedFirst({ tuning }: ProfileConfig, row: RowConfig): Readonly<Record<string, unknown>> {
+  const [value] = row.tune && !isFixed(row) ? (tuning?.values ?? []) : [];
   return tuning === null || value === undefined ? {} : { [tuning.setting]: value };
 }
 
@@ -43,7 +42,7 @@ function triedFirst(
 function withParents(run: RunConfig, stage: string): readonly string[] {
   const { student, teacher } = run.stages[stage] ?? { student: '', teacher: null };
   const parents = [student, teacher].flatMap((reference) =>
-    typeof reference === 'object' && reference !== null && 'stage' in reference ? [reference.stage] : [],
+    isStageReference(reference) ? [reference.stage] : [],
   );
   return [stage, ...parents.flatMap((parent) => withParents(run, parent))];
 }
@@ -76,11 +75,6 @@ function seenBefore({ rows }: Pick<TableConfig, 'rows'>, { run, config }: Pick<P
   return [config.tuning?.data ?? null, ...ofStages].filter((name) => name !== null);
 }
 
-/** Whether two names stand for rows of one split of one source. */
-function isSameData({ data }: RunConfig, one: string, other: string): boolean {
-  return data[one]?.source === data[other]?.source && data[one]?.split === data[other]?.split;
-}
-
 /** Names that are taken beside the tables' folders, or that are those of a table with other seeds or settings. */
 const NOT_A_TABLE = /^(stages|evaluations|workers|lock)$|-\d+-seeds$|-[0-9a-f]{8}$/;
 
@@ -100,7 +94,7 @@ function checkTable(
     );
   for (const [index, dataset] of data.entries()) {
     if (!findings.known([...at, 'data', index], 'dataset', dataset, Object.keys(run.data))) continue;
-    const seen = seenBefore({ rows }, { run, config }).find((name) => isSameData(run, dataset, name));
+    const seen = seenBefore({ rows }, { run, config }).find((name) => haveSameRows(run.data, dataset, name));
     if (seen !== undefined)
       findings.error(
         [...at, 'data', index],

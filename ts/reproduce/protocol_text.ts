@@ -1,11 +1,11 @@
 import { counted } from '../common/counted.js';
+import { present } from '../common/present.js';
 import { keepsResponses } from '../config/kept.js';
 import type { RowConfig, TableConfig } from '../config/schema.js';
 import { groupBy } from '../metrics/aggregate.js';
+import { stepsOf } from '../plan/length.js';
 import { metricTitle } from '../report/formats/metric_titles.js';
-import { stepsOf } from './cost.js';
-import { isFixed } from './plan.js';
-import type { Profile } from './profile.js';
+import { isFixed, type Profile } from './profile.js';
 import { chosenBy } from './tuning.js';
 
 const list = (values: readonly (string | number)[]) => values.join(', ');
@@ -13,11 +13,10 @@ const list = (values: readonly (string | number)[]) => values.join(', ');
 /** How long a row trains: its steps, or its epochs where the rows of its data are not known. */
 function lengthOf({ runOf }: Profile, row: RowConfig): string {
   const run = runOf(row);
-  const stage = run.stages[row.stage];
-  if (stage === undefined) throw new RangeError(`no stage ${row.stage} in a checked profile`);
-  const { steps, epochs, batch_size } = stage.training;
-  const rows = run.data[stage.data.train]?.limit ?? null;
-  const length = steps === null && rows === null ? `${epochs} epochs` : `${stepsOf(stage, rows ?? 0)} steps`;
+  const stage = present(run.stages[row.stage], `stage ${row.stage} in a checked profile`);
+  const { epochs, batch_size } = stage.training;
+  const steps = stepsOf(stage, run.data[stage.data.train]?.limit ?? null);
+  const length = steps === null ? `${epochs} epochs` : `${steps} steps`;
   return `${length} of ${batch_size} rows`;
 }
 

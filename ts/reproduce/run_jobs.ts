@@ -2,6 +2,7 @@ import { AmmdError, systemCodeOf } from '../common/errors.js';
 import type { RunEvent } from '../metrics/events.js';
 import { isOfTheMachine } from '../run/ending/machine_failure.js';
 import { causeOf } from '../run/ending/stage_failure.js';
+import { wasStopped } from '../run/ending/stage_stop.js';
 import { RunError } from '../run/errors.js';
 import type { WorkerPool } from '../run/workers/pool.js';
 import type { Evaluated, EvaluationStore } from '../store/evaluation_store.js';
@@ -29,9 +30,6 @@ interface Phase {
   readonly name: JobPhase;
   readonly isDone: (job: Job) => boolean;
 }
-
-/** Whether a job was stopped, by its user or since another found the machine at fault. */
-const isStopped = (cause: unknown) => cause instanceof RunError && cause.code === 'interrupted';
 
 /**
  * Calls `work` for every job at once; the pool lets in as many as it has workers. What fails is told at once, and does not
@@ -70,7 +68,8 @@ async function runPhase<Result>(
     const job = jobs[index];
     if (outcome.status !== 'rejected' || job === undefined) return [];
     const cause: unknown = outcome.reason;
-    return isStopped(cause) && broken.signal.aborted ? [] : [{ job, cause }];
+    // Stopped since another job found the machine at fault.
+    return wasStopped(cause) && broken.signal.aborted ? [] : [{ job, cause }];
   });
   if (signal?.aborted) throw stopped();
   const first = failures.find(({ cause }) => isOfTheMachine(cause)) ?? failures[0];

@@ -2,8 +2,9 @@ import { mean } from 'simple-statistics';
 import type { ProfileConfig, RowConfig, TableConfig } from '../config/schema.js';
 import type { JournalPlace, TableColumn, TableFile, TableRow } from '../metrics/table_file.js';
 import type { RowResult } from './cells.js';
-import { type Choices, isFixed } from './plan.js';
+import type { Choices } from './plan.js';
 import type { DeclaredPrimary } from './primary.js';
+import { isFixed } from './profile.js';
 import { readReferences, referenceNumber } from './reference.js';
 import { tableStatistics } from './statistics.js';
 

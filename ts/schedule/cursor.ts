@@ -1,3 +1,4 @@
+import { present } from '../common/present.js';
 import { permutation } from '../common/random.js';
 
 /** Rows of a dataset in the order drawn, with an id for each that no other draw of the stage shares. */
@@ -41,6 +42,7 @@ function epochOrder(n: number, seed: number, epoch: number): Uint32Array {
  *
  * @param n - rows of the dataset, at least 1
  * @param fixed - the order of the first epochs; without it they are shuffled like all others
+ * @throws RangeError where a fixed order has fewer rows than the dataset
  */
 export function drawRows(
   n: number,
@@ -54,7 +56,8 @@ export function drawRows(
   for (let position = start; position < start + count; position += 1) {
     const epoch = Math.floor(position / n);
     const holds = fixed !== undefined && epoch < (fixed.epochs ?? Number.POSITIVE_INFINITY);
-    const row = (holds ? fixed.rows : epochOrder(n, seed, epoch))[position % n] ?? 0;
+    const order = holds ? fixed.rows : epochOrder(n, seed, epoch);
+    const row = present(order[position % n], 'row of that position in an order of rows');
     rows.push(row);
     sampleIds.push(epoch * n + row);
   }

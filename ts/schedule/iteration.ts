@@ -1,3 +1,4 @@
+import { present } from '../common/present.js';
 import { permutation } from '../common/random.js';
 import type { IterationConfig } from '../config/schema.js';
 import type { PartPlan, SizedStagePlan } from '../plan/types.js';
@@ -26,7 +27,7 @@ export function minibatchAt(part: PartPlan, place: IterationPlace, { minibatches
   const position = place.within % minibatches;
   if (place.epoch === 0) return position;
   const shuffle = permutation(minibatches, part.seed, place.iteration * epochs + place.epoch);
-  return shuffle[position] ?? position;
+  return present(shuffle[position], 'minibatch of that position');
 }
 
 /** Rows that a part takes from its dataset in an iteration: once per rollout, or once per step. */
@@ -45,7 +46,12 @@ export function partDraw(plan: SizedStagePlan, part: PartPlan, iteration: number
     parts.reduce((sum, one) => sum + rowsPerIteration(one, plan.iteration), 0);
   const before = rowsOf(sharing.slice(0, sharing.indexOf(part)));
   const start = iteration * rowsOf(sharing) + before + block * part.rows;
-  const rows = plan.orders[part.dataset];
-  const fixed = rows === undefined ? undefined : { rows, epochs: plan.training.order.epochs };
-  return drawRows(plan.rows[part.dataset] ?? 1, plan.orderSeeds[part.dataset] ?? 0, start, part.rows, fixed);
+  const order = plan.orders[part.dataset];
+  const fixed = order === undefined ? undefined : { rows: order, epochs: plan.training.order.epochs };
+  const rows = present(plan.rows[part.dataset], `number of rows of dataset ${part.dataset} in a plan`);
+  const seed = present(
+    plan.orderSeeds[part.dataset],
+    `seed for the order of dataset ${part.dataset} in a plan`,
+  );
+  return drawRows(rows, seed, start, part.rows, fixed);
 }

@@ -110,6 +110,7 @@ function replayedParts(plan: SizedStagePlan, state: StageState, part: ReplayPart
   return pickRows(part, state.replay[part.part] ?? [], state.step).map(({ drawn, picks }) => ({
     from: 'rollout',
     part: part.part,
+    origin: 'replayed',
     handle: keptHandle(part, drawn),
     picks,
     size: picks.length,
@@ -123,14 +124,14 @@ function generatedParts(plan: SizedStagePlan, state: StageState, part: PartPlan)
   const origin = originOf(plan, state, part, minibatch);
   if (origin === 'dataset') {
     const { rows } = partDraw(plan, part, place.iteration, minibatch);
-    return [{ from: 'dataset', part: part.part, dataset: part.dataset, rows }];
+    return [{ from: 'dataset', part: part.part, origin, dataset: part.dataset, rows }];
   }
   if (origin === 'replayed' && isReplayed(part)) return replayedParts(plan, state, part);
   const handle = rolloutHandle(part, state.step, place);
   const picks = picksOf(part, drawnMinibatches(plan, state, part), minibatch);
   const drawnAt = part.ahead ? Math.max(0, state.step - 1) : state.step - place.within;
   const age = state.studentStep - studentStepAt(plan, drawnAt);
-  return [{ from: 'rollout', part: part.part, handle, picks, size: part.rows, age }];
+  return [{ from: 'rollout', part: part.part, origin, handle, picks, size: part.rows, age }];
 }
 
 /** The rows of a step's batch; a part that replays has an entry for each rollout that it takes rows of. */
@@ -139,7 +140,7 @@ export function partsAt(plan: SizedStagePlan, state: StageState): readonly Batch
     if (part.from !== 'dataset') return generatedParts(plan, state, part);
     const { iteration, within } = placeOf(state.step, plan.iteration);
     const { rows } = partDraw(plan, part, iteration, within);
-    return [{ from: 'dataset' as const, part: part.part, dataset: part.dataset, rows }];
+    return [{ from: 'dataset' as const, part: part.part, origin: null, dataset: part.dataset, rows }];
   });
 }
 

@@ -26,20 +26,15 @@ export function originOf(
 }
 
 /** Counts where the rows of generated parts came from; null for a method that generates nothing. */
-export function originsOf(plan: SizedStagePlan, parts: readonly BatchPartPlan[]): RowOrigins | null {
-  const generated = new Map(
-    plan.parts.filter(({ from }) => from !== 'dataset').map((one) => [one.part, one]),
-  );
-  if (generated.size === 0) return null;
+export function originsOf(parts: readonly BatchPartPlan[]): RowOrigins | null {
+  const generated = parts.filter(({ origin }) => origin !== null);
+  if (generated.length === 0) return null;
   const counts = { fresh: 0, replayed: 0, dataset: 0 };
   let ages = 0;
-  for (const part of parts) {
-    const source = generated.get(part.part);
-    if (source === undefined) continue;
+  for (const part of generated) {
     if (part.from === 'dataset') counts.dataset += part.rows.length;
     else {
-      // The minibatches of an iteration pick rows as well, of what it drew itself.
-      counts[part.picks !== null && isReplayed(source) ? 'replayed' : 'fresh'] += part.size;
+      counts[part.origin] += part.size;
       ages += part.age * part.size;
     }
   }

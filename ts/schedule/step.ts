@@ -1,3 +1,4 @@
+import { present } from '../common/present.js';
 import { streamSeed } from '../common/random.js';
 import { OBJECTIVES } from '../config/objectives.js';
 import type { SizedStagePlan, TermPlan } from '../plan/types.js';
@@ -26,7 +27,8 @@ const hasDropout = ({ training }: SizedStagePlan) => (training.lora?.dropout ?? 
 
 function planScore(plan: SizedStagePlan, warmup: boolean): ScorePlan | null {
   const needed =
-    plan.critics.length > 0 || plan.terms.some(({ objective }) => OBJECTIVES[objective]?.teacher);
+    plan.critics.length > 0 ||
+    plan.terms.some(({ objective }) => present(OBJECTIVES[objective], `objective ${objective}`).teacher);
   const teacher = plan.teacher !== null && needed;
   const ahead =
     plan.critics.some(({ trained }) => trained) || plan.terms.some(({ gradient }) => gradient !== 'token');
@@ -93,7 +95,7 @@ export function planStep(plan: SizedStagePlan, state: StageState): StepPlan {
     rollouts: rolloutsAt(plan, state),
     parts,
     limits: limitsOf(plan.training),
-    origins: originsOf(plan, parts),
+    origins: originsOf(parts),
     schedules: changingAt(plan, state),
     score: planScore(plan, warmup),
     critics: planCritics(plan, state),

@@ -55,12 +55,15 @@ export type BatchPartPlan =
   | {
       readonly from: 'dataset';
       readonly part: string;
+      /** Null in a part that is a dataset's by its method, and never generated. */
+      readonly origin: Extract<RowOrigin, 'dataset'> | null;
       readonly dataset: string;
       readonly rows: readonly number[];
     }
   | {
       readonly from: 'rollout';
       readonly part: string;
+      readonly origin: Exclude<RowOrigin, 'dataset'>;
       readonly handle: string;
       /** Which rows of the rollout, when it is replayed or has those of several minibatches; null is all. */
       readonly picks: readonly number[] | null;

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { writeJsonAtomic } from '../common/atomic_file.js';
 import { canonicalJson, sha256 } from '../common/hash.js';
 import { makeFolder } from '../common/make_folder.js';
+import { present } from '../common/present.js';
 import type { DatasetConfig, EvaluationConfig } from '../config/schema.js';
 import type { WorkerClient } from '../dispatch/client.js';
 import { type EvaluationRow, evaluationRowSchema, type SampleRow, sampleRowSchema } from '../metrics/rows.js';
@@ -126,8 +127,8 @@ export class EvaluationStore {
   /** Loads the student, frozen, and the datasets; rows by dataset. */
   async #load(client: WorkerClient, student: StoredStage, { datasets }: EvaluationRequest) {
     const config = student.configure((parent) => this.#stages.student(parent));
-    const [stage] = planRun({ config, hash: student.hash }).stages;
-    if (stage === undefined) throw new RangeError('a stored stage is one stage');
+    const [only] = planRun({ config, hash: student.hash }).stages;
+    const stage = present(only, 'stage in a stored one');
     const [, , ...registered] = await Promise.all([
       client.call('reset', {}),
       client.call('load_role', exportedStudent(stage, this.#stages.student(student))),

@@ -1,7 +1,15 @@
+import { present } from '../common/present.js';
 import { evaluatedSets } from '../config/evaluated.js';
 import { keepsResponses } from '../config/kept.js';
 import { configHash } from '../config/resolve.js';
-import type { DatasetConfig, ModelConfig, ModelReference, RunConfig, StageConfig } from '../config/schema.js';
+import {
+  type DatasetConfig,
+  isStageReference,
+  type ModelConfig,
+  type ModelReference,
+  type RunConfig,
+  type StageConfig,
+} from '../config/schema.js';
 import { planModel } from '../plan/models.js';
 
 /**
@@ -41,9 +49,8 @@ interface Taken {
   readonly parents: ReadonlyMap<string, StoredStage>;
 }
 
-function parentOf(reference: ModelReference | null): readonly string[] {
-  return typeof reference === 'object' && reference !== null && 'stage' in reference ? [reference.stage] : [];
-}
+const parentOf = (reference: ModelReference | null): readonly string[] =>
+  isStageReference(reference) ? [reference.stage] : [];
 
 /** The exported student of an earlier stage as a model of its own. */
 function exportedModel(
@@ -52,9 +59,8 @@ function exportedModel(
   asker: { readonly stage: string; readonly role: 'student' | 'teacher' },
   folderOf: (parent: StoredStage) => string,
 ): ModelReference {
-  if (typeof reference === 'string' || !('stage' in reference)) return reference;
-  const parent = parents.get(reference.stage);
-  if (parent === undefined) throw new RangeError(`no stage ${reference.stage} in a checked configuration`);
+  if (!isStageReference(reference)) return reference;
+  const parent = present(parents.get(reference.stage), `stage ${reference.stage} in a checked configuration`);
   const { origin: _origin, seed: _seed, ...settings } = planModel(config, reference, asker);
   return { ...settings, source: folderOf(parent), seed: null };
 }
@@ -90,8 +96,7 @@ function alone(
   folderOf: (parent: StoredStage) => string,
 ): RunConfig {
   const { config } = taken;
-  const whole = config.stages[stage];
-  if (whole === undefined) throw new RangeError(`no stage ${stage} in a checked configuration`);
+  const whole = present(config.stages[stage], `stage ${stage} in a checked configuration`);
   const own = (reference: ModelReference, role: 'student' | 'teacher') =>
     exportedModel(taken, reference, { stage, role }, folderOf);
   return {
@@ -117,7 +122,7 @@ function byContent(config: RunConfig, fingerprint: (source: string) => string): 
   const data = (dataset: DatasetConfig) => ({ ...dataset, source: fingerprint(dataset.source) });
   const model = (settings: ModelConfig) => ({ ...settings, source: fingerprint(settings.source) });
   const reference = (given: ModelReference): ModelReference =>
-    typeof given === 'string' || 'stage' in given ? given : model(given);
+    typeof given === 'string' || isStageReference(given) ? given : model(given);
   const each = <Value>(all: Readonly<Record<string, Value>>, change: (value: Value) => Value) =>
     Object.fromEntries(Object.entries(all).map(([name, value]) => [name, change(value)]));
   return {
@@ -139,8 +144,7 @@ function byContent(config: RunConfig, fingerprint: (source: string) => string): 
  * @throws RangeError when there is no such stage
  */
 export function storedStage(config: RunConfig, stage: string, options: StoredStageOptions = {}): StoredStage {
-  const whole = config.stages[stage];
-  if (whole === undefined) throw new RangeError(`no stage ${stage} in the configuration`);
+  const whole = present(config.stages[stage], `stage ${stage} in the configuration`);
   const { fingerprint = (source) => source } = options;
   const names = [...parentOf(whole.student), ...parentOf(whole.teacher)];
   const parents = new Map(

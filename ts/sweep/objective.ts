@@ -1,29 +1,25 @@
 import { betterEnd, LOSSES } from '../config/metrics.js';
+import { haveSameRows } from '../config/same_rows.js';
 import type { SweepConfig } from '../config/schema/sweep.js';
-import type { StageConfig } from '../config/schema.js';
+import type { RunConfig, StageConfig } from '../config/schema.js';
 import { summarise } from '../metrics/aggregate.js';
 import type { Decoding, EvaluationRow } from '../metrics/rows.js';
 import type { SweepSummary } from '../metrics/sweep_rows.js';
+import { glanceOf } from '../run/stage/dataset_evaluation.js';
 
 /** What trials are judged by, with nothing left open. */
 export type Objective = SweepSummary['objective'];
 
 const isLoss = (metric: string) => (LOSSES as readonly string[]).includes(metric);
 
-/** How the one evaluation during training decodes: with the first seed where there is one. */
-const glance = ({ evaluation }: StageConfig): Decoding =>
-  evaluation.seeds.length > 0 ? 'sampled' : 'greedy';
+/** How an evaluation during training decodes; of a stage that never does, the checks refuse it. */
+const glance = ({ evaluation }: StageConfig): Decoding => glanceOf(evaluation)?.decoding ?? 'greedy';
 
 /** Whether a dataset is a test set of the stage, by its name or, under another name, by its rows. */
-export function isTestSet(
-  dataset: string,
-  stage: StageConfig,
-  data: Readonly<Record<string, { readonly source: string; readonly split: string }>>,
-): boolean {
-  const rows = (name: string) => `${data[name]?.source}\n${data[name]?.split}`;
+export function isTestSet(dataset: string, stage: StageConfig, data: RunConfig['data']): boolean {
   return dataset !== stage.data.validation
     ? stage.data.test.includes(dataset)
-    : stage.data.test.some((test) => rows(test) === rows(dataset));
+    : stage.data.test.some((test) => haveSameRows(data, test, dataset));
 }
 
 /** Fills in what the sweep leaves open from the stage that it judges. `dataset` is empty where there is none. */

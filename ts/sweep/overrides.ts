@@ -1,16 +1,8 @@
 import type { ConfigError, ConfigIssue } from '../config/errors.js';
 import { merge } from '../config/merge.js';
-import { parseOverride } from '../config/overrides.js';
+import { overrideOf, parseOverride } from '../config/overrides.js';
 import { sweep } from '../config/schema/sweep.js';
 import { child, locate, type MapTree, mapEntry, mapTree, type Tree, without } from '../config/tree.js';
-import type { ParameterValue } from './space.js';
-
-/** The text of `--set` that puts a value at a path; JSON is YAML. */
-const textOf = (path: string, value: unknown) => `${path}=${JSON.stringify(value)}`;
-
-/** Overrides of a run by path, in order. */
-export const overridesOf = (values: Readonly<Record<string, ParameterValue>>): readonly string[] =>
-  Object.entries(values).map(([path, value]) => textOf(path, value));
 
 /**
  * One `--set` of the command line laid over a sweep: of a key of the sweep where its first key is one, else of the run,
@@ -50,7 +42,7 @@ export function relocated(
 ): readonly ConfigIssue[] {
   const places = new Map(
     Object.entries(values).map(([path, value]) => [
-      `--set ${textOf(path, value)}`,
+      `--set ${overrideOf(path, value)}`,
       locate(tree, [key, path]),
     ]),
   );

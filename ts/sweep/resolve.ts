@@ -3,6 +3,7 @@ import { canonicalJson, sha256 } from '../common/hash.js';
 import { ConfigError, type ConfigIssue, showLocation } from '../config/errors.js';
 import { findConfig, readTree } from '../config/files.js';
 import { Findings } from '../config/findings.js';
+import { overridesOf } from '../config/overrides.js';
 import { distinct, parse } from '../config/parse.js';
 import { configHash, type ResolvedConfig, resolveConfig } from '../config/resolve.js';
 import { type SweepConfig, sweep } from '../config/schema/sweep.js';
@@ -11,7 +12,7 @@ import { locate, type Tree } from '../config/tree.js';
 import { storedStage } from '../store/stored_stage.js';
 import { checkObjective, checkSpace } from './check.js';
 import type { Objective } from './objective.js';
-import { overridesOf, relocated, withOverride } from './overrides.js';
+import { relocated, withOverride } from './overrides.js';
 import { cornersOf, endsOf, type Parameters } from './space.js';
 
 /** A sweep with nothing left open. */

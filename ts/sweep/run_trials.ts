@@ -1,6 +1,6 @@
 import type { AmmdError } from '../common/errors.js';
 import type { TrialRow } from '../metrics/sweep_rows.js';
-import { RunError } from '../run/errors.js';
+import { wasStopped } from '../run/ending/stage_stop.js';
 import { SweepError } from './errors.js';
 import type { SweepEvent } from './events.js';
 import { trialsWanted } from './space.js';
@@ -54,7 +54,7 @@ export async function runTrials(context: TrialsContext): Promise<void> {
   const reasons = lanes.flatMap((outcome) =>
     outcome.status === 'rejected' ? [outcome.reason as unknown] : [],
   );
-  const errors = reasons.filter((reason) => !(reason instanceof RunError && reason.code === 'interrupted'));
+  const errors = reasons.filter((reason) => !wasStopped(reason));
   if (errors.length > 0) throw errors[0];
 }
 

@@ -9,6 +9,7 @@ import { type EvaluationRow, evaluationRowSchema, stepRowSchema } from '../metri
 import type { TrialRow } from '../metrics/sweep_rows.js';
 import { isOfTheMachine } from '../run/ending/machine_failure.js';
 import { causeOf } from '../run/ending/stage_failure.js';
+import { wasStopped } from '../run/ending/stage_stop.js';
 import { RunError } from '../run/errors.js';
 import { skippedText, updatesOf } from '../run/rows/skipped_updates.js';
 import type { WorkerPool } from '../run/workers/pool.js';
@@ -111,7 +112,7 @@ async function train(context: TrialContext, trial: Trial, stage: StoredStage): P
     await watch.settled();
   } catch (error) {
     await watch.settled();
-    if (watch.behind !== null && isStop(error) && !context.signal.aborted) return behind(watch.behind);
+    if (watch.behind !== null && wasStopped(error) && !context.signal.aborted) return behind(watch.behind);
     return failed(ownFailure(context, trial, error));
   }
   const skipped = mostlySkipped(context, stage);
@@ -124,11 +125,9 @@ async function train(context: TrialContext, trial: Trial, stage: StoredStage): P
   return { state: 'complete', value, reason: null };
 }
 
-const isStop = (error: unknown) => error instanceof RunError && error.code === 'interrupted';
-
 /** The error where a trial has failed by it; throws it where the sweep has to end. */
 function ownFailure({ signal, folder }: TrialContext, { number }: Trial, error: unknown): AmmdError {
-  if (signal.aborted && isStop(error)) throw error;
+  if (signal.aborted && wasStopped(error)) throw error;
   if (isOfTheMachine(error)) throw ofTheSweep(folder, number, error);
   if (!(error instanceof AmmdError)) throw error;
   return error;

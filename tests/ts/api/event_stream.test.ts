@@ -80,6 +80,21 @@ describe('a reader who leaves', () => {
     expect(said).toEqual(['checkpoint written']);
   });
 
+  test.each(['interrupted', 'time_over'] as const)(
+    'while the work stops as %s is not told of it',
+    async (code) => {
+      const said: string[] = [];
+      const stopping: Work<number, string> = async (emit, signal) => {
+        emit(1);
+        while (!signal.aborted) await turn();
+        said.push('checkpoint written');
+        throw new RunError(code, 'stopped after step 1');
+      };
+      for await (const _ of eventsOf(stopping, undefined)) break;
+      expect(said).toEqual(['checkpoint written']);
+    },
+  );
+
   test('learns when stopping failed', async () => {
     const stubborn: Work<number, string> = async (emit, signal) => {
       emit(1);

@@ -1,6 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
+import { planRun } from '../../../ts/plan/run.js';
+import { withRows } from '../../../ts/plan/stage.js';
 import { parametersOf, stageCost } from '../../../ts/reproduce/cost.js';
-import { resolveRun } from '../config/workspace.js';
+import { RUN, resolveRun, resolveText } from '../config/workspace.js';
 
 /** 16 wide, one layer, two heads of two key/value heads, 32 in the perceptron: counted by hand. */
 const TINY = 4 * 16 * 16 + 3 * 16 * 32 + 99 * 16;
@@ -64,6 +66,25 @@ describe('cost of a stage', () => {
   test('epochs count the rows of the training set', () => {
     const epochs = ['stages.teacher.training.steps=null', 'stages.teacher.training.epochs=3'];
     expect(cost('teacher', epochs).steps).toBe(Math.ceil((3 * 100) / 8));
+  });
+
+  test.each([1, 3, 0.01])('%d epochs of MiniLLM are the steps that its plan has', (count) => {
+    const text = RUN.replace('extends: ammd', 'extends: minillm').replace(
+      /^ {6}(sources|on_policy|terms|adversary).*\n/gm,
+      '',
+    );
+    const resolved = resolveText(text, [
+      'stages.student.training.steps=null',
+      `stages.student.training.epochs=${count}`,
+      'stages.student.rollout.sampling.top_k=0',
+    ]);
+    const planned = planRun(resolved).stages.find(({ name }) => name === 'student');
+    const settings = resolved.config.stages.student;
+    if (planned === undefined || settings === undefined) throw new Error('the run has a student');
+    const { studentSteps } = withRows(planned, { train: 100, check: 50 });
+    // A step takes 4 rows of the corpus, and 4 prompts whose responses are used 4 times.
+    expect(studentSteps).toBe(Math.max(1, Math.ceil((count * 100) / 5)));
+    expect(stageCost(resolved.config, settings, {}, 100).steps).toBe(studentSteps);
   });
 
   test('epochs of a set whose rows nobody knows', () => {

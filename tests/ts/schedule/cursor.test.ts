@@ -65,6 +65,10 @@ describe('drawn rows', () => {
     expect(rows).toEqual([2, 0, 1, 2, 0, 1, 2, 0, 1]);
   });
 
+  test('are never taken from an order that is too short', () => {
+    expect(() => drawRows(3, 1, 0, 3, { rows: [2, 0], epochs: null })).toThrow(RangeError);
+  });
+
   test('change their order from epoch to epoch', () => {
     const { rows } = drawRows(50, 1, 0, 100);
     expect(rows.slice(0, 50)).not.toEqual(rows.slice(50));

@@ -24,6 +24,14 @@ function drawnPart(plan: SizedStagePlan) {
 
 const steps = (plan: SizedStagePlan) => Array.from({ length: plan.steps }, (_, step) => step);
 
+test.each([
+  ['rows', 'there is no number of rows of dataset train in a plan'],
+  ['orderSeeds', 'there is no seed for the order of dataset train in a plan'],
+])('a plan whose %s lack a dataset of its parts draws nothing', (key, message) => {
+  const plan = { ...ammd(30), [key]: {} };
+  expect(() => partDraw(plan, drawnPart(plan), 0, 0)).toThrow(new RangeError(message));
+});
+
 describe('one batch an iteration', () => {
   test('the rows of dataset and student come from one sequence: each once an epoch', () => {
     fc.assert(
@@ -50,6 +58,7 @@ describe('one batch an iteration', () => {
     expect(partsAt(plan, at(plan, 4))[1]).toEqual({
       from: 'rollout',
       part: 'on',
+      origin: 'fresh',
       handle: 'step:4/rollout.on',
       picks: null,
       size: 4,

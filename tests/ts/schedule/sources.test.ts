@@ -51,6 +51,27 @@ describe('probability', () => {
   });
 });
 
+test('a part of a step says where its rows come from, and none where its method never generates it', () => {
+  const originsIn = (...changes: readonly string[]) =>
+    walk(ammd(50, ...changes)).map(({ plan: { parts, origins } }) => [
+      parts.map(({ origin }) => origin).join(),
+      origins,
+    ]);
+  const fresh = { fresh: 4, replayed: 0, dataset: 0 };
+  // Minibatches pick rows of what their own iteration drew, which is not to replay it.
+  expect(originsIn('training.steps=2', 'method.iteration={minibatches: 2, epochs: 1}')).toEqual([
+    [',fresh', { ...fresh, staleness: 0 }],
+    [',fresh', { ...fresh, staleness: 1 }],
+  ]);
+  expect(originsIn('training.steps=2', 'method.sources.on={replay: {capacity: 4, fresh: 0}}')).toEqual([
+    [',fresh', { ...fresh, staleness: 0 }],
+    [',replayed', { fresh: 0, replayed: 4, dataset: 0, staleness: 1 }],
+  ]);
+  expect(originsIn('training.steps=1', 'method.sources.on.probability=0')).toEqual([
+    [',dataset', { fresh: 0, replayed: 0, dataset: 4, staleness: null }],
+  ]);
+});
+
 test('in an iteration one number a minibatch decides, and holds for all its epochs', () => {
   const shape = fc.record({
     minibatches: fc.integer({ min: 1, max: 4 }),

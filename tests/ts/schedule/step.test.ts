@@ -23,6 +23,14 @@ const sft = (...changes: readonly string[]) =>
     check: 5,
   });
 
+test('an objective that nobody knows is no step', () => {
+  const plan = sft();
+  const terms = plan.terms.map((term) => ({ ...term, objective: 'lost' }));
+  expect(() => planStep({ ...plan, terms }, INITIAL_STATE)).toThrow(
+    new RangeError('there is no objective lost'),
+  );
+});
+
 describe('a step of AMMD', () => {
   test('is generate, build, score, critics, student', () => {
     const plan = ammd(30, 'method.adversary={turns: 3, lr_ratio: 10, clip_norm: 2}', 'training.lr=0.01');

@@ -1,5 +1,12 @@
 import type { Findings, Path } from '../findings.js';
-import { isT5, type ModelConfig, type ModelReference, type RunConfig, type StageConfig } from '../schema.js';
+import {
+  isStageReference,
+  isT5,
+  type ModelConfig,
+  type ModelReference,
+  type RunConfig,
+  type StageConfig,
+} from '../schema.js';
 
 /** Checks that a stage may have the model it names. */
 export function checkModel(
@@ -15,7 +22,7 @@ export function checkModel(
     if (reference in config.stages) {
       findings.error(path, `"${reference}" is a stage, no model; write {stage: ${reference}}`);
     } else findings.known(path, 'model', reference, models);
-  } else if ('stage' in reference && !earlier.includes(reference.stage)) {
+  } else if (isStageReference(reference) && !earlier.includes(reference.stage)) {
     const at = [...path, 'stage'];
     if (reference.stage in config.stages) {
       findings.error(at, `stage "${reference.stage}" does not come before this one; order the stages so`);
@@ -31,7 +38,7 @@ export function modelBehind(
   earlier: readonly string[],
 ): { readonly model: ModelConfig | undefined; readonly at: Path } | null {
   if (typeof reference === 'string') return { model: config.models[reference], at: ['models', reference] };
-  if (!('stage' in reference)) return { model: reference, at: path };
+  if (!isStageReference(reference)) return { model: reference, at: path };
   const student = config.stages[reference.stage]?.student;
   const before = earlier.indexOf(reference.stage);
   if (before < 0 || student === undefined) return null;

@@ -130,3 +130,7 @@ export const modelReference = z.union([name, stageReference, model]);
 export type ModelConfig = DeepReadonly<z.output<typeof model>>;
 export type StageReference = DeepReadonly<z.output<typeof stageReference>>;
 export type ModelReference = DeepReadonly<z.output<typeof modelReference>>;
+
+/** Whether a model is the student of an earlier stage. */
+export const isStageReference = (reference: ModelReference | null): reference is StageReference =>
+  typeof reference === 'object' && reference !== null && 'stage' in reference;

@@ -19,7 +19,7 @@ export function stopped({ run, signal }: StopContext, stage: string, where: stri
 }
 
 /** Cancelled because of the signal, or not run because of that. */
-export function isStopped(error: unknown, signal: AbortSignal | undefined): boolean {
+export function isCancelled(error: unknown, signal: AbortSignal | undefined): boolean {
   if (!signal?.aborted || !(error instanceof WireError)) return false;
   return error.code === 'cancelled' || error.code === 'aborted';
 }
@@ -38,7 +38,7 @@ export async function prepared<Outcome>(
   try {
     return await work;
   } catch (error) {
-    throw isStopped(error, context.signal) ? stopped(context, stage, where) : error;
+    throw isCancelled(error, context.signal) ? stopped(context, stage, where) : error;
   }
 }
 

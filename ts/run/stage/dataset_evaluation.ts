@@ -18,6 +18,15 @@ export function decodingsOf({
   return greedy ? [{ decoding: 'greedy', seed: null }, ...sampled] : sampled;
 }
 
+/**
+ * The one decoding of an evaluation during training, the first seed where there is one: that is how the reference
+ * scripts choose checkpoints.
+ */
+export function glanceOf(evaluation: Pick<EvaluationConfig, 'greedy' | 'seeds'>): Decoding | undefined {
+  const all = decodingsOf(evaluation);
+  return all.find(({ decoding }) => decoding === 'sampled') ?? all[0];
+}
+
 export const describeDecoding = ({ decoding, seed }: Decoding) =>
   seed === null ? decoding : `${decoding}, seed ${seed}`;
 

@@ -14,6 +14,7 @@ import {
   describeDecoding,
   evaluateDataset,
   firstRows,
+  glanceOf,
   meanOf,
 } from './dataset_evaluation.js';
 
@@ -57,20 +58,11 @@ interface Pass {
   readonly texts: number;
 }
 
-/**
- * The one decoding during training, the first seed where there is one: that is how the reference scripts choose
- * checkpoints.
- */
-function glanceOf({ evaluation }: SizedStagePlan): Decoding | undefined {
-  const all = decodingsOf(evaluation);
-  return all.find(({ decoding }) => decoding === 'sampled') ?? all[0];
-}
-
 /** What is generated. During training only the validation set and one decoding. */
 function passesOf(stage: SizedStagePlan, extent: Extent): readonly Pass[] {
   const { data, evaluation } = stage;
   const all = decodingsOf(evaluation);
-  const glance = glanceOf(stage);
+  const glance = glanceOf(evaluation);
   const decodings = extent === 'interval' ? (glance === undefined ? [] : [glance]) : all;
   const datasets = evaluatedSets(extent === 'interval' ? { ...data, test: [] } : data);
   return datasets.flatMap((dataset) =>
@@ -186,7 +178,7 @@ export function validationFigures(
   stage: SizedStagePlan,
   rows: readonly EvaluationRow[],
 ): Readonly<Record<string, number>> {
-  const glance = glanceOf(stage);
+  const glance = glanceOf(stage.evaluation);
   const seen = rows.filter(({ dataset, decoding, seed }) => {
     if (dataset !== stage.data.validation) return false;
     return decoding === 'teacher_forced' || (decoding === glance?.decoding && seed === glance.seed);

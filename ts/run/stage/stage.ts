@@ -11,7 +11,7 @@ import { observe } from '../../schedule/adaptive.js';
 import { INITIAL_STATE, restoreState } from '../../schedule/state.js';
 import type { StageState } from '../../schedule/types.js';
 import { WireError } from '../../wire/errors.js';
-import { isStopped, prepared, stopped } from '../ending/stage_stop.js';
+import { isCancelled, prepared, stopped } from '../ending/stage_stop.js';
 import type { RunFolder, StageFolder } from '../folder/run_folder.js';
 import type { HeldTeacher } from '../loaded/held_teacher.js';
 import { type LoadedStage, notesOn, parametersOf, rowsOf } from '../loaded/loaded_stage.js';
@@ -259,7 +259,7 @@ export async function runStage(context: StageContext, plan: StagePlan): Promise<
       throw stopped(context, plan.name, `after step ${state.step} of ${stage.steps}`);
     await runner.finish(state);
   } catch (error) {
-    throw isStopped(error, signal) ? stopped(context, plan.name, 'while it was evaluated') : error;
+    throw isCancelled(error, signal) ? stopped(context, plan.name, 'while it was evaluated') : error;
   } finally {
     runner.close();
   }

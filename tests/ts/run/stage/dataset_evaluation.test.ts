@@ -6,6 +6,7 @@ import {
   decodingsOf,
   describeDecoding,
   evaluateDataset,
+  glanceOf,
 } from '../../../../ts/run/stage/dataset_evaluation.js';
 import { bleuCase } from '../../../fixtures/bleu/bleu.js';
 import { ScriptedClient } from '../scripted_client.js';
@@ -15,6 +16,12 @@ test('greedy comes first, then one decoding a seed', () => {
   expect(decodings.map(describeDecoding)).toEqual(['greedy', 'sampled, seed 10', 'sampled, seed 20']);
   expect(decodingsOf({ greedy: false, seeds: [10] })).toEqual([{ decoding: 'sampled', seed: 10 }]);
   expect(decodingsOf({ greedy: false, seeds: [] })).toEqual([]);
+});
+
+test('a glance is the first seed, else greedy, else nothing', () => {
+  expect(glanceOf({ greedy: true, seeds: [10, 20] })).toEqual({ decoding: 'sampled', seed: 10 });
+  expect(glanceOf({ greedy: true, seeds: [] })).toEqual({ decoding: 'greedy', seed: null });
+  expect(glanceOf({ greedy: false, seeds: [] })).toBeUndefined();
 });
 
 describe('BLEU', () => {
