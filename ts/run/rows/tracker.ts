@@ -94,8 +94,11 @@ export async function openTracker(
       const files = path.join(showPath(folder.path), 'wandb');
       if (!ended) {
         given_up = true;
-        note(`the upload takes longer than ${UPLOAD_MS / 1000} s; the rest, with: wandb sync ${files}/run-*`);
-      } else if (done && wandb.mode === 'offline') note(`upload it with: wandb sync ${files}/offline-run-*`);
+        note(
+          `the upload takes longer than ${UPLOAD_MS / 1000} s; the rest, with: npx ammd python -m wandb sync ${files}/run-*`,
+        );
+      } else if (done && wandb.mode === 'offline')
+        note(`upload it with: npx ammd python -m wandb sync ${files}/offline-run-*`);
     },
   };
 }

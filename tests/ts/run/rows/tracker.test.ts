@@ -114,7 +114,9 @@ describe('a run that is tracked', () => {
 
   test('offline says how to upload it', async () => {
     await (await open('{project: p, mode: offline}')).close(true);
-    expect(notes).toEqual([expect.stringMatching(/^W&B: upload it with: wandb sync .*offline-run-\*$/)]);
+    expect(notes).toEqual([
+      expect.stringMatching(/^W&B: upload it with: npx ammd python -m wandb sync .*offline-run-\*$/),
+    ]);
   });
 
   test('goes on when its writer is gone, which is told once', async () => {
