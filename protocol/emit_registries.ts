@@ -1,6 +1,6 @@
-/** What a configuration may say of objectives, metrics and generation engines, as the worker's registries have written it down. */
+/** What the controller knows of objectives, metrics, engines and of what memory is for, as the worker has written it down. */
 export function emitRegistries(facts: unknown): string {
-  const { objectives, losses, scores, engines } = facts as Readonly<Record<string, unknown>>;
+  const { objectives, losses, scores, engines, memory } = facts as Readonly<Record<string, unknown>>;
   const constant = (name: string, value: unknown) =>
     `export const ${name} = ${JSON.stringify(value, null, 2)} as const;\n`;
   return [
@@ -9,5 +9,6 @@ export function emitRegistries(facts: unknown): string {
     constant('LOSSES', losses),
     constant('OBJECTIVE_FACTS', objectives),
     constant('ENGINE_FACTS', engines),
+    constant('MEMORY_ITEMS', memory),
   ].join('\n');
 }

@@ -22,14 +22,10 @@ from py_worker.losses.head_sweep import positions_at_once
 from py_worker.losses.loss_form import LossForm
 from py_worker.losses.scored import ScoredBatch, score_batch
 from py_worker.losses.terms import Term
-from py_worker.models.allocations import AllocationCounter, Labels, fake_tensors
+from py_worker.models.allocations import AllocationCounter, Labels, MemoryItem, Sizes, fake_tensors
 from py_worker.models.critics.critic import Critic
 from py_worker.models.lora import adapter_dropout
 from py_worker.models.policy import Policy
-
-Item = Literal["gradients", "critic_gradients", "hidden_states", "logits", "activations"]
-Sizes = Mapping[str, int]
-"""Bytes by item."""
 
 
 class _Phases(Protocol):
@@ -258,7 +254,7 @@ def _labels(step: Rehearsal, batch: TokenBatch) -> Labels:
     positions.add(sum(batch.positions().counts))
     widths = {policy.hidden_size for policy in (step.student, step.teacher) if policy is not None}
 
-    def label(tensor: Tensor) -> Item:
+    def label(tensor: Tensor) -> MemoryItem:
         shape = tuple(tensor.shape)
         if shape in trained:
             return "gradients"

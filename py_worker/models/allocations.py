@@ -6,9 +6,9 @@ has no fake of pinned memory (2.11 and 2.13 were tried).
 
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -16,7 +16,28 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-Labels = Callable[[Tensor], str]
+MemoryItem = Literal[
+    "teacher",
+    "student",
+    "optimizer",
+    "critics",
+    "rollouts",
+    "gradients",
+    "critic_gradients",
+    "update",
+    "hidden_states",
+    "logits",
+    "activations",
+    "kv_cache",
+    "arranged_weights",
+    "second_student",
+    "checkpoint",
+    "overhead",
+]
+"""What memory is for; in a forecast remedies go by these names."""
+Sizes = Mapping[MemoryItem, int]
+"""Bytes by item."""
+Labels = Callable[[Tensor], MemoryItem]
 """What a new tensor is for."""
 
 
@@ -62,8 +83,8 @@ class AllocationCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self, label: Labels, known: Iterable[Tensor] = ()) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.live: Counter[str] = Counter()
-        self.peak: Counter[str] = Counter()
+        self.live: Counter[MemoryItem] = Counter()
+        self.peak: Counter[MemoryItem] = Counter()
         self._label = label
         self._largest = self._total = 0
         self._seen: dict[int, weakref.ref[Any]] = {}
@@ -98,16 +119,16 @@ class AllocationCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         key = storage._cdata
         if key in self._seen:
             return
-        name, size = ("", 0) if label is None else (label(tensor), storage.nbytes())
+        item, size = None if label is None else label(tensor), storage.nbytes()
 
         def gone(_: object) -> None:
             self._seen.pop(key, None)
-            self._add(name, -size)
+            self._add(item, -size)
 
         self._seen[key] = weakref.ref(storage, gone)
-        self._add(name, size)
+        self._add(item, size)
 
-    def _add(self, name: str, size: int) -> None:
-        if size:
-            self.live[name] += size
+    def _add(self, item: MemoryItem | None, size: int) -> None:
+        if item is not None and size:
+            self.live[item] += size
             self._total += size

@@ -56,7 +56,10 @@ def run(session: Session, args: PredictMemoryArgs, context: OperationContext) ->
                 # A GPU's first step loads kernels, which no allocator counts and nobody else can have.
                 available = min(available, memory_phases.available_bytes(session))
     return PredictMemoryResult(
-        phases=[MemoryPhase(name=name, items=dict(items)) for name, items in phases.items()],
+        phases=[
+            MemoryPhase(name=name, items={str(item): size for item, size in items.items()})
+            for name, items in phases.items()
+        ],
         peak_bytes=memory_phases.peak(phases),
         available_bytes=available,
         missing=UNSET if missing is None else missing[:4096],

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from py_worker.models.allocations import AllocationCounter, fake_tensors
+from py_worker.models.allocations import AllocationCounter, MemoryItem, fake_tensors
 from py_worker.rollout.engine import Engine, Mixture, Sampling
 
 CACHE_DIMENSIONS: Final = 5
@@ -30,7 +30,7 @@ def rehearse_rollout(
     prompt_lengths: Sequence[int],
     sampling: Sampling,
     rows: int | None = None,
-) -> dict[str, int]:
+) -> dict[MemoryItem, int]:
     """Bytes at the peak beyond what is there before, by item.
 
     Args:
@@ -47,7 +47,7 @@ def rehearse_rollout(
         nonlocal at_work
         at_work = True
 
-    def label(tensor: Tensor) -> str:
+    def label(tensor: Tensor) -> MemoryItem:
         if tensor.dim() > 1 and tensor.shape[-1] == mixture.vocab_size and at_work:
             return "logits"
         if tensor.dim() == CACHE_DIMENSIONS and not at_work:

@@ -5,16 +5,16 @@ from typing import Final
 
 from torch import Tensor, nn
 
-from py_worker.models.allocations import held_bytes
+from py_worker.models.allocations import MemoryItem, held_bytes
 from py_worker.session.session import Session
 
 TOKEN_BYTES: Final = 8
 """Bytes of a kept response's token, with its log-probability."""
 
 
-def weight_bytes(session: Session) -> dict[str, int]:
+def weight_bytes(session: Session) -> dict[MemoryItem, int]:
     """Teacher, student, its optimizer and the critics with theirs; a shared storage counts for the first."""
-    sizes: dict[str, int] = {}
+    sizes: dict[MemoryItem, int] = {}
     counted: list[Tensor] = []
     for name, tensors in _groups(session).items():
         sizes[name] = held_bytes(tensors, session.device, excluding=counted)
@@ -27,12 +27,13 @@ def kept_bytes(rows: int, tokens: int) -> int:
     return rows * tokens * TOKEN_BYTES
 
 
-def _groups(session: Session) -> dict[str, list[Tensor]]:
-    groups: dict[str, list[Tensor]] = {}
+def _groups(session: Session) -> dict[MemoryItem, list[Tensor]]:
+    groups: dict[MemoryItem, list[Tensor]] = {}
     teacher, student = session.roles.get("teacher"), session.roles.get("student")
-    for name, role in (("teacher", teacher), ("student", student)):
-        if role is not None:
-            groups[name] = list(_tensors(role.policy.module))
+    if teacher is not None:
+        groups["teacher"] = list(_tensors(teacher.policy.module))
+    if student is not None:
+        groups["student"] = list(_tensors(student.policy.module))
     optimizer = None if student is None else student.optimizer
     critics: list[Tensor] = []
     groups["optimizer"] = [] if optimizer is None else list(optimizer.state_tensors().values())

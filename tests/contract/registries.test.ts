@@ -5,14 +5,21 @@ import { MOST_ROWS } from '../../ts/config/checks/sources.js';
 import { ENGINE_CHOICES, ENGINES } from '../../ts/config/engines.js';
 import { LOSSES, SCORES } from '../../ts/config/metrics.js';
 import { OBJECTIVES } from '../../ts/config/objectives.js';
+import { MEMORY_ITEMS } from '../../ts/config/registries.gen.js';
 
 /** Written from the worker's registries, against which tests/contract/test_registries.py holds it. */
 const FILE = path.resolve('protocol/fixtures/registries.json');
 
 const read = (file: string) => JSON.parse(readFileSync(file, 'utf8'));
 
-test('a configuration may say of objectives, metrics and engines what the worker’s registries have', () => {
-  const written = { scores: SCORES, losses: LOSSES, objectives: OBJECTIVES, engines: ENGINES };
+test('the controller knows of objectives, metrics, engines and memory what the worker has', () => {
+  const written = {
+    scores: SCORES,
+    losses: LOSSES,
+    objectives: OBJECTIVES,
+    engines: ENGINES,
+    memory: MEMORY_ITEMS,
+  };
   expect(written).toEqual(read(FILE));
 });
 

@@ -1,4 +1,4 @@
-"""What a configuration may say of objectives, metrics and engines is what the worker's registries have.
+"""What the controller knows of objectives, metrics, engines and what memory is for is what the worker has.
 
 UPDATE_FIXTURES=1 python -m pytest tests/contract/test_registries.py     (writes the worker's side)
 """
@@ -6,10 +6,11 @@ UPDATE_FIXTURES=1 python -m pytest tests/contract/test_registries.py     (writes
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from py_worker.losses.objectives import OBJECTIVES
 from py_worker.metrics import METRICS, STATISTICS
+from py_worker.models.allocations import MemoryItem
 from py_worker.rollout.engine import ENGINES
 
 FILE = Path(__file__).parents[2] / "protocol/fixtures/registries.json"
@@ -33,6 +34,7 @@ def facts() -> dict[str, Any]:
             for name, objective in OBJECTIVES.items()
         },
         "engines": {name: {"concurrent": make().concurrent} for name, make in ENGINES.items()},
+        "memory": list(get_args(MemoryItem)),
     }
 
 

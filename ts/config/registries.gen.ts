@@ -209,3 +209,22 @@ export const ENGINE_FACTS = {
     "concurrent": false
   }
 } as const;
+
+export const MEMORY_ITEMS = [
+  "teacher",
+  "student",
+  "optimizer",
+  "critics",
+  "rollouts",
+  "gradients",
+  "critic_gradients",
+  "update",
+  "hidden_states",
+  "logits",
+  "activations",
+  "kv_cache",
+  "arranged_weights",
+  "second_student",
+  "checkpoint",
+  "overhead"
+] as const;

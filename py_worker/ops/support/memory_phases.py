@@ -16,6 +16,7 @@ from py_worker.losses.rehearsal import (
     kept_hidden_bytes,
     rehearse,
 )
+from py_worker.models.allocations import Sizes
 from py_worker.rollout.engine import Engine, Mixture, Sampling
 from py_worker.rollout.rehearsal import rehearse_rollout
 from py_worker.session import host_memory
@@ -23,9 +24,7 @@ from py_worker.session.session import Session
 from py_worker.session.session_memory import kept_bytes, weight_bytes
 from py_worker.session.session_state import snapshot_bytes
 
-Items = Mapping[str, int]
-"""Bytes by what they are for."""
-Phases = dict[str, Items]
+Phases = dict[str, Sizes]
 
 PROBED_TOKENS: Final = 16
 """Longest prompt and longest response of the small step that is done in earnest."""
@@ -49,7 +48,7 @@ class PlannedStep:
     kept_rows: int
     checkpoints: bool
 
-    def rehearsed(self, *, fake: bool = True) -> Mapping[str, Items]:
+    def rehearsed(self, *, fake: bool = True) -> Mapping[str, Sizes]:
         """By phase, beyond what is there before. An offloaded teacher's weights count as there."""
         teacher = self.step.teacher
         with contextlib.nullcontext() if teacher is None else teacher.resident():
@@ -88,7 +87,7 @@ class PlannedDraw:
     background: bool
 
 
-def always_held(session: Session, planned: PlannedStep) -> Items:
+def always_held(session: Session, planned: PlannedStep) -> Sizes:
     """Through all phases. A GPU's memory has neither kept responses nor what checkpoints are written from."""
     held = dict(weight_bytes(session))
     if session.device.type == "cpu":
@@ -99,17 +98,17 @@ def always_held(session: Session, planned: PlannedStep) -> Items:
     return held
 
 
-def known_phases(session: Session, planned: PlannedStep, always: Items) -> Phases:
+def known_phases(session: Session, planned: PlannedStep, always: Sizes) -> Phases:
     """What follows from sizes alone: a lower bound."""
     _, optimizer = session.trained("student")
     step = planned.step
     positions = sum(row.response for micro in planned.micro_batches for row in micro)
-    own = {
+    own: Sizes = {
         "gradients": sum(parameter.nbytes for parameter in optimizer.parameters.values()),
         "hidden_states": kept_hidden_bytes(step, positions),
     }
     scored = step.score_teacher or step.score_student != "none"
-    copied = {"checkpoint": snapshot_bytes(session)} if session.device.type == "cpu" else {}
+    copied: Sizes = {"checkpoint": snapshot_bytes(session)} if session.device.type == "cpu" else {}
     return {
         **({"scoring": {**always, **teacher_at_work(session)}} if scored else {}),
         **({"critics": always} if step.ascents else {}),
@@ -119,7 +118,7 @@ def known_phases(session: Session, planned: PlannedStep, always: Items) -> Phase
     }
 
 
-def teacher_at_work(session: Session) -> Items:
+def teacher_at_work(session: Session) -> Sizes:
     """Its weights, also where they are on the device only while it runs."""
     role = session.roles.get("teacher")
     if role is None:
@@ -134,7 +133,7 @@ def with_step(session: Session, phases: Phases, planned: PlannedStep) -> Phases:
     return {name: {**items, **peaks.get(name, {})} for name, items in phases.items()}
 
 
-def with_draw(session: Session, phases: Phases, always: Items, planned: PlannedDraw) -> Phases:
+def with_draw(session: Session, phases: Phases, always: Sizes, planned: PlannedDraw) -> Phases:
     """With the phase of a rollout, and with what it takes in other phases that go on meanwhile."""
     sizes = rehearse_rollout(
         planned.engine, planned.mixture, planned.prompt_lengths, planned.sampling, planned.rows
@@ -173,7 +172,7 @@ def available_bytes(session: Session) -> int:
     return host_memory.available_bytes() + host_memory.resident_bytes() - session.resident_at_start
 
 
-def _rehearsed(session: Session, planned: PlannedStep) -> Mapping[str, Items]:
+def _rehearsed(session: Session, planned: PlannedStep) -> Mapping[str, Sizes]:
     """What a step allocates in each phase.
 
     On a GPU it is taken in earnest where a rehearsal needs numbers: its allocator refuses what does not fit.

@@ -1,5 +1,9 @@
+import type { MEMORY_ITEMS } from '../../config/registries.gen.js';
 import type { WorkerConfig } from '../../config/schema.js';
 import type { StagePlan } from '../../plan/types.js';
+
+/** What memory is for, by the worker's names. */
+type MemoryItem = (typeof MEMORY_ITEMS)[number];
 
 /** What a remedy depends on. */
 export interface Circumstances {
@@ -40,10 +44,13 @@ const trained: Remedies = (circumstances) => [
   'a smaller student',
 ];
 
+/** Small, or nothing that a setting changes by itself. */
+const none: Remedies = () => [];
+
 const smallerCritics: Remedies = () => ["a smaller rank or hidden_size of the method's critics"];
 
 /** What makes an item smaller, the cheapest first; what is in force already is left out. */
-const REMEDIES: Readonly<Record<string, Remedies>> = {
+const REMEDIES: Readonly<Record<MemoryItem, Remedies>> = {
   activations: (circumstances, excess) => {
     const { student, training } = circumstances.stage;
     return [
@@ -77,6 +84,8 @@ const REMEDIES: Readonly<Record<string, Remedies>> = {
   ],
   second_student: ({ stage }) =>
     stage.parts.filter(({ ahead }) => ahead).map(({ part }) => `sources.${part}.max_staleness: 0`),
+  arranged_weights: none,
+  overhead: none,
   rollouts: () => ['a smaller replay.capacity of the sources'],
   checkpoint: trained,
 };
@@ -86,7 +95,8 @@ const MOST = 4;
 /** What to change so that a phase takes less: first what makes its largest item smaller, then the next. */
 export function remediesFor(excess: Excess, circumstances: Circumstances): readonly string[] {
   const bySize = Object.entries(excess.items).sort(([, one], [, other]) => other - one);
-  const found = bySize.flatMap(([name]) => REMEDIES[name]?.(circumstances, excess) ?? []);
+  const remedies: Readonly<Record<string, Remedies>> = REMEDIES;
+  const found = bySize.flatMap(([item]) => remedies[item]?.(circumstances, excess) ?? []);
   const distinct = new Set(found.filter((remedy) => remedy !== false));
   return [...distinct].slice(0, MOST);
 }
