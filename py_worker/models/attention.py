@@ -26,13 +26,15 @@ def leave_out_cudnn() -> None:
 def has_grouped_kernel(keys: Tensor) -> bool:
     """Whether `scaled_dot_product_attention` takes fewer heads of keys `[B, K, T, D]` than of queries.
 
-    On CUDA only flash attention does, for halves, from compute capability 8.0 on. For others torch falls
-    back to the formula, and keeps all scores `[B, heads, T, T]` for backward (torch's sdp_utils.cpp).
+    On CUDA only flash attention does, for halves and heads of 256 at most, from compute capability 8.0 on.
+    For others torch falls back to the formula, and keeps all scores `[B, heads, T, T]` for backward (torch's
+    sdp_utils.cpp, which has more exceptions for heads over 192 on some cards).
     """
     if not keys.is_cuda:
         return True
     dtype = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else keys.dtype
-    return dtype.itemsize == 2 and torch.cuda.get_device_capability(keys.device) >= (8, 0)
+    fits = dtype.itemsize == 2 and keys.shape[-1] <= 256
+    return fits and torch.cuda.get_device_capability(keys.device) >= (8, 0)
 
 
 def repeat_heads_where_needed() -> None:

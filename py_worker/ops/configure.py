@@ -7,6 +7,7 @@ from py_worker.models.attention import leave_out_cudnn, repeat_heads_where_neede
 from py_worker.ops.support.specs import given
 from py_worker.protocol_gen import ConfigureArgs, ConfigureResult
 from py_worker.session.context import OperationContext
+from py_worker.session.cores import own_threads
 from py_worker.session.errors import ArgumentError, UnsupportedError
 from py_worker.session.gpus import gpu_names, shown_in_words
 from py_worker.session.host_memory import resident_bytes
@@ -33,8 +34,9 @@ def run(session: Session, args: ConfigureArgs, context: OperationContext) -> Con
         repeat_heads_where_needed()
         # Images of NVIDIA's set TORCH_ALLOW_TF32_CUBLAS_OVERRIDE, with which float32 has 10 bits of mantissa.
         torch.set_float32_matmul_precision("highest")
-    if args.threads > 0:
-        torch.set_num_threads(args.threads)
+    threads = args.threads or own_threads(torch.get_num_threads())
+    if threads != torch.get_num_threads():
+        torch.set_num_threads(threads)
     if session.settings is None:
         session.resident_at_start = resident_bytes()
     session.settings = Settings(device, args.cache_dir, args.position_chunk or None, loss_form)

@@ -53,8 +53,8 @@ def run(session: Session, args: PredictMemoryArgs, context: OperationContext) ->
             context.check()
             if memory_phases.peak(phases) <= available:
                 phases = memory_phases.with_overhead(session, phases, planned)
-                # A GPU's first step loads kernels, which no allocator counts and nobody else can have.
-                available = min(available, memory_phases.available_bytes(session))
+                if session.device.type == "cuda":  # Its first step loads kernels, which no allocator counts.
+                    available = min(available, memory_phases.available_bytes(session))
     return PredictMemoryResult(
         phases=[
             MemoryPhase(name=name, items={str(item): size for item, size in items.items()})

@@ -51,7 +51,7 @@ def arranged(weight: Tensor, bias: Tensor | None, dtype: torch.dtype, *, copy: b
 
     Large matrices are packed for oneDNN, small ones in float32 and float64 stored as [in, out]. Times of one
     product of 4 to 32 rows in float32, against that with a matrix stored as [out, in], one and two cores: 256
-    to 256 features, packed 1.2 to 2.3, [in, out] 0.8 to 0.95; 576 to 576, 0.9 to 1.1 and 0.8 to 1.05; 576 to
+    to 256 features, packed 1.2 to 2.3, [in, out] 0.75 to 0.95; 576 to 576, 0.9 to 1.1 and 0.8 to 1.05; 576 to
     3,072, packed 0.6 to 0.9; to 49,152, 0.4 to 0.8. In bfloat16 packed 0.2 to 0.8 from 2^16 elements on;
     [in, out] wins nothing there.
 

@@ -46,9 +46,7 @@ class CudaCompletion:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._pending: queue.SimpleQueue[
-            tuple[torch.cuda.Event | None, torch.cuda.Event | None, float, Deliver] | None
-        ]
+        self._pending: queue.SimpleQueue[tuple[torch.cuda.Event, torch.cuda.Event, float, Deliver] | None]
         self._pending = queue.SimpleQueue()
         self._started = self._record()
         self._thread = threading.Thread(target=self._wait, name="completion", daemon=True)
@@ -64,14 +62,10 @@ class CudaCompletion:
         self._pending.put(None)
         self._thread.join()
 
-    def _record(self) -> torch.cuda.Event | None:
-        """None where the device has failed for good, as the operation's reply says."""
+    def _record(self) -> torch.cuda.Event:
         # Blocking: a spinning wait would take a core from the operation loop.
         event = torch.cuda.Event(enable_timing=True, blocking=True)  # type: ignore[no-untyped-call]
-        try:
-            event.record(torch.cuda.current_stream(self._device))
-        except RuntimeError:
-            return None
+        event.record(torch.cuda.current_stream(self._device))
         return event
 
     def _wait(self) -> None:
@@ -79,19 +73,13 @@ class CudaCompletion:
         torch.cuda.set_device(self._device)
         while (item := self._pending.get()) is not None:
             started, ended, host_ms, deliver = item
+            try:
+                ended.synchronize()
+                device_ms = started.elapsed_time(ended)
+            except RuntimeError:
+                device_ms = 0.0  # The device has failed; `deliver` meets the same error and reports it.
             # Work of the host alone leaves no time between the events.
-            deliver(max(host_ms, _waited_ms(started, ended)))
-
-
-def _waited_ms(started: torch.cuda.Event | None, ended: torch.cuda.Event | None) -> float:
-    """Waits for the end; 0 where the device has failed, which `deliver` meets too and reports."""
-    if ended is None:
-        return 0.0
-    try:
-        ended.synchronize()
-        return 0.0 if started is None else float(started.elapsed_time(ended))
-    except RuntimeError:
-        return 0.0
+            deliver(max(host_ms, device_ms))
 
 
 def completion_for(device: torch.device) -> Completion:

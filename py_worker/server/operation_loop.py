@@ -1,5 +1,6 @@
 """Runs requests one at a time, in order, on the main thread."""
 
+import sys
 import time
 from collections.abc import Callable
 
@@ -90,7 +91,13 @@ class OperationLoop:
             run_ms = context.elapsed_ms
             outcome.result.add_done_callback(lambda _: deliver(run_ms))
         else:
-            self._completion.deliver(context.elapsed_ms, deliver)
+            try:
+                self._completion.deliver(context.elapsed_ms, deliver)
+            except RuntimeError:
+                # The device has failed for good, and so ends the worker: the log must have what it failed at.
+                if isinstance(outcome, ErrorInfo) and isinstance(outcome.detail, str):
+                    print(outcome.detail, file=sys.stderr, flush=True)
+                raise
 
     def _outcome(self, request: Admitted, context: OperationContext) -> Outcome | ErrorInfo:
         try:

@@ -20,14 +20,12 @@ FOREIGN_CODES: Final[tuple[tuple[type[BaseException], ErrorCode], ...]] = (
 OUT_OF_MEMORY_TEXTS: Final = (
     "can't allocate memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUBLAS_STATUS_NOT_INITIALIZED when calling",
     "CUDNN_STATUS_ALLOC_FAILED",
     "CUDA error: out of memory",
     "CUDA driver error: out of memory",
     "Triton Error [CUDA]: out of memory",
 )
-"""Texts of torch's errors without a class of their own: from the host, a library's workspace, the driver.
-Each thread makes a handle of cuBLAS for itself, which on a full card is "not initialized"."""
+"""Texts of torch's errors without a class of their own: from the host, a library's workspace, the driver."""
 MAX_TEXT: Final = 65536
 """Longest message and detail of the contract, in characters."""
 

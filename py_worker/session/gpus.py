@@ -16,7 +16,8 @@ def gpu_names() -> list[str]:
     counts GPUs that this process cannot use (of partitioned ones, MIG, it sees one slice).
     """
     # A driver too old for this build of torch makes CUDA "not available"; starting it says why.
-    if not torch.cuda.is_available() and (torch.version.cuda is None or not _DRIVER.exists()):
+    unexplained = torch.version.cuda is not None and _DRIVER.exists() and not _hidden()
+    if not torch.cuda.is_available() and not unexplained:
         return []
     try:
         torch.cuda.init()  # type: ignore[no-untyped-call]
@@ -24,6 +25,11 @@ def gpu_names() -> list[str]:
     except (RuntimeError, AssertionError, torch.cuda.DeferredCudaCallError) as error:
         print(f"CUDA does not start, so no GPU is used: {error}", file=sys.stderr, flush=True)
         return []
+
+
+def _hidden() -> bool:
+    """Whether the user leaves this process no GPU, as the controller does with `worker.device: cpu`."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0] in ("", "-1")
 
 
 def shown_in_words() -> str:

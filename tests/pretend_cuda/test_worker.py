@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from py_worker.losses import rehearsal
 from py_worker.rollout import kv_cache
@@ -61,6 +62,30 @@ def test_attention_is_not_cudnn_s(worker: LocalWorker) -> None:
     torch.backends.cuda.enable_cudnn_sdp(True)
     worker.call("configure", **worker.settings)
     assert not torch.backends.cuda.cudnn_sdp_enabled()
+
+
+def test_float32_is_float32(worker: LocalWorker) -> None:
+    """Images of NVIDIA's set a variable by which torch begins with TF32."""
+    torch.set_float32_matmul_precision("high")
+    worker.call("configure", **worker.settings)
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
+def test_passes_in_float32_repeat_grouped_heads(worker: LocalWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No kernel takes them, and torch's own formula keeps all scores."""
+    grouped: list[bool] = []
+    attention = functional.scaled_dot_product_attention
+
+    def watched(query: Tensor, key: Tensor, *args: Any, **options: Any) -> Tensor:
+        grouped.append(bool(options.get("enable_gqa")) or query.shape[1] != key.shape[1])
+        return attention(query, key, *args, **options)
+
+    load_everything(worker, LLAMA)
+    monkeypatch.setattr(functional, "scaled_dot_product_attention", watched)
+    run_step(worker, 0)
+    config = worker.session.role("student").policy.module.config
+    assert config.num_key_value_heads < config.num_attention_heads
+    assert grouped and not any(grouped)
 
 
 def test_what_names_no_device_goes_to_the_worker_s(

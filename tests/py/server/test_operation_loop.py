@@ -10,6 +10,7 @@ import pytest
 
 from py_worker import ops
 from py_worker.protocol_gen import MAX_QUEUED_REQUESTS, EndStepResult, RequestMessage, ResetResult
+from py_worker.server.completion import ImmediateCompletion
 from py_worker.server.operation_loop import OperationLoop
 from py_worker.server.request_queue import Admitted, RequestQueue
 from py_worker.session.context import OperationContext, Progress
@@ -322,3 +323,22 @@ def test_a_reply_waits_for_that_of_the_end_of_the_step_alone(script: Script) -> 
     queue.close()
     thread.join()
     assert posted == [(0, False), (1, True), (2, True), (3, False)]
+
+
+@pytest.mark.usefixtures("script")
+def test_a_device_that_has_failed_ends_the_loop_with_the_operation_s_error(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No event can be recorded any more; the log has what the device failed at, not that alone."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("CUDA error: an event cannot be recorded")
+
+    queue = RequestQueue()
+    loop = OperationLoop(queue, Session(), ops.run, lambda _: None, Progress())
+    monkeypatch.setattr(ImmediateCompletion, "deliver", fail)
+    args = msgspec.Raw(msgspec.msgpack.encode({"step": 13}))
+    queue.put(Admitted(RequestMessage(id=1, epoch=0, op="end_step", args=args), len(args)))
+    with pytest.raises(RuntimeError, match="event cannot be recorded"):
+        loop.run()
+    assert "step: 13 is unlucky" in capsys.readouterr().err

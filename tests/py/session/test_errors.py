@@ -22,10 +22,6 @@ from py_worker.session.errors import MAX_TEXT, WorkerError, code_of, error_info
         (LossError("x"), "invalid_argument"),
         (torch.OutOfMemoryError("x"), "out_of_memory"),
         (MemoryError(), "out_of_memory"),
-        (
-            RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"),
-            "out_of_memory",
-        ),
         (ValueError("x"), "internal"),
         (KeyError("x"), "internal"),
     ],

@@ -54,12 +54,15 @@ def test_a_driver_that_is_too_old_is_told(
     machine(counted=1, usable=0, failure=RuntimeError("The NVIDIA driver on your system is too old"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(gpus, "_DRIVER", tmp_path)
     assert gpu_names() == []
     assert "so no GPU is used: The NVIDIA driver on your system is too old" in capsys.readouterr().err
-    monkeypatch.setattr(torch.version, "cuda", None)
-    assert gpu_names() == []
-    assert capsys.readouterr().err == "", "a build for CPUs"
+    for shown, build in (("", "13.0"), ("-1,0", "13.0"), ("0", None)):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
+        monkeypatch.setattr(torch.version, "cuda", build)
+        assert gpu_names() == []
+        assert capsys.readouterr().err == "", "hidden GPUs, or a build for CPUs"
 
 
 def test_gpus_are_those_that_this_process_can_use(

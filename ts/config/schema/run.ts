@@ -19,7 +19,7 @@ const worker = z
       .max(1024)
       .default(0)
       .describe(
-        "Threads of tensor operations; 0 leaves the library's choice, but in a container with a share of the cores takes that; C",
+        "Threads of tensor operations; 0 leaves the library's choice, or the container's share of the cores where that is less; C",
       ),
     cache_dir: z
       .string()
@@ -76,7 +76,7 @@ const wandb = z
     mode: z
       .enum(['online', 'offline'])
       .default('online')
-      .describe('Upload while the run goes, or keep files for `wandb sync`; C'),
+      .describe('Upload while the run goes, or keep files for `python -m wandb sync`; C'),
     tags: z.array(z.string().min(1).max(64)).max(64).default([]).describe('Tags; C'),
   })
   .nullable()

@@ -16,14 +16,3 @@ export function availableCores(quota = '/sys/fs/cgroup/cpu.max'): number {
     return cores; // Another system, or no limit.
   }
 }
-
-/**
- * Threads for a worker that has the machine to itself: as many as are asked for; else, in a container with a share of the
- * cores' time, that share, since torch counts the machine's cores; else 0, which leaves it to torch.
- *
- * @param threads what the configuration says; 0 asks for nothing, and then `OMP_NUM_THREADS` is heard.
- */
-export function threadsOfOne(threads: number, cores = availableCores()): number {
-  const chosen = threads > 0 || process.env.OMP_NUM_THREADS !== undefined;
-  return chosen || cores === availableParallelism() ? threads : cores;
-}

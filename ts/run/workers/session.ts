@@ -9,7 +9,6 @@ import { shownGpus } from '../../worker/shown_gpus.js';
 import { startWorker } from '../../worker/supervise.js';
 import type { WorkerIdentity } from '../folder/manifest.js';
 import { HeldTeacher } from '../loaded/held_teacher.js';
-import { threadsOfOne } from './cores.js';
 import { workerPython } from './python.js';
 import { configureWorker } from './stage_setup.js';
 
@@ -59,13 +58,12 @@ export async function openSession(
 ): Promise<Session> {
   const python = options.python ?? workerPython();
   const { environment, device, byUser } = shownGpus(settings.device);
-  const configured = { ...settings, device, threads: threadsOfOne(settings.threads) };
   const worker = await startWorker({
     python,
     packageRoot: packageRoot(),
     logFile,
     transport: settings.transport,
-    threads: configured.threads,
+    threads: settings.threads,
     environment: {
       ...environment,
       ...(options.resumeHint === undefined ? {} : { AMMD_RESUME_HINT: options.resumeHint }),
@@ -78,6 +76,7 @@ export async function openSession(
   try {
     const { packages, devices } = worker.hello;
     requireGpu(settings.device, devices);
+    const configured = { ...settings, device };
     const used = await configureWorker(client, configured);
     return {
       client,

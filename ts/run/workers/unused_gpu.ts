@@ -11,8 +11,9 @@ const DRIVER = '/dev/nvidiactl';
  * @param driver a file that is there where the driver is.
  */
 export function unusedGpu(devices: readonly string[], driver = DRIVER): string | null {
-  const hidden = ['', '-1'].includes(process.env.CUDA_VISIBLE_DEVICES ?? 'all');
-  if (hidden || !existsSync(driver) || devices.some((name) => name.startsWith('cuda'))) return null;
+  // CUDA takes what is listed up to the first entry that is none.
+  const shown = /^(\d|GPU-|MIG-)/.test(process.env.CUDA_VISIBLE_DEVICES ?? '0');
+  if (!shown || !existsSync(driver) || devices.some((name) => name.startsWith('cuda'))) return null;
   return (
     'this machine has an NVIDIA driver, and PyTorch sees no GPU: `nvidia-smi` says up to which CUDA the driver goes, and ' +
     'PyTorch must be built for that one or an older (AMMD_PIP_ARGS names an index, AMMD_PYTHON_ENV an environment of ' +

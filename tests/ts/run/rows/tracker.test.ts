@@ -115,7 +115,7 @@ describe('a run that is tracked', () => {
   test('offline says how to upload it', async () => {
     await (await open('{project: p, mode: offline}')).close(true);
     expect(notes).toEqual([
-      expect.stringMatching(/^W&B: upload it with: npx ammd python -m wandb sync .*offline-run-\*$/),
+      expect.stringMatching(/^W&B: upload it with: .+ -m wandb sync .*offline-run-\*$/),
     ]);
   });
 

@@ -28,7 +28,7 @@ test('nothing is told where a GPU is seen, or there is no driver', () => {
   expect(unusedGpu(['cpu'], '/no/such/driver')).toBeNull();
 });
 
-test.each(['', '-1'])('nor where the user hides them by %j', (shown) => {
+test.each(['', '-1', '-1,0', 'NoDevFiles'])('nor where the user hides them by %j', (shown) => {
   process.env.CUDA_VISIBLE_DEVICES = shown;
   expect(unusedGpu(['cpu'], driver())).toBeNull();
 });
