@@ -7,7 +7,7 @@ import type { RunFolder } from '../folder/run_folder.js';
 import { type LoadedStage, notesOn, rowsOf } from '../loaded/loaded_stage.js';
 import { forecastMemory, type MemoryForecast } from '../memory/forecast.js';
 import { firstRows } from '../stage/dataset_evaluation.js';
-import { loadStage } from '../workers/stage_setup.js';
+import { loadStage } from '../workers/load_stage.js';
 
 export type Check = OperationResult<'preflight'>['checks'][number];
 
