@@ -41,7 +41,7 @@ export {
 } from './report/build.js';
 export { ReportError } from './report/errors.js';
 export { checkRun as check, type RunCheck } from './run/check_run.js';
-export type { StagePreflight } from './run/checks/preflight.js';
+export type { StagePreflight, TriedStage, UntriedStage } from './run/checks/preflight.js';
 export { RunError, type RunErrorCode } from './run/errors.js';
 export { RunFolder } from './run/folder/run_folder.js';
 export { type RunOptions, resumeRun, startRun } from './run/run.js';
