@@ -29,7 +29,7 @@ export type {
   StageStarted,
   StageSummary,
 } from './metrics/events.js';
-export { JournalError } from './metrics/journal.js';
+export { JournalError, type JournalErrorCode } from './metrics/journal.js';
 export type { EvaluationRow, SampleRow, StepRow } from './metrics/rows.js';
 export type { SweepSummary, TrialRow } from './metrics/sweep_rows.js';
 export {
@@ -39,9 +39,9 @@ export {
   reportOn,
   type WrittenReport,
 } from './report/build.js';
-export { ReportError } from './report/errors.js';
+export { ReportError, type ReportErrorCode } from './report/errors.js';
 export { checkRun as check, type RunCheck } from './run/check_run.js';
-export type { StagePreflight } from './run/checks/preflight.js';
+export type { StagePreflight, TriedStage, UntriedStage } from './run/checks/preflight.js';
 export { RunError, type RunErrorCode } from './run/errors.js';
 export { RunFolder } from './run/folder/run_folder.js';
 export { type RunOptions, resumeRun, startRun } from './run/run.js';

@@ -116,7 +116,7 @@ test('a configuration is tried without being trained', async () => {
   const { stages, problems } = await check(resolved, { python: PYTHON });
   expect(problems).toEqual([]);
   expect(stages).toMatchObject([{ stage: 'teacher', skipped: null, memory: { fits: true } }]);
-  expect(stages[0]?.checks.length).toBeGreaterThan(0);
+  expect(stages[0]?.skipped === null && stages[0].checks.length).toBeGreaterThan(0);
 });
 
 test('a sweep that is left goes on with the trials that it has not done', async () => {

@@ -2,7 +2,7 @@ import type { CommandModule } from 'yargs';
 import { configToYaml, type ResolvedConfig } from '../config/resolve.js';
 import { planRun } from '../plan/run.js';
 import { checkRun, type RunCheck } from '../run/check_run.js';
-import type { StagePreflight } from '../run/checks/preflight.js';
+import { type StagePreflight, type TriedStage, wasTried } from '../run/checks/preflight.js';
 import { CONFIG, type ConfigArguments, configOptions, resolveArguments } from './config_options.js';
 import { CliError } from './errors.js';
 import { memoryHint, memoryLines } from './memory_lines.js';
@@ -24,20 +24,30 @@ function printHead({ config, hash, warnings }: ResolvedConfig, plot: boolean): v
   for (const warning of warnings) console.log(`# warning: ${warning}`);
 }
 
-function printPreflight(outcomes: readonly StagePreflight[]): void {
-  for (const { stage, checks, memory, notes, skipped } of outcomes) {
-    for (const note of notes) console.log(`stage ${stage}: note: ${note}`);
-    if (skipped !== null) console.log(`stage ${stage}: not tried: ${skipped}`);
-    for (const line of memory === null ? [] : memoryLines(memory)) console.log(`stage ${stage}: ${line}`);
-    for (const check of checks) {
-      const figure = check.value === undefined ? '' : ` ${check.value.toPrecision(3)}`;
-      const limit = check.limit === undefined ? '' : ` (at most ${check.limit})`;
-      console.log(
-        `stage ${stage}: ${check.ok ? 'ok  ' : 'FAIL'} ${check.name}${figure}${limit}: ${check.detail}`,
-      );
-    }
+function printTried({ stage, checks, memory, notes }: TriedStage): void {
+  for (const note of notes) console.log(`stage ${stage}: note: ${note}`);
+  for (const line of memory === null ? [] : memoryLines(memory)) console.log(`stage ${stage}: ${line}`);
+  for (const check of checks) {
+    const figure = check.value === undefined ? '' : ` ${check.value.toPrecision(3)}`;
+    const limit = check.limit === undefined ? '' : ` (at most ${check.limit})`;
+    console.log(
+      `stage ${stage}: ${check.ok ? 'ok  ' : 'FAIL'} ${check.name}${figure}${limit}: ${check.detail}`,
+    );
   }
 }
+
+function printPreflight(outcomes: readonly StagePreflight[]): void {
+  for (const outcome of outcomes) {
+    if (wasTried(outcome)) printTried(outcome);
+    else console.log(`stage ${outcome.stage}: not tried: ${outcome.skipped}`);
+  }
+}
+
+/** Of every stage the same keys, tried or not. */
+export const preflightJson = (outcomes: readonly StagePreflight[]) =>
+  outcomes.map((outcome) =>
+    wasTried(outcome) ? outcome : { checks: [], memory: null, steps: null, notes: [], ...outcome },
+  );
 
 /** Points of a curve in JSON, and columns of one that is drawn. */
 const JSON_POINTS = 512;
@@ -51,7 +61,7 @@ function curves(
   points: number,
 ): readonly StageCurves[] {
   return planRun(resolved).stages.map((plan) => {
-    const found = outcomes.find(({ stage }) => stage === plan.name)?.steps ?? null;
+    const found = outcomes.filter(wasTried).find(({ stage }) => stage === plan.name)?.steps ?? null;
     return stageCurves(plan, plan.training.steps ?? found, points);
   });
 }
@@ -71,7 +81,9 @@ async function check(args: CheckArguments): Promise<void> {
   if (json) {
     const { config: full, hash, warnings } = resolved;
     const schedules = plot ? { schedules: curves(resolved, outcomes, JSON_POINTS) } : {};
-    console.log(JSON.stringify({ config: full, hash, warnings, preflight: outcomes, ...schedules }));
+    console.log(
+      JSON.stringify({ config: full, hash, warnings, preflight: preflightJson(outcomes), ...schedules }),
+    );
   } else {
     printPreflight(outcomes);
     if (plot) printPlots(resolved, outcomes);

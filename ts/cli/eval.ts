@@ -8,12 +8,12 @@ import {
   stage as stageSchema,
 } from '../config/schema.js';
 import type { WorkerClient } from '../dispatch/client.js';
+import { wireDataset } from '../dispatch/load_requests.js';
 import { summarise } from '../metrics/aggregate.js';
 import type { EvaluationRow } from '../metrics/rows.js';
 import { lossesOf } from '../run/loaded/loaded_stage.js';
 import { findModel, type ModelTarget, trainingData } from '../run/saved/model_target.js';
 import { decodingsOf, describeDecoding, evaluateDataset } from '../run/stage/dataset_evaluation.js';
-import { wireDataset } from '../run/workers/stage_setup.js';
 import { CliError } from './errors.js';
 import { type ModelArguments, modelOptions, withModel } from './model_options.js';
 import { NUMBER, parseOptions, TEMPLATE, TEXT } from './options.js';

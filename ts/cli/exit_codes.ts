@@ -1,10 +1,15 @@
 import { AmmdError, systemCodeOf } from '../common/errors.js';
-import type { ReproduceErrorCode } from '../reproduce/errors.js';
-import type { RunErrorCode } from '../run/errors.js';
-import type { SweepErrorCode } from '../sweep/errors.js';
-import type { WorkerFailureCode } from '../wire/errors.js';
-import type { ErrorCode } from '../wire/protocol.gen.js';
-import type { CliErrorCode } from './errors.js';
+import type { FolderError } from '../common/make_folder.js';
+import type { ConfigError } from '../config/errors.js';
+import type { JournalError } from '../metrics/journal.js';
+import type { TableFileError } from '../metrics/table_file.js';
+import type { ReportError } from '../report/errors.js';
+import type { ReproduceError } from '../reproduce/errors.js';
+import type { RunError } from '../run/errors.js';
+import type { StateError } from '../schedule/state.js';
+import type { SweepError } from '../sweep/errors.js';
+import type { EndpointError, WireError, WorkerFailure } from '../wire/errors.js';
+import type { CliError } from './errors.js';
 
 /** Exit status of every command; documented in the README and in `ammd --help`. */
 export const EXIT = {
@@ -27,25 +32,23 @@ export const EXIT = {
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
-type KnownCode =
-  | CliErrorCode
-  | ReproduceErrorCode
-  | RunErrorCode
-  | SweepErrorCode
-  | WorkerFailureCode
-  | ErrorCode
-  | 'config'
-  | 'folder_not_made'
-  | 'state'
-  | 'endpoint'
-  | 'journal_row'
-  | 'journal_offset'
-  | 'report_no_run'
-  | 'report_mixed'
-  | 'report_out'
-  | 'report_figures'
-  | 'report_file'
-  | 'table_file';
+/** Every class of errors, so that a code without a status does not compile. */
+type KnownError =
+  | CliError
+  | ConfigError
+  | EndpointError
+  | FolderError
+  | JournalError
+  | ReportError
+  | ReproduceError
+  | RunError
+  | StateError
+  | SweepError
+  | TableFileError
+  | WireError
+  | WorkerFailure;
+
+type KnownCode = KnownError['code'];
 
 /** Status by error code; `cause` where the error only says what its cause kept from happening. */
 export const EXIT_OF_CODE: Readonly<Record<KnownCode, ExitCode | 'cause'>> = {

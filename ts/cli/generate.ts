@@ -9,8 +9,8 @@ import {
   sampling as samplingSchema,
 } from '../config/schema.js';
 import { evaluateRows } from '../dispatch/evaluation.js';
+import { wireDataset } from '../dispatch/load_requests.js';
 import { findModel, type ModelTarget, trainingData } from '../run/saved/model_target.js';
-import { wireDataset } from '../run/workers/stage_setup.js';
 import { CliError } from './errors.js';
 import { type ModelArguments, modelOptions, withModel } from './model_options.js';
 import { NUMBER, parseOptions, TEMPLATE, TEXT } from './options.js';

@@ -1,5 +1,5 @@
 import { EVALUATION } from '../dispatch/memory_request.js';
-import type { StagePreflight } from '../run/checks/preflight.js';
+import { type StagePreflight, wasTried } from '../run/checks/preflight.js';
 import {
   inWords,
   type MemoryForecast,
@@ -57,7 +57,7 @@ export function memoryLines(forecast: MemoryForecast): readonly string[] {
 
 /** What to do about the first stage that does not fit; undefined where all do. */
 export function memoryHint(outcomes: readonly StagePreflight[]): string | undefined {
-  const found = outcomes.find(({ memory }) => memory !== null && !memory.fits);
+  const found = outcomes.filter(wasTried).find(({ memory }) => memory !== null && !memory.fits);
   if (found?.memory == null) return undefined;
   const { peak_bytes, available_bytes, remedies } = found.memory;
   const change = remedies.length === 0 ? 'take a machine with more' : `change ${remedies.join('; ')}`;

@@ -1,6 +1,5 @@
 import { types } from 'node:util';
 
-/** What a caller may do about an error; `code` is stable and documented, `message` is for people. */
 export interface ErrorOptionsWithHint {
   readonly cause?: unknown;
   /** The remedy, as one sentence. Printed under the message. */
@@ -8,14 +7,14 @@ export interface ErrorOptionsWithHint {
 }
 
 /** Root of every error this package throws on purpose. Anything else is a defect. */
-export class AmmdError extends Error {
-  readonly code: string;
+export abstract class AmmdError extends Error {
+  /** Stable and documented, where `message` is for people. Each class names its own codes. */
+  abstract readonly code: string;
   readonly hint: string | undefined;
 
-  constructor(code: string, message: string, options: ErrorOptionsWithHint = {}) {
+  constructor(message: string, options: ErrorOptionsWithHint = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = new.target.name;
-    this.code = code;
     this.hint = options.hint;
   }
 }

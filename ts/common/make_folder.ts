@@ -4,8 +4,10 @@ import { AmmdError, systemCodeOf } from './errors.js';
 
 /** A folder that cannot be made; the file system's own error is the cause. */
 export class FolderError extends AmmdError {
+  readonly code = 'folder_not_made';
+
   constructor(folder: string, cause: Error) {
-    super('folder_not_made', `${folder} cannot be made: ${cause.message}`, {
+    super(`${folder} cannot be made: ${cause.message}`, {
       cause,
       hint: 'give a folder where one can be made',
     });

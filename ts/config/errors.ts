@@ -29,12 +29,13 @@ const SHOWN = 12;
 
 /** A configuration that cannot be run. The message has every issue, one a line, with place and remedy. */
 export class ConfigError extends AmmdError {
+  readonly code = 'config';
   readonly issues: readonly ConfigIssue[];
 
   constructor(issues: readonly ConfigIssue[], options: { readonly cause?: unknown } = {}) {
     const lines = issues.slice(0, SHOWN).map(showIssue);
     if (issues.length > SHOWN) lines.push(`… and ${issues.length - SHOWN} more`);
-    super('config', lines.join('\n'), options);
+    super(lines.join('\n'), options);
     this.issues = issues;
   }
 }

@@ -1,5 +1,6 @@
 import { evaluatedSets } from '../config/evaluated.js';
-import { longestResponse, mixes } from '../config/responses.js';
+import { longestResponse } from '../config/longest_response.js';
+import { mixes } from '../config/sources.js';
 import type { PartPlan, SizedStagePlan } from '../plan/types.js';
 import { INITIAL_STATE } from '../schedule/state.js';
 import { planStep } from '../schedule/step.js';

@@ -1,5 +1,5 @@
 import { mean, sampleStandardDeviation } from 'simple-statistics';
-import type { Decoding, EvaluationRow, StepRow, StepSeconds } from './rows.js';
+import type { DecodingKind, EvaluationRow, StepRow, StepSeconds } from './rows.js';
 
 /** One metric of one model on one dataset, over its decoding seeds. */
 export interface Summary {
@@ -8,7 +8,7 @@ export interface Summary {
   readonly final: boolean;
   readonly dataset: string;
   readonly metric: string;
-  readonly decoding: Decoding;
+  readonly decoding: DecodingKind;
   readonly mean: number;
   /** Sample standard deviation of the seeds' means (divisor n − 1); null with fewer than two seeds. */
   readonly sd: number | null;

@@ -11,14 +11,28 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import type { z } from 'zod';
-import { AmmdError } from '../common/errors.js';
+import { AmmdError, type ErrorOptionsWithHint } from '../common/errors.js';
 
 const NEWLINE = 0x0a;
 /** Bytes of a file that are held at a time: a journal may be longer than a string, or a buffer, can be. */
 const CHUNK = 2 ** 20;
 
-/** A JSONL file that is not what it should be: code `journal_row` (one line) or `journal_offset`. */
-export class JournalError extends AmmdError {}
+export type JournalErrorCode =
+  /** One line is not a row. */
+  | 'journal_row'
+  /** The file does not go as far as a checkpoint says, or no row ends there. */
+  | 'journal_offset';
+
+/** A JSONL file that is not what it should be. */
+export class JournalError extends AmmdError {
+  constructor(
+    readonly code: JournalErrorCode,
+    message: string,
+    options: ErrorOptionsWithHint = {},
+  ) {
+    super(message, options);
+  }
+}
 
 /**
  * An append-only JSONL file of rows of one type.

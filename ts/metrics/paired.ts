@@ -1,7 +1,7 @@
 import { mean, quantileSorted } from 'simple-statistics';
 import { seeded } from '../common/random.js';
 import { groupBy, modelName, rowScores } from './aggregate.js';
-import type { Decoding, EvaluationRow } from './rows.js';
+import type { DecodingKind, EvaluationRow } from './rows.js';
 
 /** A difference of two means over the same rows, with its percentile bootstrap interval. */
 export interface Interval {
@@ -58,7 +58,7 @@ export interface Comparison extends Interval {
   readonly against: string;
   readonly dataset: string;
   readonly metric: string;
-  readonly decoding: Decoding;
+  readonly decoding: DecodingKind;
 }
 
 /** `model` against every other model that has per-row scores of the same rows. */

@@ -101,7 +101,7 @@ export const sampleRowSchema = z
 export type StepRow = z.infer<typeof stepRowSchema>;
 export type StepSeconds = StepRow['seconds'];
 export type EvaluationRow = z.infer<typeof evaluationRowSchema>;
-export type Decoding = EvaluationRow['decoding'];
+export type DecodingKind = EvaluationRow['decoding'];
 export type SampleRow = z.infer<typeof sampleRowSchema>;
 
 /** JSON has no NaN or infinity: what is not finite becomes null, and keeps its key. */

@@ -177,8 +177,10 @@ function inconsistencies({ columns, rows, primary, curves, samples }: References
   ];
 }
 
-/** A table that cannot be read or must not be written: code `table_file`. */
-export class TableFileError extends AmmdError {}
+/** A table that cannot be read or must not be written. */
+export class TableFileError extends AmmdError {
+  readonly code = 'table_file';
+}
 
 /**
  * Writes the table into a reproduction's folder, atomically.
@@ -188,7 +190,7 @@ export class TableFileError extends AmmdError {}
 export function writeTable(folder: string, table: TableFile): void {
   const checked = tableFileSchema.safeParse(table);
   if (!checked.success) {
-    throw new TableFileError('table_file', `table not written: ${z.prettifyError(checked.error)}`);
+    throw new TableFileError(`table not written: ${z.prettifyError(checked.error)}`);
   }
   writeJsonAtomic(join(folder, TABLE_FILE), checked.data);
 }
@@ -201,11 +203,11 @@ export function readTable(folder: string): TableFile {
   try {
     value = JSON.parse(readFileSync(file, 'utf8'));
   } catch (cause) {
-    throw new TableFileError('table_file', `cannot read ${file}`, { cause, hint });
+    throw new TableFileError(`cannot read ${file}`, { cause, hint });
   }
   const checked = tableFileSchema.safeParse(value);
   if (!checked.success) {
-    throw new TableFileError('table_file', `${file}: ${z.prettifyError(checked.error)}`, { hint });
+    throw new TableFileError(`${file}: ${z.prettifyError(checked.error)}`, { hint });
   }
   return checked.data;
 }

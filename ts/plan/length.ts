@@ -1,6 +1,6 @@
 import { present } from '../common/present.js';
 import type { SourceConfig, StageConfig } from '../config/schema.js';
-import { partRows } from '../config/shares.js';
+import { partRows } from '../config/sources.js';
 import type { PartPlan, StagePlan } from './types.js';
 
 /** What a part of the batch takes from where, in one step. */

@@ -1,9 +1,8 @@
 import { streamSeed } from '../common/random.js';
-import { isDrawnAhead } from '../config/ahead.js';
 import { evaluatedSets } from '../config/evaluated.js';
-import { keepsResponses } from '../config/kept.js';
-import { stageSchedules } from '../config/schedules.js';
 import type { RunConfig, StageConfig } from '../config/schema.js';
+import { isDrawnAhead, keepsResponses } from '../config/sources.js';
+import { stageSchedules } from '../config/stage_schedules.js';
 import { deepFreeze } from './freeze.js';
 import { sharesOf, studentSteps } from './length.js';
 import { planModel } from './models.js';

@@ -1,4 +1,3 @@
-import { mixes } from '../config/responses.js';
 import {
   isStageReference,
   isT5,
@@ -7,6 +6,7 @@ import {
   type RunConfig,
   type StageConfig,
 } from '../config/schema.js';
+import { mixes } from '../config/sources.js';
 import { sharesOf, stepsOf } from '../plan/length.js';
 
 /**

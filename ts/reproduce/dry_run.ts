@@ -1,7 +1,7 @@
 import { canonicalJson } from '../common/hash.js';
 import { present } from '../common/present.js';
-import { keepsResponses } from '../config/kept.js';
 import { isStageReference, type RunConfig, type StageConfig } from '../config/schema.js';
+import { keepsResponses } from '../config/sources.js';
 import type { EvaluationStore } from '../store/evaluation_store.js';
 import type { StageStore } from '../store/stage_store.js';
 import type { StoredStage } from '../store/stored_stage.js';

@@ -4,9 +4,11 @@ export type ReproduceErrorCode = 'reproduction_failed' | 'reproduction_other';
 
 /** A reproduction could not be finished, or its folder is another's. */
 export class ReproduceError extends AmmdError {
-  declare readonly code: ReproduceErrorCode;
-
-  constructor(code: ReproduceErrorCode, message: string, options: ErrorOptionsWithHint = {}) {
-    super(code, message, options);
+  constructor(
+    readonly code: ReproduceErrorCode,
+    message: string,
+    options: ErrorOptionsWithHint = {},
+  ) {
+    super(message, options);
   }
 }

@@ -1,7 +1,7 @@
 import { counted } from '../common/counted.js';
 import { present } from '../common/present.js';
-import { keepsResponses } from '../config/kept.js';
 import type { RowConfig, TableConfig } from '../config/schema.js';
+import { keepsResponses } from '../config/sources.js';
 import { groupBy } from '../metrics/aggregate.js';
 import { stepsOf } from '../plan/length.js';
 import { metricTitle } from '../report/formats/metric_titles.js';

@@ -1,7 +1,7 @@
 import type { ResolvedConfig } from '../config/resolve.js';
 import { planRun } from '../plan/run.js';
 import { requirePackages } from './checks/packages.js';
-import { preflight, type StagePreflight } from './checks/preflight.js';
+import { preflight, type StagePreflight, wasTried } from './checks/preflight.js';
 import { RunFolder } from './folder/run_folder.js';
 import { withScratchWorker } from './workers/scratch_worker.js';
 import type { SessionOptions } from './workers/session.js';
@@ -15,10 +15,12 @@ export interface RunCheck {
 
 /** Names of the checks that failed, and of the stages that do not fit into memory. */
 export const problemsOf = (stages: readonly StagePreflight[]): readonly string[] =>
-  stages.flatMap(({ stage, checks, memory }) => [
-    ...(memory === null || memory.fits ? [] : [`memory (stage ${stage})`]),
-    ...checks.filter(({ ok }) => !ok).map(({ name }) => `${name} (stage ${stage})`),
-  ]);
+  stages
+    .filter(wasTried)
+    .flatMap(({ stage, checks, memory }) => [
+      ...(memory === null || memory.fits ? [] : [`memory (stage ${stage})`]),
+      ...checks.filter(({ ok }) => !ok).map(({ name }) => `${name} (stage ${stage})`),
+    ]);
 
 /**
  * Tries a configuration without training: loads the models and datasets of each stage in a worker of its own, predicts

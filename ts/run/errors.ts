@@ -19,9 +19,11 @@ export type RunErrorCode =
 
 /** A run could not start, go on or end as asked. */
 export class RunError extends AmmdError {
-  declare readonly code: RunErrorCode;
-
-  constructor(code: RunErrorCode, message: string, options: ErrorOptionsWithHint = {}) {
-    super(code, message, options);
+  constructor(
+    readonly code: RunErrorCode,
+    message: string,
+    options: ErrorOptionsWithHint = {},
+  ) {
+    super(message, options);
   }
 }

@@ -20,8 +20,8 @@ import { NO_TRACKER, openTracker } from './rows/tracker.js';
 import { listCheckpoints } from './saved/checkpoints.js';
 import { isFinished } from './saved/find_stage.js';
 import { runStage } from './stage/stage.js';
+import { configureWorker } from './workers/configure_worker.js';
 import { openSession, type Session, type SessionOptions } from './workers/session.js';
-import { configureWorker } from './workers/stage_setup.js';
 import { unusedGpu } from './workers/unused_gpu.js';
 
 export interface RunOptions extends SessionOptions {

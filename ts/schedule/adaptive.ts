@@ -1,6 +1,6 @@
 import { betterEnd } from '../config/metrics.js';
-import { mostMoves } from '../config/schedules.js';
 import type { AdaptiveSchedule } from '../config/schema.js';
+import { mostMoves } from '../config/stage_schedules.js';
 import type { SizedStagePlan, StagePlan } from '../plan/types.js';
 import type { StageState } from './types.js';
 

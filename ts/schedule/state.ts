@@ -8,8 +8,10 @@ import type { StageState } from './types.js';
 
 /** A saved controller state that does not belong to the plan it should continue. */
 export class StateError extends AmmdError {
+  readonly code = 'state';
+
   constructor(message: string, options: { readonly cause?: unknown } = {}) {
-    super('state', message, {
+    super(message, {
       ...options,
       hint: 'resume with the configuration that the run was started with',
     });

@@ -7,12 +7,12 @@ import { makeFolder } from '../common/make_folder.js';
 import { present } from '../common/present.js';
 import type { DatasetConfig, EvaluationConfig } from '../config/schema.js';
 import type { WorkerClient } from '../dispatch/client.js';
+import { exportedStudent, wireDataset } from '../dispatch/load_requests.js';
 import { type EvaluationRow, evaluationRowSchema, type SampleRow, sampleRowSchema } from '../metrics/rows.js';
 import { planRun } from '../plan/run.js';
 import { type Decoding, decodingsOf, evaluateDataset } from '../run/stage/dataset_evaluation.js';
 import type { WorkerPool } from '../run/workers/pool.js';
 import type { Session } from '../run/workers/session.js';
-import { exportedStudent, wireDataset } from '../run/workers/stage_setup.js';
 import type { StageStore } from './stage_store.js';
 import type { StoredStage } from './stored_stage.js';
 

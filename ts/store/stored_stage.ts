@@ -1,6 +1,5 @@
 import { present } from '../common/present.js';
 import { evaluatedSets } from '../config/evaluated.js';
-import { keepsResponses } from '../config/kept.js';
 import { configHash } from '../config/resolve.js';
 import {
   type DatasetConfig,
@@ -10,6 +9,7 @@ import {
   type RunConfig,
   type StageConfig,
 } from '../config/schema.js';
+import { keepsResponses } from '../config/sources.js';
 import { planModel } from '../plan/models.js';
 
 /**

@@ -12,9 +12,11 @@ export type SweepErrorCode =
 
 /** A sweep cannot begin, go on or end as asked. */
 export class SweepError extends AmmdError {
-  declare readonly code: SweepErrorCode;
-
-  constructor(code: SweepErrorCode, message: string, options: ErrorOptionsWithHint = {}) {
-    super(code, message, options);
+  constructor(
+    readonly code: SweepErrorCode,
+    message: string,
+    options: ErrorOptionsWithHint = {},
+  ) {
+    super(message, options);
   }
 }

@@ -3,7 +3,7 @@ import { haveSameRows } from '../config/same_rows.js';
 import type { SweepConfig } from '../config/schema/sweep.js';
 import type { RunConfig, StageConfig } from '../config/schema.js';
 import { summarise } from '../metrics/aggregate.js';
-import type { Decoding, EvaluationRow } from '../metrics/rows.js';
+import type { DecodingKind, EvaluationRow } from '../metrics/rows.js';
 import type { SweepSummary } from '../metrics/sweep_rows.js';
 import { glanceOf } from '../run/stage/dataset_evaluation.js';
 
@@ -13,7 +13,7 @@ export type Objective = SweepSummary['objective'];
 const isLoss = (metric: string) => (LOSSES as readonly string[]).includes(metric);
 
 /** How an evaluation during training decodes; of a stage that never does, the checks refuse it. */
-const glance = ({ evaluation }: StageConfig): Decoding => glanceOf(evaluation)?.decoding ?? 'greedy';
+const glance = ({ evaluation }: StageConfig): DecodingKind => glanceOf(evaluation)?.decoding ?? 'greedy';
 
 /** Whether a dataset is a test set of the stage, by its name or, under another name, by its rows. */
 export function isTestSet(dataset: string, stage: StageConfig, data: RunConfig['data']): boolean {

@@ -1,6 +1,6 @@
 import type { Router } from 'zeromq';
-import { AmmdError } from '../common/errors.js';
 import { byteCount, type Frames } from './codec.js';
+import { EndpointError } from './errors.js';
 import { LIMITS } from './protocol.gen.js';
 import { type CurveServer, Gatekeeper, requireCurve } from './security.js';
 
@@ -48,7 +48,7 @@ export class Channel {
 
   /**
    * @param endpoint `ipc://PATH`, or `tcp://HOST:PORT` (PORT may be `*`) together with keys.
-   * @throws AmmdError `endpoint`: the endpoint cannot be bound, or is TCP without keys.
+   * @throws EndpointError: the endpoint cannot be bound, or is TCP without keys.
    */
   static async bind(
     endpoint: string,
@@ -56,10 +56,7 @@ export class Channel {
     curve: CurveServer | undefined,
   ): Promise<Channel> {
     if (!endpoint.startsWith('ipc://') && curve === undefined) {
-      throw new AmmdError(
-        'endpoint',
-        `${endpoint} would be open to everybody: TCP is served with CURVE only.`,
-      );
+      throw new EndpointError(`${endpoint} would be open to everybody: TCP is served with CURVE only.`);
     }
     // Only now: it is native code, which importing the package alone must not load.
     const { Context, Router, context: sharedContext } = await import('zeromq');
@@ -86,7 +83,7 @@ export class Channel {
     } catch (cause) {
       socket.close();
       gatekeeper?.close();
-      throw new AmmdError('endpoint', `Cannot listen on ${endpoint}: ${String(cause)}`, { cause });
+      throw new EndpointError(`Cannot listen on ${endpoint}: ${String(cause)}`, { cause });
     }
     const channel = new Channel(socket, gatekeeper, socket.lastEndpoint ?? endpoint, events);
     void channel.#receive();

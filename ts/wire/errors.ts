@@ -18,21 +18,29 @@ export interface WireErrorOptions extends ErrorOptionsWithHint {
  * worker answered it or this side refused the message itself. The worker lives on.
  */
 export class WireError extends AmmdError {
-  declare readonly code: ErrorCode;
   readonly op: OperationName | undefined;
   readonly id: number | undefined;
   readonly applied: boolean | undefined;
   readonly abortedBy: number | undefined;
   readonly detail: string | undefined;
 
-  constructor(code: ErrorCode, message: string, options: WireErrorOptions = {}) {
-    super(code, message, options);
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    options: WireErrorOptions = {},
+  ) {
+    super(message, options);
     this.op = options.op;
     this.id = options.id;
     this.applied = options.applied;
     this.abortedBy = options.abortedBy;
     this.detail = options.detail;
   }
+}
+
+/** There is no place to meet a worker at. */
+export class EndpointError extends AmmdError {
+  readonly code = 'endpoint';
 }
 
 /** Why there is no worker to talk to any more. */
@@ -72,14 +80,17 @@ export interface WorkerFailureOptions extends ErrorOptionsWithHint {
 
 /** The worker is gone: every pending and later call fails with this; only a new worker helps. */
 export class WorkerFailure extends AmmdError {
-  declare readonly code: WorkerFailureCode;
   readonly running: RunningRequest | undefined;
   readonly exitCode: number | undefined;
   readonly signal: string | undefined;
   readonly logTail: string | undefined;
 
-  constructor(code: WorkerFailureCode, message: string, options: WorkerFailureOptions = {}) {
-    super(code, message, options);
+  constructor(
+    readonly code: WorkerFailureCode,
+    message: string,
+    options: WorkerFailureOptions = {},
+  ) {
+    super(message, options);
     this.running = options.running;
     this.exitCode = options.exitCode;
     this.signal = options.signal;

@@ -38,7 +38,7 @@ export class Reception implements ChannelEvents {
     this.connection.catch(() => {});
   }
 
-  /** @throws AmmdError `endpoint`: cannot be bound, or TCP without keys. */
+  /** @throws EndpointError: cannot be bound, or TCP without keys. */
   static async open(endpoint: string, options: ReceptionOptions): Promise<Reception> {
     const reception = new Reception(options);
     reception.#channel = await Channel.bind(endpoint, reception, options.curve);

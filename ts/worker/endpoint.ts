@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { AmmdError } from '../common/errors.js';
+import { EndpointError } from '../wire/errors.js';
 import { type CurveServer, newRunKeys } from '../wire/security.js';
 
 /** `ipc`: a socket file that only this user can reach. `tcp`: encrypted, for a worker elsewhere. */
@@ -24,11 +24,11 @@ const FOLDER_PREFIX = 'ammd-';
 const SOCKET_NAME = 'worker.sock';
 const RANDOM_CHARACTERS = 6;
 
-/** @throws AmmdError `endpoint`: the path of a socket in this folder would be too long. */
+/** @throws EndpointError: the path of a socket in this folder would be too long. */
 export function ipcFolderIn(parent: string): string {
   const longest = path.join(parent, `${FOLDER_PREFIX}${'X'.repeat(RANDOM_CHARACTERS)}`, SOCKET_NAME);
   if (Buffer.byteLength(longest) > MAX_IPC_PATH_BYTES) {
-    throw new AmmdError('endpoint', `${parent} is too long a path for a socket file in it.`, {
+    throw new EndpointError(`${parent} is too long a path for a socket file in it.`, {
       hint: `Set TMPDIR to a folder with a path of at most ${MAX_IPC_PATH_BYTES - Buffer.byteLength(longest) + Buffer.byteLength(parent)} bytes.`,
     });
   }
@@ -37,7 +37,7 @@ export function ipcFolderIn(parent: string): string {
 
 /**
  * @param host address to listen on, for `tcp`.
- * @throws AmmdError `endpoint`: no room for a socket file.
+ * @throws EndpointError: no room for a socket file.
  */
 export async function newEndpoint(transport: Transport, host = '127.0.0.1'): Promise<Endpoint> {
   const token = randomBytes(32).toString('base64url');

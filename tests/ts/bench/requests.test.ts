@@ -7,7 +7,8 @@ import { stepRequests } from '../../../ts/dispatch/step_requests.js';
 import { planRun } from '../../../ts/plan/run.js';
 import { withRows } from '../../../ts/plan/stage.js';
 import { RunFolder } from '../../../ts/run/folder/run_folder.js';
-import { configureWorker, loadStage } from '../../../ts/run/workers/stage_setup.js';
+import { configureWorker } from '../../../ts/run/workers/configure_worker.js';
+import { loadStage } from '../../../ts/run/workers/load_stage.js';
 import { advance, INITIAL_STATE } from '../../../ts/schedule/state.js';
 import { planStep } from '../../../ts/schedule/step.js';
 

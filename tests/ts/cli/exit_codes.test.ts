@@ -9,14 +9,14 @@ import { RunError } from '../../../ts/run/errors.js';
 import { WireError, WorkerFailure } from '../../../ts/wire/errors.js';
 import { errorCodeSchema } from '../../../ts/wire/protocol.gen.js';
 
-/** Every code that a source gives to an error of ours: in `new XError('code', …)` or a class's `super('code', …)`. */
+/** Every code that a source gives to an error of ours: in `new XError('code', …)` or in a class that has but one. */
 function codesInSources(): ReadonlySet<string> {
   const files = readdirSync('ts', { recursive: true, encoding: 'utf8' }).filter((name) =>
     name.endsWith('.ts'),
   );
   const codes = files.flatMap((name) => {
     const text = readFileSync(path.join('ts', name), 'utf8');
-    return [...text.matchAll(/(?:\bnew \w*(?:Error|Failure)|\bsuper)\(\s*'([a-z_]+)',/g)];
+    return [...text.matchAll(/(?:\bnew \w*(?:Error|Failure)\(\s*|\breadonly code = )'([a-z_]+)'[,;]/g)];
   });
   return new Set(codes.map(([, code]) => code ?? ''));
 }
@@ -33,6 +33,10 @@ describe('every error code has an exit status', () => {
   });
 });
 
+class NewError extends AmmdError {
+  readonly code = 'new_code';
+}
+
 describe('the status of an error', () => {
   test.each<[string, unknown, number]>([
     ['a wrong command line', new CliError('usage', ''), EXIT.usage],
@@ -46,7 +50,7 @@ describe('the status of an error', () => {
     ['a run whose time is over', new RunError('time_over', ''), EXIT.time],
     ['a defect of the worker', new WireError('internal', ''), EXIT.defect],
     ['what nobody foresaw', new TypeError('x is undefined'), EXIT.defect],
-    ['a code without a status', new AmmdError('new_code', ''), EXIT.defect],
+    ['a code without a status', new NewError(''), EXIT.defect],
     ['no error at all', 'text', EXIT.defect],
   ])('%s', (_, error, status) => {
     expect(exitCodeOf(error)).toBe(status);

@@ -29,6 +29,8 @@ const outcome = (stage: string, memory: MemoryForecast | null) => ({
   skipped: null,
 });
 
+const SKIPPED = { stage: 'later', skipped: 'its model is not there yet' };
+
 describe('memory in words', () => {
   test('the phase that takes most by items, the largest first, and the others in all', () => {
     expect(memoryLines(FITS)).toEqual([
@@ -66,11 +68,11 @@ describe('memory in words', () => {
   });
 
   test('the hint is about the first stage that does not fit', () => {
-    const stages = [outcome('sft', FITS), outcome('none', null), outcome('ammd', FAILS)];
+    const stages = [outcome('sft', FITS), outcome('none', null), SKIPPED, outcome('ammd', FAILS)];
     expect(memoryHint(stages)).toMatch(
       /^stage ammd takes 3.00 GiB and 2.00 GiB are available: change training/,
     );
     expect(memoryHint([outcome('ammd', { ...FAILS, remedies: [] })])).toMatch(/machine with more/);
-    expect(memoryHint(stages.slice(0, 2))).toBeUndefined();
+    expect(memoryHint(stages.slice(0, 3))).toBeUndefined();
   });
 });

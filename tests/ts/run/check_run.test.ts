@@ -17,7 +17,8 @@ test('a stage that cannot fit is a problem, as is a check that failed', () => {
     problemsOf([
       { ...stage, stage: 'teacher', memory: forecast(true), checks: [check('loss is finite', true)] },
       { ...stage, stage: 'student', memory: forecast(false), checks: [check('loss is finite', false)] },
-      { ...stage, stage: 'later', memory: null, checks: [] },
+      { ...stage, stage: 'empty', memory: null, checks: [] },
+      { stage: 'later', skipped: 'its model is not there yet' },
     ]),
   ).toEqual(['memory (stage student)', 'loss is finite (stage student)']);
 });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { evaluationsWithin } from '../../../ts/config/schedules.js';
 import type { AdaptiveSchedule } from '../../../ts/config/schema.js';
+import { evaluationsWithin } from '../../../ts/config/stage_schedules.js';
 import type { SizedStagePlan } from '../../../ts/plan/types.js';
 import { movedTo, observe } from '../../../ts/schedule/adaptive.js';
 import { read } from '../../../ts/schedule/read.js';

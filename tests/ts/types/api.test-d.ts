@@ -4,9 +4,11 @@ import type {
   AmmdError,
   ConfigIssue,
   EvaluationRow,
+  JournalErrorCode,
   NewRunOptions,
   NewSweepOptions,
   Report,
+  ReportErrorCode,
   ReportOptions,
   ResolvedConfig,
   ResolvedSweep,
@@ -127,7 +129,10 @@ export function errors(error: unknown): void {
   if (error instanceof ammd.RunError) same<typeof error.code, RunErrorCode>();
   if (error instanceof ammd.SweepError) same<typeof error.code, SweepErrorCode>();
   if (error instanceof ammd.WorkerFailure) same<typeof error.code, WorkerFailureCode>();
+  if (error instanceof ammd.JournalError) same<typeof error.code, JournalErrorCode>();
+  if (error instanceof ammd.ReportError) same<typeof error.code, ReportErrorCode>();
   if (error instanceof ammd.ConfigError) same<typeof error.issues, readonly ConfigIssue[]>();
+  if (error instanceof ammd.AmmdError) same<typeof error.code, string>();
   if (error instanceof ammd.AmmdError) same<typeof error.hint, string | undefined>();
 }
 same<typeof ammd.WireError extends abstract new (...args: never) => AmmdError ? true : false, true>();

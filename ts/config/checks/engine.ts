@@ -1,7 +1,7 @@
-import { isDrawnAhead } from '../ahead.js';
 import { ENGINES } from '../engines.js';
 import type { Findings } from '../findings.js';
 import { constantValue, type StageConfig, type WorkerConfig } from '../schema.js';
+import { isDrawnAhead } from '../sources.js';
 
 /** What the engine that a stage names cannot do; that it cannot serve a model is the worker's to say. */
 export function checkEngine(

@@ -1,4 +1,3 @@
-import { isDrawnAhead } from '../ahead.js';
 import type { Findings, Path } from '../findings.js';
 import { OBJECTIVES } from '../objectives.js';
 import {
@@ -10,6 +9,7 @@ import {
   scheduleEnds,
   type TermConfig,
 } from '../schema.js';
+import { isDrawnAhead } from '../sources.js';
 
 function sourcesOf(part: string, method: MethodConfig): readonly (readonly [string, SourceConfig])[] {
   return Object.entries(method.sources).filter(([name]) => part === 'all' || part === name);

@@ -1,6 +1,6 @@
 import { evaluatedSets } from '../evaluated.js';
 import type { Findings } from '../findings.js';
-import { longestResponse } from '../responses.js';
+import { longestResponse } from '../longest_response.js';
 import { constantValue, isT5, type RunConfig, type StageConfig } from '../schema.js';
 import { modelBehind } from './models.js';
 

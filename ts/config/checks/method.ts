@@ -1,7 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Findings, Path } from '../findings.js';
 import { OBJECTIVES, type ObjectiveFacts } from '../objectives.js';
-import { mixes } from '../responses.js';
 import {
   type CriticConfig,
   DEFAULT_ADVERSARY,
@@ -12,6 +11,7 @@ import {
   scheduleSpan,
   type TermConfig,
 } from '../schema.js';
+import { mixes } from '../sources.js';
 import { checkGradient } from './gradient.js';
 import { checkSources } from './sources.js';
 

@@ -1,6 +1,6 @@
 import type { Findings, Path } from '../findings.js';
-import { evaluationsWithin, mostMoves, stageSchedules } from '../schedules.js';
 import type { AdaptiveSchedule, StageConfig } from '../schema.js';
+import { evaluationsWithin, mostMoves, stageSchedules } from '../stage_schedules.js';
 
 /** A move after the last step would move nothing, so the evaluation there does not count. */
 function checkMoves(schedule: AdaptiveSchedule, stage: StageConfig, path: Path, findings: Findings): void {

@@ -1,9 +1,7 @@
-import { isDrawnAhead } from '../ahead.js';
 import type { Findings, Path } from '../findings.js';
-import { keepsResponses } from '../kept.js';
-import { stageSchedules } from '../schedules.js';
 import { constantValue, type MethodConfig, type SourceConfig, type StageConfig } from '../schema.js';
-import { partRows } from '../shares.js';
+import { isDrawnAhead, keepsResponses, partRows } from '../sources.js';
+import { stageSchedules } from '../stage_schedules.js';
 
 /** Rounding of decimal shares such as 0.1 + 0.2 + 0.7. */
 const SHARE_TOLERANCE = 1e-6;

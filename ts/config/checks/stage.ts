@@ -1,7 +1,7 @@
 import type { Findings, Path } from '../findings.js';
 import { OBJECTIVES } from '../objectives.js';
 import type { RunConfig, StageConfig } from '../schema.js';
-import { partRows } from '../shares.js';
+import { partRows } from '../sources.js';
 import { checkSampledFrom } from './gradient.js';
 import { checkLengths } from './lengths.js';
 import { checkMethod, teacherNeed } from './method.js';

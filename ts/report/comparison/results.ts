@@ -2,7 +2,7 @@ import { mean, sampleStandardDeviation } from 'simple-statistics';
 import { groupBy, rowScores, summarise } from '../../metrics/aggregate.js';
 import { hierarchicalBootstrap } from '../../metrics/hierarchical_bootstrap.js';
 import { pairedDifference } from '../../metrics/paired.js';
-import type { Decoding, EvaluationRow } from '../../metrics/rows.js';
+import type { DecodingKind, EvaluationRow } from '../../metrics/rows.js';
 import { type ComparedSeries, teaches } from './compared_series.js';
 import type { RunGroup } from './run_groups.js';
 
@@ -10,7 +10,7 @@ import type { RunGroup } from './run_groups.js';
 export interface Measure {
   readonly dataset: string;
   readonly metric: string;
-  readonly decoding: Decoding;
+  readonly decoding: DecodingKind;
 }
 
 /** One series on one measure. */

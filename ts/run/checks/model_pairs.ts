@@ -1,7 +1,7 @@
 import type { WorkerClient } from '../../dispatch/client.js';
+import { wireModelAt } from '../../dispatch/load_requests.js';
 import { rootModel, type SourceModel } from '../../plan/models.js';
 import type { RunPlan } from '../../plan/types.js';
-import { wireModelAt } from '../workers/stage_setup.js';
 
 /** A student and a teacher that a stage trains together, as they are before the run. */
 export interface ModelPair {

@@ -7,22 +7,33 @@ import type { RunFolder } from '../folder/run_folder.js';
 import { type LoadedStage, notesOn, rowsOf } from '../loaded/loaded_stage.js';
 import { forecastMemory, type MemoryForecast } from '../memory/forecast.js';
 import { firstRows } from '../stage/dataset_evaluation.js';
-import { loadStage } from '../workers/stage_setup.js';
+import { loadStage } from '../workers/load_stage.js';
 
 export type Check = OperationResult<'preflight'>['checks'][number];
 
-export interface StagePreflight {
+/** A stage that was tried. */
+export interface TriedStage {
   readonly stage: string;
   readonly checks: readonly Check[];
-  /** Peak memory; null when the stage could not be tried. */
+  /** Peak memory; null when batches have no rows to draw from. */
   readonly memory: MemoryForecast | null;
-  /** Steps of the student that the data make; null when that could not be seen. */
+  /** Steps of the student that the data make; null where `memory` is. */
   readonly steps: number | null;
   /** What a user should know of models and data. */
   readonly notes: readonly string[];
-  /** Why the stage could not be tried before the run; null when it was. */
-  readonly skipped: string | null;
+  readonly skipped: null;
 }
+
+export interface UntriedStage {
+  readonly stage: string;
+  /** Why the stage could not be tried before the run. */
+  readonly skipped: string;
+}
+
+/** What came of trying a stage, or why it could not be tried. */
+export type StagePreflight = TriedStage | UntriedStage;
+
+export const wasTried = (outcome: StagePreflight): outcome is TriedStage => outcome.skipped === null;
 
 /** Rows among which the worker looks for some with an answer. */
 const ROWS = 64;
@@ -68,7 +79,7 @@ export async function preflight(
     const stage = beforeRun(plan, planned);
     if (stage === null) {
       const skipped = 'it starts from some layers of a model that only an earlier stage makes';
-      outcomes.push({ stage: planned.name, checks: [], memory: null, steps: null, notes: [], skipped });
+      outcomes.push({ stage: planned.name, skipped });
       continue;
     }
     const loaded = await loadStage(client, stage, config, run);

@@ -1,7 +1,11 @@
 import { AmmdError, systemCodeOf } from '../../common/errors.js';
+import type { EndpointError, WireError, WorkerFailure } from '../../wire/errors.js';
+import type { RunError } from '../errors.js';
+
+type Code = (EndpointError | RunError | WireError | WorkerFailure)['code'];
 
 /** Failures of which no single run is to blame: all others would fail too, and are worth another try once it is mended. */
-const OF_THE_MACHINE: ReadonlySet<string> = new Set([
+const OF_THE_MACHINE: ReadonlySet<string> = new Set<Code>([
   'python_missing',
   'package_missing',
   'worker_start',

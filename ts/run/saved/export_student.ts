@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { WorkerClient } from '../../dispatch/client.js';
+import { wireAdapters, wireModel } from '../../dispatch/load_requests.js';
 import type { ModelPlan } from '../../plan/types.js';
-import { wireAdapters, wireModel } from '../workers/stage_setup.js';
 import type { Checkpoint } from './checkpoints.js';
 import type { ExportForm, ExportTarget } from './export_target.js';
 import { restore } from './restore.js';
@@ -23,7 +23,7 @@ export async function exportCheckpoint(
 ): Promise<void> {
   await client.call('load_role', {
     role: 'student',
-    model: wireModel(weightsOf(student), run),
+    model: wireModel(weightsOf(student), (name) => run.stage(name).student),
     gradient_checkpointing: false,
     ...wireAdapters(stage),
   });

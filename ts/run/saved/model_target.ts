@@ -3,11 +3,11 @@ import path from 'node:path';
 import { showPath } from '../../config/files.js';
 import { resolveConfig } from '../../config/resolve.js';
 import type { DatasetConfig, ModelConfig, RunConfig } from '../../config/schema.js';
+import { exportedStudent } from '../../dispatch/load_requests.js';
 import type { StagePlan } from '../../plan/types.js';
 import type { OperationArgs } from '../../wire/protocol.gen.js';
 import { RunError } from '../errors.js';
 import { RunFolder } from '../folder/run_folder.js';
-import { exportedStudent } from '../workers/stage_setup.js';
 import { findStage, isFinished, notYet, studentOf } from './find_stage.js';
 
 /** A model to evaluate or to generate with: the student of a run's stage, or any model by its source. */

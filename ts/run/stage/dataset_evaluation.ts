@@ -4,10 +4,10 @@ import { type Evaluated, type EvaluationWatch, evaluateRows } from '../../dispat
 import { corpusMetric } from '../../metrics/corpus_metrics.js';
 import type { EvaluationRow, SampleRow } from '../../metrics/rows.js';
 
-export interface Decoding {
-  readonly decoding: 'greedy' | 'sampled';
-  readonly seed: number | null;
-}
+/** How responses are drawn, in the words of the rows. */
+export type Decoding =
+  | { readonly decoding: 'greedy'; readonly seed: null }
+  | { readonly decoding: 'sampled'; readonly seed: number };
 
 /** Greedy first, then one decoding a seed. */
 export function decodingsOf({
@@ -28,7 +28,7 @@ export function glanceOf(evaluation: Pick<EvaluationConfig, 'greedy' | 'seeds'>)
 }
 
 export const describeDecoding = ({ decoding, seed }: Decoding) =>
-  seed === null ? decoding : `${decoding}, seed ${seed}`;
+  decoding === 'greedy' ? decoding : `${decoding}, seed ${seed}`;
 
 export const meanOf = (values: readonly number[]) =>
   values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -90,7 +90,7 @@ export async function evaluateDataset(
       dataset,
       rows: firstRows(rows),
       sampling: { ...sampling, ...(greedy ? { temperature: 0 } : {}) },
-      seed: decoding.seed ?? 0,
+      seed: greedy ? 0 : decoding.seed, // nothing is drawn where it is greedy
       metrics,
       texts: Math.min(texts, rows),
     },

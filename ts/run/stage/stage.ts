@@ -28,7 +28,7 @@ import {
   writeCheckpoint,
 } from '../saved/checkpoints.js';
 import { isDamage, restore, restoreNewest } from '../saved/restore.js';
-import { loadStage } from '../workers/stage_setup.js';
+import { loadStage } from '../workers/load_stage.js';
 import {
   type EvaluationContext,
   evaluateStage,

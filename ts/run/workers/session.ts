@@ -9,8 +9,8 @@ import { shownGpus } from '../../worker/shown_gpus.js';
 import { startWorker } from '../../worker/supervise.js';
 import type { WorkerIdentity } from '../folder/manifest.js';
 import { HeldTeacher } from '../loaded/held_teacher.js';
+import { configureWorker } from './configure_worker.js';
 import { workerPython } from './python.js';
-import { configureWorker } from './stage_setup.js';
 
 export interface SessionOptions {
   /** Python with the worker's packages; by default `workerPython()`. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { stageSchedules } from '../../../../ts/config/schedules.js';
+import { stageSchedules } from '../../../../ts/config/stage_schedules.js';
 import { problemsOf, resolveRun } from '../workspace.js';
 
 const STAGE = 'stages.student';

@@ -4,7 +4,7 @@ import { expect, test } from '@jest/globals';
 import { planRun } from '../../../../ts/plan/run.js';
 import { admit, newManifest, readManifest, writeManifest } from '../../../../ts/run/folder/manifest.js';
 import { RunFolder } from '../../../../ts/run/folder/run_folder.js';
-import { loadStage } from '../../../../ts/run/workers/stage_setup.js';
+import { loadStage } from '../../../../ts/run/workers/load_stage.js';
 import { temporaryFolder } from '../../bootstrap/temporary_folder.js';
 import { resolveRun } from '../../config/workspace.js';
 import { ScriptedClient } from '../scripted_client.js';

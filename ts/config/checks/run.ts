@@ -1,11 +1,11 @@
-import { checkEngine } from './checks/engine.js';
-import { checkLossForm } from './checks/loss_form.js';
-import { checkRollouts } from './checks/rollouts.js';
-import { checkSplits } from './checks/splits.js';
-import { checkStage } from './checks/stage.js';
-import { evaluatedSets } from './evaluated.js';
-import type { Findings } from './findings.js';
-import type { RunConfig } from './schema.js';
+import { evaluatedSets } from '../evaluated.js';
+import type { Findings } from '../findings.js';
+import type { RunConfig } from '../schema.js';
+import { checkEngine } from './engine.js';
+import { checkLossForm } from './loss_form.js';
+import { checkRollouts } from './rollouts.js';
+import { checkSplits } from './splits.js';
+import { checkStage } from './stage.js';
 
 function usedNames(config: RunConfig): { readonly data: Set<string>; readonly models: Set<string> } {
   const data = new Set<string>();

@@ -1,3 +1,26 @@
+import { type IterationConfig, type SourceConfig, scheduleEnds } from './schema.js';
+
+/** Whether a source's responses are the teacher's, each drawn once and kept on disk. */
+export function keepsResponses({ from, cache }: Pick<SourceConfig, 'from' | 'cache'>): boolean {
+  return from === 'teacher' && cache !== false;
+}
+
+/**
+ * Whether each step's responses are drawn in the step before it, while the student trains: one step old, always. With
+ * replay, or an iteration of several steps, `max_staleness` bounds an age that comes about anyway.
+ */
+export function isDrawnAhead(
+  { from, replay, max_staleness }: SourceConfig,
+  { minibatches, epochs }: IterationConfig,
+): boolean {
+  const plain = from === 'student' && replay === null && minibatches * epochs === 1;
+  return plain && max_staleness !== null && max_staleness >= 1;
+}
+
+/** Whether a source's tokens are drawn from a mixture with the teacher at any time. */
+export const mixes = ({ mixture }: Pick<SourceConfig, 'mixture'>): boolean =>
+  scheduleEnds(mixture).some((share) => share > 0);
+
 /**
  * Rows of each part in a batch: the shares times the batch size, rounded by largest remainder so that they
  * sum to it. Ties go to the part named first. A part that would have none gets one of the largest part's, while that

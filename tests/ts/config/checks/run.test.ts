@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { problemsOf, RUN, resolveRun, resolveText } from './workspace.js';
+import { problemsOf, RUN, resolveRun, resolveText } from '../workspace.js';
 
 const METHOD = 'stages.student.method';
 

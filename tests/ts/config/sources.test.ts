@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { partRows } from '../../../ts/config/shares.js';
+import { partRows } from '../../../ts/config/sources.js';
 
 const sources = (shares: readonly number[]) =>
   Object.fromEntries(shares.map((share, index) => [`p${index}`, { share }]));
