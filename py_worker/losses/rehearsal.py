@@ -20,7 +20,7 @@ from py_worker.data.row import Row
 from py_worker.losses.ascent import critic_backward
 from py_worker.losses.driver import student_backward
 from py_worker.losses.errors import LossError
-from py_worker.losses.head_sweep import positions_at_once
+from py_worker.losses.head_pass import positions_at_once
 from py_worker.losses.loss_form import LossForm
 from py_worker.losses.scored import ScoredBatch, score_batch
 from py_worker.losses.terms import Term

@@ -11,7 +11,7 @@ from py_worker.data.batch import TokenBatch
 from py_worker.data.dataset import TokenizedRow
 from py_worker.data.layout import lay_out
 from py_worker.data.row import Row
-from py_worker.losses.head_sweep import positions_at_once
+from py_worker.losses.head_pass import positions_at_once
 from py_worker.losses.objectives import Chunk, Objective, find_objective
 from py_worker.losses.scored import ScoredBatch, score_batch
 from py_worker.models.errors import ModelError
