@@ -10,14 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from py_worker.data.errors import DataError
-
-LogProbs = npt.NDArray[np.floating]
-"""Log-probability of each token of one response, float32 (a wider type is kept)."""
+from py_worker.data.row import LogProbs, Row
 
 
 @dataclass(frozen=True)
@@ -175,95 +172,48 @@ class TokenBatch:
 
 
 def collate(
-    rows: Sequence[Sequence[int]],
-    prompt_lengths: Sequence[int],
-    parts: Sequence[str],
-    sample_ids: Sequence[int],
+    rows: Sequence[Row],
+    *,
     pad_id: int,
     device: torch.device | str,
-    log_probs: Sequence[LogProbs | None] | None = None,
     micro_rows: Sequence[int] | None = None,
     packed: bool = False,
     apart: bool = False,
 ) -> TokenBatch:
-    """Pads token sequences on the right into one batch.
+    """Pads rows on the right into one batch.
 
     Args:
-        rows: ids of prompt and response of each row, EOS included where the response ended by itself.
-        prompt_lengths: how many ids at the start of each row are its prompt.
-        parts: part name of each row.
-        sample_ids: identity of each row's sample.
+        rows: at least one.
         pad_id: fills the rows; may equal EOS.
         device: where the tokens go.
-        log_probs: of each row's response tokens under the distribution that drew them, None for a row that
-            was not drawn.
         micro_rows: rows of each micro-batch, in order; one for all rows by default.
         packed: lay the rows of a micro-batch end to end for the models.
         apart: prompts and responses are padded apart.
 
     Raises:
-        DataError: no rows, arguments of different lengths, an empty prompt, a prompt longer than its row,
-            another number of log-probabilities than the row has response tokens, or micro-batches of another
-            number of rows.
+        DataError: no rows, or micro-batches of another number of rows.
     """
-    lengths = tuple(len(row) for row in rows)
-    _check_rows(lengths, prompt_lengths, parts, sample_ids, micro_rows)
-    behaviour = None if log_probs is None else _checked(log_probs, lengths, prompt_lengths, sample_ids)
+    if not rows:
+        raise DataError("collate: no rows; a batch needs at least one")
+    if micro_rows is not None and (sum(micro_rows) != len(rows) or min(micro_rows) < 1):
+        raise DataError(f"collate: micro-batches of {list(micro_rows)} rows for {len(rows)} rows")
+    lengths = tuple(map(len, rows))
     padded = np.full((len(rows), max(lengths)), pad_id, dtype=np.int64)
-    for index, row in enumerate(rows):
-        padded[index, : len(row)] = row
+    for tokens, row in zip(padded, rows, strict=True):
+        prompt = len(row.prompt)
+        tokens[:prompt], tokens[prompt : len(row)] = row.prompt, row.response
+    drawn = any(row.log_probs is not None for row in rows)
     return TokenBatch(
         tokens=to_device(torch.from_numpy(padded), torch.device(device)),
-        prompt_lengths=tuple(int(length) for length in prompt_lengths),
+        prompt_lengths=tuple(len(row.prompt) for row in rows),
         lengths=lengths,
-        parts=tuple(parts),
-        sample_ids=tuple(int(sample) for sample in sample_ids),
-        log_probs=behaviour,
+        parts=tuple(row.part for row in rows),
+        sample_ids=tuple(row.sample_id for row in rows),
+        log_probs=tuple(row.log_probs for row in rows) if drawn else None,
         micro_rows=None if micro_rows is None or len(micro_rows) == 1 else tuple(micro_rows),
         packed=packed,
         apart=apart,
     )
-
-
-def _check_rows(
-    lengths: Sequence[int],
-    prompt_lengths: Sequence[int],
-    parts: Sequence[str],
-    sample_ids: Sequence[int],
-    micro_rows: Sequence[int] | None,
-) -> None:
-    sizes = {len(lengths), len(prompt_lengths), len(parts), len(sample_ids)}
-    if sizes == {0} or len(sizes) != 1:
-        raise DataError(
-            f"collate: {len(lengths)} rows, {len(prompt_lengths)} prompt lengths, {len(parts)} parts, "
-            f"{len(sample_ids)} sample ids; the counts must agree and be at least 1"
-        )
-    for sample, prompt, length in zip(sample_ids, prompt_lengths, lengths, strict=True):
-        if not 1 <= prompt <= length:
-            raise DataError(
-                f"collate: sample {sample} has a prompt of {prompt} tokens in a row of {length}; "
-                "a row needs a prompt of at least one token, because it predicts the first response token"
-            )
-    if micro_rows is not None and (sum(micro_rows) != len(lengths) or min(micro_rows) < 1):
-        raise DataError(f"collate: micro-batches of {list(micro_rows)} rows for {len(lengths)} rows")
-
-
-def _checked(
-    log_probs: Sequence[LogProbs | None],
-    lengths: Sequence[int],
-    prompt_lengths: Sequence[int],
-    sample_ids: Sequence[int],
-) -> tuple[LogProbs | None, ...] | None:
-    """One array per response token count; None when no row has any."""
-    if len(log_probs) != len(lengths):
-        raise DataError(f"collate: log-probabilities of {len(log_probs)} rows for {len(lengths)} rows")
-    for sample, row, length, prompt in zip(sample_ids, log_probs, lengths, prompt_lengths, strict=True):
-        if row is not None and len(row) != length - prompt:
-            raise DataError(
-                f"collate: sample {sample} has {len(row)} log-probabilities and {length - prompt} response "
-                "tokens; there must be one per token"
-            )
-    return None if all(row is None for row in log_probs) else tuple(log_probs)
 
 
 def to_device(host: Tensor, device: torch.device) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from py_worker.losses.diagnostics import DeviceSums
 from py_worker.losses.errors import LossError
-from py_worker.losses.head_sweep import HeadSweep, constant_head, positions_at_once
+from py_worker.losses.head_pass import HeadPass, constant_head, positions_at_once
 from py_worker.losses.scored import ScoredBatch
 from py_worker.models.critics.critic import Critic
 from py_worker.models.head import OutputHead
@@ -97,7 +97,7 @@ def critic_backward(
     features = scored.teacher_hidden if critic.spec.features == "teacher" else scored.student_hidden
     heads = constant_head(student), constant_head(teacher)
     size = min(positions_at_once(student, chunk_size), max(tokens, 1))
-    sweep = HeadSweep(*heads, chunk_size=size)
+    head_pass = HeadPass(*heads, chunk_size=size)
     ascent = _Ascent(critic, *heads, tokens, sums, diagnostics)
     for piece in scored.pieces(size):
         if part not in ("all", piece.part):
@@ -109,13 +109,13 @@ def critic_backward(
             scored.teacher_hidden[where].to(heads[1].weight.dtype),
         )
         if critic.spec.gradient_penalty > 0.0:
-            _penalised_chunk(ascent, sweep, features[where], states)
+            _penalised_chunk(ascent, head_pass, features[where], states)
         else:
-            _chunk(ascent, sweep, features[where], states)
+            _chunk(ascent, head_pass, features[where], states)
     return _metrics(critic, sums, tokens)
 
 
-def _chunk(ascent: _Ascent, sweep: HeadSweep, features: Tensor, states: tuple[Tensor, Tensor]) -> None:
+def _chunk(ascent: _Ascent, head_pass: HeadPass, features: Tensor, states: tuple[Tensor, Tensor]) -> None:
     """The gradient in the values by formula, a tile at a time; autograd takes it through the critic alone."""
     raw = ascent.critic.raw(features)
     given, gradient = raw.detach(), torch.empty_like(raw)
@@ -125,7 +125,7 @@ def _chunk(ascent: _Ascent, sweep: HeadSweep, features: Tensor, states: tuple[Te
         slope = _slope(ascent, values, densities)
         gradient[at] = ascent.critic.slope_in_raw(slope, given[at], values).mul_(-1.0 / ascent.tokens)
 
-    _sweep(ascent, sweep, states, tile)
+    _show(ascent, head_pass, states, tile)
     torch.autograd.backward(raw, gradient)
 
 
@@ -151,7 +151,7 @@ def _slope(ascent: _Ascent, values: Tensor, densities: _Densities) -> Tensor:
 
 
 def _penalised_chunk(
-    ascent: _Ascent, sweep: HeadSweep, features: Tensor, states: tuple[Tensor, Tensor]
+    ascent: _Ascent, head_pass: HeadPass, features: Tensor, states: tuple[Tensor, Tensor]
 ) -> None:
     """With a gradient penalty, whose own gradient autograd takes: everything has a graph."""
     critic, spec, sums = ascent.critic, ascent.critic.spec, ascent.sums
@@ -170,7 +170,7 @@ def _penalised_chunk(
         if spec.bound != "tanh":
             penalty[at] = densities.measure(spec.bound)
 
-    _sweep(ascent, sweep, states, tile)
+    _show(ascent, head_pass, states, tile)
     values = critic.unbounded(raw, teacher_logits)
     # Under a penalty ½ E_μ f² the unclipped values, as in `_slope`.
     gap = (difference * (critic.bounded(values) if spec.bound == "tanh" else values)).sum()
@@ -179,9 +179,9 @@ def _penalised_chunk(
     torch.autograd.backward(objective / -ascent.tokens)
 
 
-def _sweep(
+def _show(
     ascent: _Ascent,
-    sweep: HeadSweep,
+    head_pass: HeadPass,
     states: tuple[Tensor, Tensor],
     visit: Callable[[slice, _Densities], None],
 ) -> None:
@@ -192,7 +192,7 @@ def _sweep(
         of_student, of_teacher = ascent.student.finish(student), ascent.teacher.finish(teacher)
         visit(at, _Densities(of_teacher.softmax(-1), of_student.softmax(-1), of_teacher))
 
-    sweep.chunk(states[0], states[1], tile, None)
+    head_pass.chunk(states[0], states[1], tile, None)
 
 
 def _gradient_penalty(gap: Tensor, inputs: Tensor, spec: CriticSpec, sums: DeviceSums) -> Tensor:

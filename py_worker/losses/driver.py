@@ -15,7 +15,7 @@ from py_worker.losses.advantages import step_advantages
 from py_worker.losses.diagnostics import PART_DIAGNOSTICS, DeviceSums
 from py_worker.losses.errors import LossError
 from py_worker.losses.fused_form import FusedForm
-from py_worker.losses.head_sweep import positions_at_once
+from py_worker.losses.head_pass import positions_at_once
 from py_worker.losses.loss_form import LossForm, TileForm, check_form
 from py_worker.losses.plain_form import PlainForm
 from py_worker.losses.scored import ScoredBatch

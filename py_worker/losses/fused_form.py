@@ -13,7 +13,7 @@ from torch import Tensor
 
 from py_worker.losses.analytic import TileInputs, TileLoss, cross_entropy_loss
 from py_worker.losses.diagnostics import add_part_diagnostics
-from py_worker.losses.head_sweep import HeadSweep, constant_head
+from py_worker.losses.head_pass import HeadPass, constant_head
 from py_worker.losses.loss_form import TileForm, in_form
 from py_worker.losses.returns import surrogate_slopes
 from py_worker.losses.scored import Piece, ScoredBatch
@@ -75,14 +75,14 @@ class FusedForm:
         self._totals: dict[str, _Total] = {}
 
     @cached_property
-    def _heads(self) -> HeadSweep:
+    def _heads(self) -> HeadPass:
         """Made with the first chunk: a step without any leaves no gradient, not even of 0."""
         head = self._step.student.head
         for name, parameter in (("weight", head.weight), ("bias", head.bias)):
             if parameter is not None and parameter.requires_grad:
                 self._totals[name] = _Total(parameter, head.vocab_size)
         weight, bias = (None if t is None else t.sum for t in map(self._totals.get, ("weight", "bias")))
-        return HeadSweep(
+        return HeadPass(
             self._head,
             self._teacher,
             chunk_size=self._positions,

@@ -4,6 +4,7 @@ It runs the functions that a step runs, so that no second description of a step'
 tensors, which have shapes and no numbers, it takes seconds whatever the sizes, and cannot run out of memory.
 """
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,10 +16,11 @@ import numpy as np
 from torch import Tensor, nn
 
 from py_worker.data.batch import TokenBatch, collate
+from py_worker.data.row import Row
 from py_worker.losses.ascent import critic_backward
 from py_worker.losses.driver import student_backward
 from py_worker.losses.errors import LossError
-from py_worker.losses.head_sweep import positions_at_once
+from py_worker.losses.head_pass import positions_at_once
 from py_worker.losses.loss_form import LossForm
 from py_worker.losses.scored import ScoredBatch, score_batch
 from py_worker.losses.terms import Term
@@ -33,7 +35,7 @@ class _Phases(Protocol):
 
 
 @dataclass(frozen=True)
-class Row:
+class RowLengths:
     """Lengths of one sequence in tokens, and the part it belongs to.
 
     Attributes:
@@ -50,7 +52,7 @@ class Row:
         return self.prompt + self.response
 
 
-MicroBatches = Sequence[Sequence[Row]]
+MicroBatches = Sequence[Sequence[RowLengths]]
 
 
 @dataclass(frozen=True)
@@ -197,29 +199,31 @@ def _batch(step: Rehearsal, micro_batches: MicroBatches, packed: bool) -> TokenB
     """
     most = math.inf if step.student.has_encoder else step.positions_at_once + 1
     chosen = [_shortened(rows, most) for rows in micro_batches[:2]]
-    rows = [row for micro in chosen for row in micro]
     pad_id = step.student.pad_id
     return collate(
-        rows=[[pad_id] * row.length for row in rows],
-        prompt_lengths=[row.prompt for row in rows],
-        parts=[row.part for row in rows],
-        sample_ids=range(len(rows)),
+        [_padding(row, pad_id, index) for index, row in enumerate(itertools.chain(*chosen))],
         pad_id=pad_id,
         device=step.student.device,
-        log_probs=[np.zeros(row.response, dtype=np.float32) if row.drawn else None for row in rows],
         micro_rows=[len(micro) for micro in chosen],
         packed=packed,
     )
 
 
-def _shortened(rows: Sequence[Row], positions: float) -> list[Row]:
+def _padding(row: RowLengths, pad_id: int, sample_id: int) -> Row:
+    """A row of these lengths, of nothing but padding."""
+    prompt, response = (np.full(length, pad_id) for length in (row.prompt, row.response))
+    log_probs = np.zeros(row.response, dtype=np.float32) if row.drawn else None
+    return Row(prompt, response, sample_id, row.part, log_probs)
+
+
+def _shortened(rows: Sequence[RowLengths], positions: float) -> list[RowLengths]:
     """The same lengths with at most so many response positions in each part."""
     left: Counter[str] = Counter()
     shortened = []
     for row in rows:
         response = int(min(row.response, positions - left[row.part]))
         left[row.part] += response
-        shortened.append(Row(row.part, row.length - response, response, row.drawn))
+        shortened.append(RowLengths(row.part, row.length - response, response, row.drawn))
     return shortened
 
 

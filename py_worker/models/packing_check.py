@@ -7,6 +7,7 @@ from torch import Tensor
 
 from py_worker.data.batch import collate
 from py_worker.data.packing import PackedRows, pack
+from py_worker.data.row import Row
 from py_worker.models.errors import UnsupportedModelError
 
 _REMEDY = "set training.packing to false"
@@ -83,4 +84,5 @@ def _row(policy: PackingPolicy, length: int, start: int) -> list[int]:
 
 
 def _packed(policy: PackingPolicy, rows: list[list[int]]) -> PackedRows:
-    return pack(collate(rows, [1] * 3, ["all"] * 3, range(3), policy.pad_id, policy.device))
+    pairs = [Row(row[:1], row[1:], index) for index, row in enumerate(rows)]
+    return pack(collate(pairs, pad_id=policy.pad_id, device=policy.device))

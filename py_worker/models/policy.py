@@ -9,21 +9,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from py_worker.data.batch import TokenBatch, collate
 from py_worker.data.chat import turn_end
+from py_worker.data.row import Row
 from py_worker.models.errors import ModelError, UnsupportedModelError
 from py_worker.models.head import OutputHead
 from py_worker.models.lora import adapter_parameters
 from py_worker.models.placement import HostWeights, Move, MoveAll, copier_to, pinned
 from py_worker.models.recompute import recompute_layers
 from py_worker.models.vocabulary import usable_tokens
-
-Ids = npt.NDArray[np.int32]
 
 
 class Policy(ABC):
@@ -165,20 +162,9 @@ class Policy(ABC):
         """Named parameters that carry a gradient, each once (tied weights under their first name)."""
         return ((name, p) for name, p in self.module.named_parameters() if p.requires_grad)
 
-    def collate(
-        self, rows: Sequence[tuple[Ids, Ids]], sample_ids: Sequence[int], *, packed: bool = False
-    ) -> TokenBatch:
-        """One micro-batch of prompts with their responses, as this policy takes it; the part is `all`."""
-        return collate(
-            rows=[[*prompt, *response] for prompt, response in rows],
-            prompt_lengths=[len(prompt) for prompt, _ in rows],
-            parts=["all"] * len(rows),
-            sample_ids=sample_ids,
-            pad_id=self.pad_id,
-            device=self.device,
-            packed=packed,
-            apart=self.has_encoder,
-        )
+    def collate(self, rows: Sequence[Row], *, packed: bool = False) -> TokenBatch:
+        """One micro-batch, as this policy takes it."""
+        return collate(rows, pad_id=self.pad_id, device=self.device, packed=packed, apart=self.has_encoder)
 
     @abstractmethod
     def response_hidden(self, batch: TokenBatch) -> Tensor:

@@ -1,13 +1,10 @@
 """Collates rows of several parts into one batch."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
-
-import numpy as np
-import numpy.typing as npt
 
 from py_worker.data.batch import collate
 from py_worker.data.layout import lay_out
+from py_worker.data.row import Row
 from py_worker.losses.scored import ScoredBatch
 from py_worker.ops.support.layout_metrics import record_layout
 from py_worker.ops.support.specs import given, limits_of
@@ -17,16 +14,6 @@ from py_worker.session.errors import ArgumentError
 from py_worker.session.handles import scope_of
 from py_worker.session.held import Rollout, scored_bytes
 from py_worker.session.session import Session
-
-
-class _Row(NamedTuple):
-    """One sequence of the batch; `log_probs` is None where nothing drew it."""
-
-    part: str
-    sample_id: int
-    prompt: npt.NDArray[np.int32]
-    response: npt.NDArray[np.int32]
-    log_probs: npt.NDArray[np.float32] | None
 
 
 def run(session: Session, args: BuildArgs, context: OperationContext) -> BuildResult:
@@ -48,13 +35,9 @@ def run(session: Session, args: BuildArgs, context: OperationContext) -> BuildRe
     layout = lay_out(lengths, [row.part for row in rows], limits, apart=policy.has_encoder)
     rows = [rows[index] for micro_batch in layout for index in micro_batch]
     batch = collate(
-        rows=[np.concatenate([row.prompt, row.response]) for row in rows],  # type: ignore[misc]
-        prompt_lengths=[len(row.prompt) for row in rows],
-        parts=[row.part for row in rows],
-        sample_ids=[row.sample_id for row in rows],
+        rows,
         pad_id=policy.pad_id,
         device=session.configured().device,
-        log_probs=[row.log_probs for row in rows],
         micro_rows=[len(micro_batch) for micro_batch in layout],
         packed=limits.packed,
         apart=policy.has_encoder,
@@ -76,7 +59,7 @@ def run(session: Session, args: BuildArgs, context: OperationContext) -> BuildRe
     )
 
 
-def _rows(session: Session, part: BatchPart) -> Iterator[_Row]:
+def _rows(session: Session, part: BatchPart) -> Iterator[Row]:
     dataset, rows = given(part.dataset), given(part.rows)
     rollout, picks = given(part.rollout), given(part.picks)
     if part.part == "all":
@@ -84,18 +67,18 @@ def _rows(session: Session, part: BatchPart) -> Iterator[_Row]:
     if rollout is not None and dataset is None and rows is None:
         held = session.handles.get(rollout, Rollout)
         for index in range(len(held)) if picks is None else _checked(picks, held, rollout):
-            yield _Row(
-                part.part,
-                held.sample_ids[index],
+            yield Row(
                 held.prompts[index],
                 held.tokens[index],
+                held.sample_ids[index],
+                part.part,
                 held.log_probs[index],
             )
     elif rollout is None and picks is None and dataset is not None and rows is not None:
         source = session.rows_of(dataset, rows)
         for number in rows:
             row = source.row(number)
-            yield _Row(part.part, number, row.prompt, row.response, None)
+            yield Row(row.prompt, row.response, number, part.part)
     else:
         raise ArgumentError(
             f"parts: {part.part!r} needs dataset and rows, or rollout (with or without picks), and not both"

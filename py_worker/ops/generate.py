@@ -11,8 +11,9 @@ from py_worker.ops.support.rollout_source import RolloutSource, can_be_beside, r
 from py_worker.ops.support.specs import given, sampling_of
 from py_worker.protocol_gen import GenerateArgs, GenerateResult
 from py_worker.rollout.fingerprint import store_key, weights_hash
+from py_worker.rollout.request import TokenArray
 from py_worker.rollout.response_cache import ResponseCache
-from py_worker.rollout.rollouts import Rollouts, TokenArray
+from py_worker.rollout.responses import Responses
 from py_worker.rollout.sampling import Sampling
 from py_worker.session.background import BackgroundRollouts, CudaSideStream
 from py_worker.session.context import OperationContext
@@ -74,7 +75,7 @@ class _Draw:
         """The rollout, and what is told of it."""
         drawn_tokens = 0
 
-        def draw(prompts: Sequence[TokenArray], sample_ids: Sequence[int]) -> Rollouts:
+        def draw(prompts: Sequence[TokenArray], sample_ids: Sequence[int]) -> Responses:
             nonlocal drawn_tokens
             new = self.fitted.draw(prompts, sample_ids)
             drawn_tokens += new.token_count

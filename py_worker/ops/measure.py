@@ -10,7 +10,8 @@ from torch import Tensor
 from py_worker.data.batch import TokenBatch
 from py_worker.data.dataset import TokenizedRow
 from py_worker.data.layout import lay_out
-from py_worker.losses.head_sweep import positions_at_once
+from py_worker.data.row import Row
+from py_worker.losses.head_pass import positions_at_once
 from py_worker.losses.objectives import Chunk, Objective, find_objective
 from py_worker.losses.scored import ScoredBatch, score_batch
 from py_worker.models.errors import ModelError
@@ -95,8 +96,8 @@ def _batches(
     """Micro-batches; the sample id is the place in `rows`."""
     policy = session.role(args.role).policy
     for places in _layout(session, args, rows, halvings):
-        chosen = [(rows[place].prompt, rows[place].response) for place in places]
-        yield policy.collate(chosen, places, packed=bool(given(args.packing)))
+        chosen = [Row(rows[place].prompt, rows[place].response, place) for place in places]
+        yield policy.collate(chosen, packed=bool(given(args.packing)))
 
 
 @torch.no_grad()

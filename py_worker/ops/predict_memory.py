@@ -4,7 +4,7 @@ from msgspec import UNSET
 
 from py_worker.data.layout import lay_out
 from py_worker.data.longest import longest_rows
-from py_worker.losses.rehearsal import MicroBatches, Rehearsal, Row
+from py_worker.losses.rehearsal import MicroBatches, Rehearsal, RowLengths
 from py_worker.ops.support import memory_phases
 from py_worker.ops.support.chunk_size import chunk_size
 from py_worker.ops.support.memory_phases import PlannedDraw, PlannedStep
@@ -92,7 +92,7 @@ def _micro_batches(session: Session, args: PredictMemoryArgs) -> MicroBatches:
     """Micro-batches of the longest rows that the datasets have."""
     apart = session.role("student").policy.has_encoder
     rows = [
-        Row(part.part, prompt, response, drawn=given(part.max_new_tokens) is not None)
+        RowLengths(part.part, prompt, response, drawn=given(part.max_new_tokens) is not None)
         for part in args.parts
         for prompt, response in longest_rows(
             session.dataset(part.dataset).lengths(), part.rows, given(part.max_new_tokens), apart=apart

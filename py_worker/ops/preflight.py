@@ -2,6 +2,7 @@
 
 import math
 
+from py_worker.data.row import Row
 from py_worker.ops.support import identities
 from py_worker.protocol_gen import PreflightArgs, PreflightResult
 from py_worker.session.context import OperationContext
@@ -18,7 +19,7 @@ def run(session: Session, args: PreflightArgs, context: OperationContext) -> Pre
     if not rows:
         return PreflightResult(checks=[])
     policy = session.any_role().policy
-    batch = policy.collate([(row.prompt, row.response) for row in rows], range(len(rows)))
+    batch = policy.collate([Row(row.prompt, row.response, index) for index, row in enumerate(rows)])
     checks = identities.labels(rows, batch, policy.eos_ids)
     policies = {name: role.policy for name, role in session.roles.items()}
     checks += identities.finite_losses(policies, batch)

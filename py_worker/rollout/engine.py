@@ -11,11 +11,13 @@ from py_worker.rollout.forward import ForwardEngine
 from py_worker.rollout.graph_engine import GraphEngine
 from py_worker.rollout.mixture import Mixture
 from py_worker.rollout.native import NativeEngine
-from py_worker.rollout.rollouts import GenerationPolicy, Rollouts, Tick, TokenArray
+from py_worker.rollout.policy import GenerationPolicy
+from py_worker.rollout.request import Tick, TokenArray
+from py_worker.rollout.responses import Responses
 from py_worker.rollout.sampling import Sampling
 from py_worker.rollout.vllm_engine import VllmEngine
 
-__all__ = ["AUTO", "ENGINES", "Engine", "Mixture", "Rollouts", "Sampling", "Selection", "select_engine"]
+__all__ = ["AUTO", "ENGINES", "Engine", "Mixture", "Responses", "Sampling", "Selection", "select_engine"]
 
 AUTO = "auto"
 
@@ -51,7 +53,7 @@ class Engine(Protocol):
         seed: int,
         tick: Tick,
         rows: int | None = None,
-    ) -> Rollouts:
+    ) -> Responses:
         """Draws one response per prompt.
 
         The random number of a token is a function of seed, sample id and position in the response alone, so a

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from py_worker.models.state import module_state
-from py_worker.rollout.rollouts import GenerationPolicy, Tick
+from py_worker.rollout.policy import GenerationPolicy
+from py_worker.rollout.request import Tick
 from py_worker.rollout.sampling import Sampling
 
 FORMAT: Final = 1

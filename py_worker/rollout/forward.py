@@ -25,8 +25,10 @@ from transformers import (
 
 from py_worker.rollout.mixture import Mixture
 from py_worker.rollout.opening import Opening, open_group
+from py_worker.rollout.policy import GenerationPolicy
 from py_worker.rollout.randomness import uniforms
-from py_worker.rollout.rollouts import GenerationPolicy, Rollouts, Tick, TokenArray, check_request, collect
+from py_worker.rollout.request import Tick, TokenArray, check_request
+from py_worker.rollout.responses import Responses, collect
 from py_worker.rollout.sampling import Context, Sampling
 
 _State = dict[str, Any]
@@ -62,7 +64,7 @@ class ForwardEngine:
         seed: int,
         tick: Tick,
         rows: int | None = None,
-    ) -> Rollouts:
+    ) -> Responses:
         """See `Engine`."""
         check_request(mixture.policies, prompts, sample_ids, sampling)
         shape = (len(prompts), sampling.max_new_tokens)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 from py_worker.rollout.native import LIMITS_ELSEWHERE, Limits, NativeEngine
-from py_worker.rollout.rollouts import GenerationPolicy
+from py_worker.rollout.policy import GenerationPolicy
 
 
 class GraphEngine(NativeEngine):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from py_worker.rollout.errors import RolloutError
-from py_worker.rollout.rollouts import GenerationPolicy
+from py_worker.rollout.policy import GenerationPolicy
 from py_worker.rollout.sampling import Context, Sampling, draw, mix
 
 

@@ -9,8 +9,10 @@ from torch import Tensor
 
 from py_worker.rollout.families import refusal
 from py_worker.rollout.mixture import Mixture
+from py_worker.rollout.policy import GenerationPolicy
 from py_worker.rollout.randomness import uniforms
-from py_worker.rollout.rollouts import GenerationPolicy, Rollouts, Tick, TokenArray, check_request, collect
+from py_worker.rollout.request import Tick, TokenArray, check_request
+from py_worker.rollout.responses import Responses, collect
 from py_worker.rollout.running import running
 from py_worker.rollout.sampling import Context, Sampling
 from py_worker.rollout.slots import Admission, Moves, SlotScheduler
@@ -82,11 +84,11 @@ class NativeEngine:
         seed: int,
         tick: Tick,
         rows: int | None = None,
-    ) -> Rollouts:
+    ) -> Responses:
         """See `Engine`."""
         check_request(mixture.policies, prompts, sample_ids, sampling)
         if not prompts:
-            return Rollouts([], [], [], 0)
+            return Responses([], [], [], 0)
         with mixture.resident(), torch.inference_mode():
             return self._begin(mixture, prompts, sample_ids, sampling, seed, rows).run(tick)
 
@@ -164,7 +166,7 @@ class _Generation:
         width = capacity + 1 if sampling.no_repeat_ngram_size > 0 else 0
         self._history = torch.zeros(slots, width, dtype=torch.int64, device=device) if width else None
 
-    def run(self, tick: Tick) -> Rollouts:
+    def run(self, tick: Tick) -> Responses:
         """Runs until no prompt waits and no row is active."""
         scheduler = self._scheduler
         while True:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from py_worker.rollout.mixture import Mixture
-from py_worker.rollout.rollouts import TokenArray
+from py_worker.rollout.request import TokenArray
 
 
 @dataclass(frozen=True)

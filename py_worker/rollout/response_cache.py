@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from py_worker.rollout.errors import ResponseCacheError
-from py_worker.rollout.rollouts import Rollouts, TokenArray
+from py_worker.rollout.request import TokenArray
+from py_worker.rollout.responses import Responses
 
 _LOCK_S: Final = 60.0
 """How long to wait for another worker, which writes for milliseconds."""
@@ -37,7 +38,7 @@ CREATE TABLE IF NOT EXISTS responses (
     PRIMARY KEY (prompt, sample)
 )"""
 
-Draw = Callable[[Sequence[TokenArray], Sequence[int]], Rollouts]
+Draw = Callable[[Sequence[TokenArray], Sequence[int]], Responses]
 """Draws responses to prompts under sample ids."""
 _Row = tuple[bytes, int, int, bytes, bytes, bytes]
 
@@ -61,7 +62,7 @@ class ResponseCache:
 
     def complete(
         self, prompts: Sequence[TokenArray], sample_ids: Sequence[int], draw: Draw
-    ) -> tuple[Rollouts, int]:
+    ) -> tuple[Responses, int]:
         """The kept responses; those that are missing are drawn in one call and kept.
 
         Args:
@@ -87,13 +88,13 @@ class ResponseCache:
             for index, response in zip(missing, kept, strict=True):
                 responses[index] = response
         whole = [response for response in responses if response is not None]
-        rollouts = Rollouts(
+        completed = Responses(
             tokens=[response.tokens for response in whole],
             ended=[response.ended for response in whole],
             log_probs=[response.log_probs for response in whole],
             decoded_rows=decoded_rows,
         )
-        return rollouts, len(keys) - len(missing)
+        return completed, len(keys) - len(missing)
 
     def _find(self, keys: Sequence[tuple[bytes, int]]) -> list[_Response | None]:
         with self._transaction() as connection:

@@ -9,7 +9,7 @@ from py_worker.models.encoder_decoder import encode
 from py_worker.rollout.cross_cache import CrossCache
 from py_worker.rollout.families import decoder_of
 from py_worker.rollout.kv_cache import KeyValueCache, make_cache
-from py_worker.rollout.rollouts import GenerationPolicy
+from py_worker.rollout.policy import GenerationPolicy
 from py_worker.rollout.t5 import T5Decoder
 from py_worker.rollout.weights import arranged, pays_to_copy
 

@@ -28,8 +28,10 @@ from py_worker.models.errors import UnsupportedModelError
 from py_worker.models.lora import merged_state
 from py_worker.rollout.errors import RolloutError
 from py_worker.rollout.mixture import Mixture
+from py_worker.rollout.policy import GenerationPolicy
 from py_worker.rollout.randomness import stream_seeds
-from py_worker.rollout.rollouts import GenerationPolicy, Rollouts, Tick, TokenArray, check_request
+from py_worker.rollout.request import Tick, TokenArray, check_request
+from py_worker.rollout.responses import Responses
 from py_worker.rollout.sampling import Sampling
 
 _MEMORY_SHARE = 0.3
@@ -68,7 +70,7 @@ class VllmEngine:
         seed: int,
         tick: Tick,
         rows: int | None = None,  # noqa: ARG002
-    ) -> Rollouts:
+    ) -> Responses:
         """See `Engine`.
 
         Raises:
@@ -78,7 +80,7 @@ class VllmEngine:
         check_request(mixture.policies, prompts, sample_ids, sampling)
         _check(mixture, prompts, sampling)
         if not prompts:
-            return Rollouts([], [], [], 0)
+            return Responses([], [], [], 0)
         [policy] = mixture.policies
         if self._served is None or self._served.policy is not policy:
             self._served = None  # its memory first
@@ -88,7 +90,7 @@ class VllmEngine:
         seeds = stream_seeds(seed, sample_ids)
         requests = [_parameters(self._served.library, mixture, sampling, each) for each in seeds]
         outputs = self._served.run(list(zip(prompts, requests, strict=True)), tick)
-        return _rollouts(outputs, mixture.eos_ids, greedy=_is_greedy(sampling))
+        return _responses(outputs, mixture.eos_ids, greedy=_is_greedy(sampling))
 
     def rehearse(
         self,
@@ -213,7 +215,7 @@ def _parameters(library: Any, mixture: Mixture, sampling: Sampling, seed: int) -
     )
 
 
-def _rollouts(outputs: Sequence[Any], eos_ids: Sequence[int], *, greedy: bool) -> Rollouts:
+def _responses(outputs: Sequence[Any], eos_ids: Sequence[int], *, greedy: bool) -> Responses:
     tokens = [np.asarray(output.token_ids, dtype=np.int32) for output in outputs]
     log_probs = [
         np.zeros(len(row), dtype=np.float32)
@@ -224,4 +226,4 @@ def _rollouts(outputs: Sequence[Any], eos_ids: Sequence[int], *, greedy: bool) -
         for output, row in zip(outputs, tokens, strict=True)
     ]
     ended = [len(row) > 0 and int(row[-1]) in eos_ids for row in tokens]
-    return Rollouts(tokens, ended, log_probs, sum(map(len, tokens)) - len(tokens))
+    return Responses(tokens, ended, log_probs, sum(map(len, tokens)) - len(tokens))

@@ -29,7 +29,7 @@ from py_worker.losses.loss_form import check_form
 from py_worker.rollout import native
 from py_worker.rollout.mixture import Mixture
 from py_worker.rollout.native import NativeEngine
-from py_worker.rollout.rollouts import Rollouts
+from py_worker.rollout.responses import Responses
 from py_worker.rollout.sampling import Sampling
 from py_worker.rollout.step_runner import StepForm
 from tests.bench import measure
@@ -72,7 +72,7 @@ def loss_errors(loss: str, form: str, dtype: str, device: str) -> list[float]:
     return [float((a - b).norm() / a.norm()) for a, b in zip(*problem.found, strict=True)]
 
 
-def draws(model: str, dtype: str, device: str, steps: StepForm, again: int) -> Rollouts:
+def draws(model: str, dtype: str, device: str, steps: StepForm, again: int) -> Responses:
     """One engine's last generation of so many."""
     torch.manual_seed(0)
     module = MODELS[model].make().to(device, getattr(torch, dtype)).eval()
@@ -88,7 +88,7 @@ def draws(model: str, dtype: str, device: str, steps: StepForm, again: int) -> R
     return drawn
 
 
-def common_part(found: Rollouts, wanted: Rollouts) -> tuple[float, float]:
+def common_part(found: Responses, wanted: Responses) -> tuple[float, float]:
     """Share of tokens before rows part, and the root mean square difference of their log-probabilities."""
     differences: list[float] = []
     for row, expected, log_probs, expected_log_probs in zip(

@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from py_worker.losses.divergence import divergence
 from py_worker.losses.fused import fused_divergence, fused_moment_gap
-from py_worker.losses.head_sweep import positions_at_once
+from py_worker.losses.head_pass import positions_at_once
 from py_worker.losses.loss_form import TileForm, check_form
 from py_worker.losses.moment import moment_gap
 from py_worker.models.critics.critic import Critic, build_critic

@@ -14,6 +14,7 @@ from py_worker.models.decoder import DecoderPolicy
 from py_worker.models.loading.builtin import builtin_model
 from py_worker.models.policy import Policy
 from py_worker.models.spec import ArchSpec
+from tests.py.rows import rows_of
 
 EOS = 1
 PAD = 1  # the pad id is the EOS id, as in many released tokenizers
@@ -75,4 +76,4 @@ def cut(batch: TokenBatch, micro_batch: int) -> TokenBatch:
 
 def tiny_batch(seed: int = 0, parts: Sequence[str] = ("off", "off", "on", "on", "off")) -> TokenBatch:
     rows, prompts = tiny_rows(seed, len(parts))
-    return collate(rows, prompts, parts, range(len(parts)), PAD, "cpu")
+    return collate(rows_of(rows, prompts, parts), pad_id=PAD, device="cpu")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from py_worker.losses.fused.places import Places
-from py_worker.losses.fused.sweep import Constants, Sweep, Upstream, Wanted
+from py_worker.losses.fused.position_pass import Constants, PositionPass, Upstream, Wanted
 from py_worker.models.head import OutputHead
 
 
@@ -17,7 +17,7 @@ class Call:
     """One call of a fused loss, without what carries a gradient.
 
     Attributes:
-        constants: of the sweeps.
+        constants: of the passes over the positions.
         places: the positions that count.
         head: the student's, with its weight cut to the vocabulary.
         weights: [N], factors of the losses; None is 1.
@@ -41,14 +41,14 @@ class Call:
         found = _Fused.apply(self, gradients, hidden, head.weight, head.bias)  # type: ignore[no-untyped-call]
         return found
 
-    def sweep(
+    def pass_over(
         self,
         constants: Constants,
         student: Sequence[Tensor | None],
         upstream: Upstream,
         wanted: Wanted,
-    ) -> Sweep:
-        """Of the student's hidden states `[N, H]`, weight `[V, H]` and bias `[V]` or None.
+    ) -> PositionPass:
+        """A pass with the student's hidden states `[N, H]`, weight `[V, H]` and bias `[V]` or None.
 
         The call's weights are multiplied into the upstream gradient of the losses.
         """
@@ -56,7 +56,7 @@ class Call:
         assert hidden is not None and weight is not None
         head = replace(self.head, weight=weight, bias=bias)
         upstream = upstream._replace(loss=self.weighted(upstream.loss))
-        return Sweep(constants, head, hidden, upstream, wanted).run()
+        return PositionPass(constants, head, hidden, upstream, wanted).run()
 
     def weighted(self, loss: Tensor) -> Tensor:
         """`[N]` times the weights."""
@@ -73,12 +73,12 @@ class _Fused(torch.autograd.Function):
         wanted = Wanted(*ctx.needs_input_grad[2:]) if gradients else Wanted()
         early = Wanted() if call.recompute else wanted
         upstream = Upstream(hidden.new_ones(len(hidden), dtype=call.constants.dtype(weight)))
-        swept = call.sweep(call.constants, (hidden, weight, bias), upstream, early)
-        ctx.call, ctx.wanted, ctx.early = call, wanted, swept if any(early) else None
+        done = call.pass_over(call.constants, (hidden, weight, bias), upstream, early)
+        ctx.call, ctx.wanted, ctx.early = call, wanted, done if any(early) else None
         ctx.save_for_backward(hidden, weight, bias, *call.watched)
         ctx.set_materialize_grads(False)
-        log_prob = None if swept.log_prob is None else call.places.spread(swept.log_prob)
-        return call.places.spread(call.weighted(swept.loss)), log_prob
+        log_prob = None if done.log_prob is None else call.places.spread(done.log_prob)
+        return call.places.spread(call.weighted(done.loss)), log_prob
 
     @staticmethod
     def backward(ctx: Any, of_loss: Tensor | None, of_log_prob: Tensor | None = None) -> tuple[Any, ...]:
@@ -92,20 +92,20 @@ class _Fused(torch.autograd.Function):
         call: Call = ctx.call
         missing: Wanted = ctx.wanted
         # Used up, and so its memory is free: a second backward pass, of a graph that is kept, recomputes.
-        early: Sweep | None = ctx.early
+        early: PositionPass | None = ctx.early
         ctx.early = None
         found: dict[str, Tensor | None] = {}
         if early is not None and of_loss is not None and of_log_prob is None:
             found, missing = _scaled(early, call.places, of_loss, missing)
         if any(missing):
             upstream = _taken(call.places, of_loss, of_log_prob)
-            swept = call.sweep(call.constants.of_gradients(), ctx.saved_tensors[:3], upstream, missing)
-            found |= {name: getattr(swept, name) for name in Wanted._fields if getattr(missing, name)}
+            done = call.pass_over(call.constants.of_gradients(), ctx.saved_tensors[:3], upstream, missing)
+            found |= {name: getattr(done, name) for name in Wanted._fields if getattr(missing, name)}
         return None, None, *(found.get(name) for name in Wanted._fields)
 
 
 def _scaled(
-    early: Sweep, places: Places, upstream: Tensor, wanted: Wanted
+    early: PositionPass, places: Places, upstream: Tensor, wanted: Wanted
 ) -> tuple[dict[str, Tensor | None], Wanted]:
     """Gradients for `upstream [B, T]` from those for 1, and which of them cannot be had from those."""
     hidden = early.hidden

@@ -35,7 +35,7 @@ from py_worker.losses.analytic import DivergenceLoss, TileLoss, moment_gradient,
 from py_worker.losses.divergence import ALPHA, BETA, DivergenceKind
 from py_worker.losses.fused.autograd import Call
 from py_worker.losses.fused.places import Places
-from py_worker.losses.fused.sweep import Constants
+from py_worker.losses.fused.position_pass import Constants
 from py_worker.losses.loss_form import TileForm, check_form, in_form
 from py_worker.models.critics.critic import Critic
 from py_worker.models.head import OutputHead

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from py_worker.losses.head_sweep import positions_at_once
+from py_worker.losses.head_pass import positions_at_once
 from py_worker.session.session import Halvings, Session
 
 

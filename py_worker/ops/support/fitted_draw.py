@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from py_worker.ops.support.halving import repeat_smaller
 from py_worker.ops.support.rollout_source import RolloutSource
-from py_worker.rollout.rollouts import Rollouts, TokenArray
+from py_worker.rollout.request import TokenArray
+from py_worker.rollout.responses import Responses
 from py_worker.rollout.sampling import Sampling
 from py_worker.session.context import OperationContext
 from py_worker.session.session import DrawnRows
@@ -29,7 +30,7 @@ class FittedDraw:
     rows: DrawnRows
     context: OperationContext
 
-    def draw(self, prompts: Sequence[TokenArray], sample_ids: Sequence[int]) -> Rollouts:
+    def draw(self, prompts: Sequence[TokenArray], sample_ids: Sequence[int]) -> Responses:
         """One response per prompt; where memory runs out, all of them again with half of the rows at a time.
 
         Args:
@@ -41,7 +42,7 @@ class FittedDraw:
         """
         engine, mixture = self.source.engine, self.source.mixture
 
-        def drawn_by(most: int | None) -> Rollouts:
+        def drawn_by(most: int | None) -> Responses:
             return engine.generate(
                 mixture, prompts, sample_ids, self.sampling, self.seed, self.context.check, most
             )
@@ -54,7 +55,7 @@ class FittedDraw:
 
         # The head stays on the device where the rest of a model is offloaded.
         device, before = mixture.policies[0].head.rows.device, self.rows.most(self.source.name)
-        rollouts, most = repeat_smaller(before, drawn_by, halved, self.context, device)
+        responses, most = repeat_smaller(before, drawn_by, halved, self.context, device)
         if most is not None and most != before:
             self.rows.lower(self.source.name, most)
-        return rollouts
+        return responses

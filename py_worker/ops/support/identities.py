@@ -12,13 +12,15 @@ from torch import Tensor
 
 from py_worker.data.batch import TokenBatch
 from py_worker.data.dataset import TokenizedRow
+from py_worker.data.row import Row
 from py_worker.losses.divergence import DivergenceKind, divergence
 from py_worker.losses.moment import moment_gap
 from py_worker.losses.scored import score_batch
 from py_worker.models.critics.critic import Critic
-from py_worker.models.policy import Ids, Policy
+from py_worker.models.policy import Policy
 from py_worker.protocol_gen import Check
 from py_worker.rollout.engine import Engine, Mixture, Sampling
+from py_worker.rollout.request import TokenArray
 from py_worker.session.session import RoleName
 
 POSITIONS: Final = 64
@@ -109,13 +111,14 @@ def finite_losses(policies: dict[RoleName, Policy], batch: TokenBatch) -> list[C
 
 @torch.no_grad()
 def generation_agrees(
-    name: str, policy: Policy, engine: Engine, prompts: Sequence[Ids], tick: Callable[[], None]
+    name: str, policy: Policy, engine: Engine, prompts: Sequence[TokenArray], tick: Callable[[], None]
 ) -> Check:
     """Log-probabilities that come with drawn tokens are those that scoring finds for them."""
     drawn = engine.generate(
         Mixture.of(policy), prompts, range(len(prompts)), Sampling(max_new_tokens=DRAWN_TOKENS), 0, tick
     )
-    batch = policy.collate(list(zip(prompts, drawn.tokens, strict=True)), range(len(prompts)))
+    rows = [Row(*each, sample) for sample, each in enumerate(zip(prompts, drawn.tokens, strict=True))]
+    batch = policy.collate(rows)
     hidden = cast(Tensor, score_batch(batch, teacher=policy).teacher_hidden)
     scored = policy.logits(hidden).log_softmax(-1).gather(1, batch.positions().target[:, None]).squeeze(1)
     difference = np.abs(scored.float().cpu().numpy() - np.concatenate(drawn.log_probs)).max()

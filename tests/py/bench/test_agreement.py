@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from py_worker.rollout.rollouts import Rollouts
+from py_worker.rollout.responses import Responses
 from tests.bench.agreement import common_part, decodes_well, decoding_error
 
 
-def drawn(*rows: tuple[list[int], list[float]]) -> Rollouts:
+def drawn(*rows: tuple[list[int], list[float]]) -> Responses:
     tokens = [np.array(row, dtype=np.int32) for row, _ in rows]
-    return Rollouts(tokens, [True] * len(rows), [np.array(each, dtype=np.float32) for _, each in rows], 0)
+    return Responses(tokens, [True] * len(rows), [np.array(each, dtype=np.float32) for _, each in rows], 0)
 
 
 def test_rows_are_compared_until_they_part() -> None:

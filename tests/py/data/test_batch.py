@@ -6,6 +6,8 @@ import torch
 
 from py_worker.data.batch import TokenBatch, collate
 from py_worker.data.errors import DataError
+from py_worker.data.row import Row
+from tests.py.rows import rows_of
 
 EOS = 2
 ROWS = [[5, 6, 7, 8, EOS], [5, 9], [4, 4, 4, 6, 7, 8], [3, EOS]]
@@ -13,7 +15,9 @@ PROMPTS = [2, 1, 3, 1]  # row 2 was cut at the limit: it ends without EOS
 
 
 def ragged(pad_id: int = EOS) -> TokenBatch:
-    return collate(ROWS, PROMPTS, ["off", "off", "on", "on"], [10, 11, 12, 13], pad_id, "cpu")
+    return collate(
+        rows_of(ROWS, PROMPTS, ["off", "off", "on", "on"], [10, 11, 12, 13]), pad_id=pad_id, device="cpu"
+    )
 
 
 def test_pads_on_the_right_only() -> None:
@@ -44,7 +48,7 @@ def test_eos_is_learned_where_pad_equals_it_and_only_where_the_response_ended() 
 
 
 def test_empty_response_has_no_position() -> None:
-    positions = collate([[1, 2], [1, 3]], [2, 1], ["off"] * 2, [0, 1], 0, "cpu").positions()
+    positions = collate(rows_of([[1, 2], [1, 3]], [2, 1]), pad_id=0, device="cpu").positions()
     assert positions.counts == (0, 1)
     assert positions.row.tolist() == [1]
 
@@ -64,8 +68,7 @@ def test_micro_batches_cover_every_row_once_and_keep_targets(sizes: tuple[int, .
 
 
 def test_padding_where_an_encoder_reads_prompts() -> None:
-    rows = [[1] * 9, [1] * 6]
-    batch = collate(rows, [7, 1], ["off"] * 2, [0, 1], 0, "cpu", apart=True)
+    batch = collate(rows_of([[1] * 9, [1] * 6], [7, 1]), pad_id=0, device="cpu", apart=True)
     assert (batch.padded_tokens, batch.padding) == (2 * (7 + 5), pytest.approx(1 - 15 / 24))
     (first, second) = dataclasses.replace(batch, micro_rows=(1, 1)).micro_batches()
     assert (first.padded_tokens, second.padded_tokens) == (9, 6)
@@ -78,7 +81,7 @@ def test_a_batch_is_one_micro_batch_unless_it_says_otherwise() -> None:
 
 
 def test_halving_cuts_each_micro_batch_in_two() -> None:
-    batch = collate([[1, 2]] * 7, [1] * 7, ["on"] * 7, range(7), 0, "cpu", micro_rows=[5, 1, 1])
+    batch = collate(rows_of([[1, 2]] * 7, [1] * 7), pad_id=0, device="cpu", micro_rows=[5, 1, 1])
     sizes = []
     halved: TokenBatch | None = batch
     while halved is not None:
@@ -88,24 +91,15 @@ def test_halving_cuts_each_micro_batch_in_two() -> None:
     assert ragged().halved().micro_rows == (2, 2)  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize(
-    ("rows", "prompts", "message"),
-    [
-        ([], [], "at least 1"),
-        ([[1]], [1, 2], "counts must agree"),
-        ([[1, 2]], [0], "sample 0 has a prompt of 0 tokens"),
-        ([[1, 2]], [3], "sample 0 has a prompt of 3 tokens in a row of 2"),
-    ],
-)
-def test_collate_refuses_impossible_rows(rows: list[list[int]], prompts: list[int], message: str) -> None:
-    with pytest.raises(DataError, match=message) as caught:
-        collate(rows, prompts, ["off"] * len(rows), list(range(len(rows))), 0, "cpu")
+def test_a_batch_has_rows() -> None:
+    with pytest.raises(DataError, match="no rows") as caught:
+        collate([], pad_id=0, device="cpu")
     assert caught.value.code == "data_error"
 
 
 def test_log_probabilities_follow_their_rows() -> None:
     drawn = [None, None, np.array([-1, -2, -3], np.float32), np.array([-4], np.float32)]
-    batch = collate(ROWS, PROMPTS, ["off"] * 4, list(range(4)), EOS, "cpu", drawn)
+    batch = collate(rows_of(ROWS, PROMPTS, log_probs=drawn), pad_id=EOS, device="cpu")
     log_prob = batch.positions().log_prob
     assert log_prob is not None
     assert log_prob.dtype == torch.float32
@@ -118,21 +112,12 @@ def test_log_probabilities_follow_their_rows() -> None:
 
 def test_a_batch_of_data_alone_has_no_log_probabilities() -> None:
     assert ragged().positions().log_prob is None
-    batch = collate(ROWS, PROMPTS, ["off"] * 4, list(range(4)), EOS, "cpu", [None] * 4)
-    assert batch.log_probs is None
-    wide = collate([[1, 2]], [1], ["on"], [0], 0, "cpu", [np.array([-0.1])])
+    assert ragged().log_probs is None
+    wide = collate([Row([1], [2], 0, log_probs=np.array([-0.1]))], pad_id=0, device="cpu")
     assert wide.positions().log_prob.dtype == torch.float64  # type: ignore[union-attr]
-
-
-def test_log_probabilities_must_be_one_per_token() -> None:
-    arguments = ([[1, 2, 3]], [1], ["on"], [7], 0, "cpu")
-    with pytest.raises(DataError, match="sample 7 has 1 log-probabilities and 2 response tokens"):
-        collate(*arguments, [np.zeros(1, np.float32)])
-    with pytest.raises(DataError, match="log-probabilities of 0 rows for 1 rows"):
-        collate(*arguments, [])
 
 
 @pytest.mark.parametrize("sizes", [[3], [2, 3], [4, 0]])
 def test_micro_batches_must_have_all_rows(sizes: list[int]) -> None:
     with pytest.raises(DataError, match="for 4 rows"):
-        collate(ROWS, PROMPTS, ["off"] * 4, list(range(4)), EOS, "cpu", micro_rows=sizes)
+        collate(rows_of(ROWS, PROMPTS), pad_id=EOS, device="cpu", micro_rows=sizes)

@@ -13,6 +13,7 @@ from py_worker.data.dataset import TokenizedDataset, hash_records, tokenize_data
 from py_worker.data.encoding import Limits, encode
 from py_worker.data.errors import DataError
 from py_worker.data.records import Message, Record
+from py_worker.data.row import Row
 from py_worker.data.sources import DataSource, Records, read_records
 from py_worker.data.templates import bound_template
 from tests.py.data.tokenizers import bpe_tokenizer
@@ -182,12 +183,9 @@ def test_rows_make_batches(tmp_path: Path) -> None:
     dataset = tokenize_dataset(records, bound_template("plain", CHAR), Limits(48, 64), tmp_path)
     rows = [dataset.row(i) for i in range(20)]
     batch = collate(
-        [np.concatenate([row.prompt, row.response]) for row in rows],
-        [len(row.prompt) for row in rows],
-        ["off"] * 20,
-        range(20),
-        CHAR.pad_token_id,
-        "cpu",
+        [Row(row.prompt, row.response, index) for index, row in enumerate(rows)],
+        pad_id=CHAR.pad_token_id,
+        device="cpu",
     )
     assert sum(batch.positions().counts) == dataset.response_tokens
     answers = CHAR.decode(batch.positions().target).split("<eos>")[:-1]

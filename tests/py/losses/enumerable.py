@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from py_worker.data.batch import TokenBatch, collate
+from py_worker.data.row import Row
 from py_worker.losses.driver import student_backward
 from py_worker.losses.scored import score_batch
 from py_worker.losses.terms import Term
@@ -142,12 +143,11 @@ class Game:
         **options: Any,
     ) -> Tensor:
         """The driver's gradient of a term's sum (not mean) over the positions of responses, in one batch."""
-        drawn = None
-        if behaviour is not None:
-            drawn = [along(behaviour, response).detach().numpy() for response in responses]
-        rows = [[PROMPT, *response] for response in responses]
-        count = len(rows)
-        batch = collate(rows, [1] * count, ["on"] * count, range(count), EOS, "cpu", drawn)
+        rows = []
+        for index, response in enumerate(responses):
+            drawn = None if behaviour is None else along(behaviour, response).detach().numpy()
+            rows.append(Row([PROMPT], response, index, "on", drawn))
+        batch = collate(rows, pad_id=EOS, device="cpu")
         teacher, student = self.teacher, self.student
         scored = score_batch(batch, teacher=teacher, student=student)  # type: ignore[arg-type]
         student_backward(

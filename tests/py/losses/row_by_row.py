@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from py_worker.data.batch import TokenBatch, collate
+from py_worker.data.row import Row
 from py_worker.losses.driver import student_backward
 from py_worker.losses.objectives import Chunk
 from py_worker.losses.returns import Returns
@@ -21,11 +22,11 @@ from py_worker.models.spec import CriticSpec
 from tests.py.losses.oracle import REFERENCES, exact, pair_of
 from tests.py.tiny_models import EOS, PAD, cut, tiny_policy
 
-Row = tuple[list[int], list[int]]
+Pair = tuple[list[int], list[int]]
 """Prompt and response."""
 
 # The second and the last were cut at a limit, the third has no response, the fourth nothing but EOS.
-ROWS: Sequence[Row] = (
+ROWS: Sequence[Pair] = (
     ([2, 3, 4], [5, 6, 7, EOS]),
     ([5], [9, 3, 3, 8, 12, 4]),
     ([4, 4, 9, 11, 10], []),
@@ -36,9 +37,9 @@ ROWS: Sequence[Row] = (
 PARTS = ("on", "off", "on", "on", "off", "on")
 
 
-def batch_of(rows: Sequence[Row], filler: int = PAD) -> TokenBatch:
-    tokens, prompts = [p + r for p, r in rows], [len(p) for p, _ in rows]
-    return collate(tokens, prompts, PARTS[: len(rows)], range(len(rows)), filler, "cpu")
+def batch_of(rows: Sequence[Pair], filler: int = PAD) -> TokenBatch:
+    made = [Row(*row, index, part) for index, (row, part) in enumerate(zip(rows, PARTS, strict=False))]
+    return collate(made, pad_id=filler, device="cpu")
 
 
 class Setting:
@@ -65,7 +66,7 @@ class Setting:
         self.student.module.zero_grad(set_to_none=True)
         return torch.cat([gradient.flatten() for gradient in gradients])
 
-    def alone(self, row: Row, critic: str | None) -> tuple[Chunk, Tensor]:
+    def alone(self, row: Pair, critic: str | None) -> tuple[Chunk, Tensor]:
         """What a loss sees of one sequence, and the student's logits with their graph."""
         prompt, response = row
         tokens, where = torch.tensor([prompt + response]), slice(len(prompt) - 1, -1)

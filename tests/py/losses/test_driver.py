@@ -17,6 +17,7 @@ from py_worker.models.critics.critic import Critic, build_critic
 from py_worker.models.head import OutputHead
 from py_worker.models.policy import Policy
 from py_worker.models.spec import CriticSpec
+from tests.py.rows import rows_of
 from tests.py.tiny_models import PAD, cut, tiny_batch, tiny_policy, tiny_rows
 
 torch.set_num_threads(1)
@@ -138,7 +139,7 @@ def test_padding_adds_nothing():
     student, teacher, critics = setting()
     rows, prompts = tiny_rows(5, 3)
     parts = ["off", "on", "off"]
-    batch = collate(rows, prompts, parts, range(3), PAD, "cpu")
+    batch = collate(rows_of(rows, prompts, parts), pad_id=PAD, device="cpu")
     metrics, expected = run(student, teacher, critics, batch)
     wide = TokenBatch(
         torch.cat([batch.tokens, torch.full((3, 9), 4)], 1),
@@ -273,7 +274,7 @@ def test_given_counts_are_the_denominators():
 
 def test_parts_without_rows_and_rows_without_responses_contribute_nothing():
     student, teacher, _ = setting()
-    batch = collate([[2, 3, 4], [5, 6]], [3, 1], ["off", "off"], [0, 1], PAD, "cpu")
+    batch = collate(rows_of([[2, 3, 4], [5, 6]], [3, 1], "off"), pad_id=PAD, device="cpu")
     scored = score_batch(cut(batch, 1), teacher=teacher)
     terms = [Term("kd", "forward_kl", "off"), Term("on", "forward_kl", "on")]
     metrics = student_backward(student, scored, terms, teacher=teacher)

@@ -18,6 +18,7 @@ from py_worker.losses.terms import Term
 from py_worker.models.critics.critic import Critic, build_critic
 from py_worker.models.policy import Policy
 from py_worker.models.spec import CriticSpec
+from tests.py.rows import rows_of
 from tests.py.tiny_models import PAD, cut, tiny_batch, tiny_policy, tiny_rows
 
 torch.set_num_threads(1)
@@ -55,7 +56,7 @@ def drawn_batch(student: Policy, seed: int = 0) -> TokenBatch:
             own = student.module(input_ids=ids).logits[0, prompt - 1 : -1].log_softmax(-1)
         exact = own.gather(1, ids[0, prompt:, None]).squeeze(1).double().numpy()
         log_probs.append(exact + generator.normal(0.0, 0.2, exact.shape) if part == "on" else None)
-    return collate(rows, prompts, PARTS, range(len(rows)), PAD, "cpu", log_probs)
+    return collate(rows_of(rows, prompts, PARTS, log_probs=log_probs), pad_id=PAD, device="cpu")
 
 
 def gradients(policy: Policy) -> dict[str, Tensor]:

@@ -18,6 +18,7 @@ from py_worker.losses.terms import Term, bind
 from py_worker.models.critics.critic import Critic, build_critic
 from py_worker.models.policy import Policy
 from py_worker.models.spec import CriticSpec
+from tests.py.rows import rows_of
 from tests.py.tiny_models import tiny_policy, tiny_rows
 
 torch.set_num_threads(1)
@@ -50,15 +51,12 @@ def laid_out(limits: MicroBatchLimits, policy: Policy) -> TokenBatch:
         else None
         for row in range(len(rows))
     ]
+    all_rows = rows_of(rows, prompts, PARTS, log_probs=drawn)
     return collate(
-        [rows[row] for row in order],
-        [prompts[row] for row in order],
-        [PARTS[row] for row in order],
-        order,
-        policy.pad_id,
-        "cpu",
-        [drawn[row] for row in order],
-        [len(micro_batch) for micro_batch in layout],
+        [all_rows[row] for row in order],
+        pad_id=policy.pad_id,
+        device="cpu",
+        micro_rows=[len(micro_batch) for micro_batch in layout],
     )
 
 

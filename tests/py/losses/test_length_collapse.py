@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from py_worker.data.batch import TokenBatch, collate
+from py_worker.data.row import Row
 from py_worker.losses.driver import student_backward
 from py_worker.losses.returns import Returns
 from py_worker.losses.scored import score_batch
@@ -64,8 +65,8 @@ def length_after_training(objective: str, returns: Returns | None) -> float:
     for _ in range(STEPS):
         responses = student.draw(ROWS, generator)
         lengths.append(sum(map(len, responses)) / ROWS)
-        rows = [[1, *response] for response in responses]
-        batch = collate(rows, [1] * ROWS, ["on"] * ROWS, range(ROWS), EOS, "cpu")
+        rows = [Row([1], response, index, "on") for index, response in enumerate(responses)]
+        batch = collate(rows, pad_id=EOS, device="cpu")
         scored = score_batch(batch, teacher=teacher, student=student)
         term = Term("on", objective, "on", returns=returns)
         student_backward(student, scored, [term], teacher=teacher)

@@ -17,6 +17,7 @@ from py_worker.losses.scored import score_batch
 from py_worker.losses.terms import Term
 from tests.py.losses.oracle import REFERENCES, exact
 from tests.py.losses.row_by_row import ROWS, Setting, batch_of, row_by_row
+from tests.py.rows import rows_of
 from tests.py.tiny_models import EOS, PAD, tiny_tokenizer
 
 torch.set_num_threads(1)
@@ -86,7 +87,7 @@ def test_the_gradient_of_returns_is_that_of_each_sequence_alone(name, critic, re
 @every_objective
 def test_rows_without_a_response_give_nothing_and_no_nan(name, critic):
     setting = Setting()
-    batch = collate([[2, 3, 4], [5]], [3, 1], ["on", "on"], [0, 1], PAD, "cpu")
+    batch = collate(rows_of([[2, 3, 4], [5]], [3, 1]), pad_id=PAD, device="cpu")
     metrics = student_backward(
         setting.student,
         score_batch(batch, teacher=setting.teacher, student=setting.student),

@@ -10,7 +10,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from py_worker.data.batch import TokenBatch, collate
 from py_worker.data.layout import MicroBatchLimits, lay_out
-from py_worker.losses.rehearsal import Rehearsal, Row, go_through, rehearse
+from py_worker.losses.rehearsal import Rehearsal, RowLengths, go_through, rehearse
 from py_worker.losses.returns import Returns
 from py_worker.losses.terms import Term
 from py_worker.models.critics.critic import build_critic
@@ -20,6 +20,7 @@ from py_worker.models.loading.builtin import builtin_model
 from py_worker.models.lora import add_adapters
 from py_worker.models.policy import Policy
 from py_worker.models.spec import ArchSpec, CriticSpec, LoraSpec
+from tests.py.rows import rows_of
 from tests.py.tiny_models import PAD, tiny_tokenizer
 
 torch.set_num_threads(1)
@@ -92,27 +93,27 @@ def game(score: str = "values", **changes) -> Rehearsal:
     return rehearsal(llama(), of, GAME, constants=made, ascents=ascents, score_student=score, **changes)
 
 
-def rows(count: int = 4, prompt: int = 20, response: int = 50, drawn: bool = False) -> list[Row]:
+def rows(count: int = 4, prompt: int = 20, response: int = 50, drawn: bool = False) -> list[RowLengths]:
     """Those of the second half are of the part `on`, and shorter."""
     half = count // 2
-    return [Row("off", prompt, response)] * half + [Row("on", prompt, response - 9, drawn)] * half
+    return [RowLengths("off", prompt, response)] * half + [
+        RowLengths("on", prompt, response - 9, drawn)
+    ] * half
 
 
-def micro_batches(limits: MicroBatchLimits, of: list[Row]) -> list[list[Row]]:
+def micro_batches(limits: MicroBatchLimits, of: list[RowLengths]) -> list[list[RowLengths]]:
     layout = lay_out([(row.prompt, row.response) for row in of], [row.part for row in of], limits)
     return [[of[index] for index in micro] for micro in layout]
 
 
-def whole_batch(micro: list[list[Row]], packed: bool) -> TokenBatch:
+def whole_batch(micro: list[list[RowLengths]], packed: bool) -> TokenBatch:
     flat = [row for one in micro for row in one]
+    log_probs = [np.zeros(row.response, dtype=np.float32) if row.drawn else None for row in flat]
+    sequences, prompts = [[2] * row.length for row in flat], [row.prompt for row in flat]
     return collate(
-        rows=[[2] * row.length for row in flat],
-        prompt_lengths=[row.prompt for row in flat],
-        parts=[row.part for row in flat],
-        sample_ids=range(len(flat)),
+        rows_of(sequences, prompts, [row.part for row in flat], log_probs=log_probs),
         pad_id=PAD,
         device="cpu",
-        log_probs=[np.zeros(row.response, dtype=np.float32) if row.drawn else None for row in flat],
         micro_rows=[len(one) for one in micro],
         packed=packed,
     )

@@ -28,6 +28,7 @@ from py_worker.models.policy import Policy
 from py_worker.models.saving import save_policy, save_policy_adapters
 from py_worker.models.shadow import Shadow
 from py_worker.models.spec import ArchSpec, LoraSpec, ModelSpec
+from tests.py.rows import rows_of
 from tests.py.tiny_models import PAD, cut, tiny_batch, tiny_policy, tiny_tokenizer
 
 torch.set_num_threads(1)
@@ -128,7 +129,7 @@ def test_a_response_sees_its_own_prompt_and_past_alone():
     rows, prompts = [[2, 3, 4, 5, 6, 7], [8, 9, 10, 11, 12]], [3, 2]
 
     def logits(tokens: list[list[int]]) -> Tensor:
-        return response_logits(policy, collate(tokens, prompts, ["a", "a"], range(2), PAD, "cpu"))
+        return response_logits(policy, collate(rows_of(tokens, prompts), pad_id=PAD, device="cpu"))
 
     plain = logits(rows)
     of_prompt, of_token = logits([[2, 9, 4, 5, 6, 7], rows[1]]), logits([[2, 3, 4, 5, 9, 7], rows[1]])
@@ -148,7 +149,7 @@ def test_micro_batches_change_nothing(micro_batch):
 
 def test_rows_without_a_response_have_no_positions():
     policy = policy_of("t5")
-    batch = collate([[2, 3], [4]], [2, 1], ["a", "a"], range(2), PAD, "cpu")
+    batch = collate(rows_of([[2, 3], [4]], [2, 1]), pad_id=PAD, device="cpu")
     assert policy.response_hidden(batch).shape == (0, 16)
 
 

@@ -30,6 +30,7 @@ from py_worker.models.packing import packed_inputs, sequences
 from py_worker.models.packing_check import check_packing
 from py_worker.models.policy import Policy
 from tests.py.ops.read_back import no_read_back
+from tests.py.rows import rows_of
 from tests.py.tiny_models import PAD, cut, tiny_batch, tiny_policy, tiny_tokenizer
 
 torch.set_num_threads(1)
@@ -122,10 +123,10 @@ def test_rows_together_may_be_longer_than_the_model() -> None:
         limit = policy.max_positions
         assert limit is not None
         rows = [[2 + place % 11 for place in range(limit)] for _ in range(3)]
-        batch = collate(rows, [1] * 3, ["on"] * 3, range(3), PAD, "cpu", packed=True)
+        batch = collate(rows_of(rows, [1] * 3), pad_id=PAD, device="cpu", packed=True)
         padded = dataclasses.replace(batch, packed=False)
         torch.testing.assert_close(policy.response_hidden(batch), policy.response_hidden(padded))
-        over = collate([[2] * (limit + 1)], [1], ["on"], [0], PAD, "cpu", packed=True)
+        over = collate(rows_of([[2] * (limit + 1)], [1]), pad_id=PAD, device="cpu", packed=True)
         with pytest.raises(ModelError, match=f"{limit + 1} tokens is over the model's limit of {limit}"):
             policy.response_hidden(over)
 

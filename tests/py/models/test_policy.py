@@ -22,6 +22,7 @@ from py_worker.models.errors import ModelError, UnsupportedModelError
 from py_worker.models.head import OutputHead
 from py_worker.models.loading.layers import keep_layers
 from py_worker.models.policy import Policy
+from tests.py.rows import rows_of
 from tests.py.tiny_models import EOS, PAD, tiny_batch, tiny_policy, tiny_tokenizer
 
 torch.set_num_threads(1)
@@ -160,7 +161,7 @@ def test_response_hidden_is_row_by_row_without_padding():
 @pytest.mark.parametrize("name", ["gpt2", "gemma2", "opt"])
 def test_dropout_is_off_and_checkpointing_changes_no_gradient(name):
     # GPT-2 and OPT have dropout 0.1 by default, OPT's as a function of the layer's own mode.
-    batch = collate([[2, 3, 4, 5], [6, 7, EOS]], [1, 1], ["off"] * 2, [0, 1], PAD, "cpu")
+    batch = collate(rows_of([[2, 3, 4, 5], [6, 7, EOS]], [1, 1]), pad_id=PAD, device="cpu")
     found = []
     for checkpoint in (False, True):
         policy = policy_of(name)

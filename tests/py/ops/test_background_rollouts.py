@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from py_worker.rollout.forward import ForwardEngine
-from py_worker.rollout.rollouts import Rollouts, Tick
+from py_worker.rollout.request import Tick
+from py_worker.rollout.responses import Responses
 from py_worker.session.background import BackgroundRollouts, Drawing
 from py_worker.session.errors import ArgumentError
 from tests.py.ops.local_worker import LocalWorker, on_a_cpu_alone
@@ -186,19 +187,19 @@ class Scripted:
 
     name, concurrent = "scripted", True
 
-    def __init__(self, then: Callable[[Tick], Rollouts]) -> None:
+    def __init__(self, then: Callable[[Tick], Responses]) -> None:
         self._then = then
 
     def refusal(self, _policy: object) -> None:
         return None
 
-    def generate(self, *request: Any) -> Rollouts:
+    def generate(self, *request: Any) -> Responses:
         tick = request[5]
         tick()
         return self._then(tick)
 
 
-def refuse(_tick: Tick) -> Rollouts:
+def refuse(_tick: Tick) -> Responses:
     raise ArgumentError("prompt 2 is too long; cut it")
 
 
@@ -249,7 +250,7 @@ def test_a_failure_reaches_the_epoch_also_when_nobody_waits(worker: LocalWorker,
     assert (aborted["code"], aborted["aborted_by"]) == ("aborted", drawing)
 
 
-def forever(tick: Tick) -> Rollouts:
+def forever(tick: Tick) -> Responses:
     while True:
         tick()
 

@@ -1,12 +1,14 @@
 """Identities that must hold before a run, and what breaks them."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from py_worker.data.row import Row
 from py_worker.models import policy as policies
 from py_worker.rollout.mixture import Mixture
 from tests.py.ops.local_worker import LocalWorker
@@ -63,12 +65,13 @@ def test_preflight_notices_losses_that_are_not_finite(worker: LocalWorker) -> No
     assert checks["teacher_cross_entropy"]["ok"]
 
 
-def one_off(row: Any) -> list[int]:
-    return [*row[1:], row[0]]
+def one_off(row: Row) -> Row:
+    ids, prompt = [*row.prompt, *row.response], len(row.prompt)
+    return replace(row, prompt=ids[1 : prompt + 1], response=[*ids[prompt + 1 :], ids[0]])
 
 
-def without_eos(row: Any) -> list[int]:
-    return list(row[:-1])
+def without_eos(row: Row) -> Row:
+    return replace(row, response=row.response[:-1])
 
 
 @pytest.mark.parametrize(("wrong", "check"), [(one_off, "labels"), (without_eos, "eos_labels")])
@@ -78,8 +81,8 @@ def test_preflight_notices_wrong_labels(
     collate, changes = policies.collate, iter([wrong])
 
     def first_wrong(rows: Any, **options: Any) -> Any:
-        change = next(changes, list)
-        return collate(rows=[change(row) for row in rows], **options)
+        change = next(changes, None)
+        return collate(rows if change is None else [change(row) for row in rows], **options)
 
     monkeypatch.setattr(policies, "collate", first_wrong)
     assert not checks_of(worker)[check]["ok"]

@@ -12,10 +12,10 @@ from transformers import GPT2Config, LlamaConfig, T5Config
 
 from py_worker.models.head import OutputHead
 from py_worker.rollout import native
-from py_worker.rollout.engine import Engine, Rollouts
+from py_worker.rollout.engine import Engine, Responses
 from py_worker.rollout.mixture import Mixture
 from py_worker.rollout.native import NativeEngine
-from py_worker.rollout.rollouts import Tick
+from py_worker.rollout.request import Tick
 from py_worker.rollout.sampling import Sampling
 
 torch.set_num_threads(1)
@@ -154,7 +154,7 @@ def generate(
     ids: Sequence[int] | None = None,
     seed: int = 17,
     tick: Tick = silent,
-) -> Rollouts:
+) -> Responses:
     """From one policy or a mixture; sample ids count from 0 unless they are given."""
     mixture = source if isinstance(source, Mixture) else Mixture.of(source)
     keys = range(len(prompts)) if ids is None else ids

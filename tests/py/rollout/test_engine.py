@@ -141,5 +141,5 @@ def test_numpy_prompts_are_not_changed(llama: ModulePolicy) -> None:
     prompt.setflags(write=False)
     for name in ("native", "forward"):
         engine = select_engine(llama, name=name).engine
-        rollouts = generate(engine, llama, [prompt], Sampling(max_new_tokens=4))
-        assert rollouts.tokens[0].dtype == np.int32
+        responses = generate(engine, llama, [prompt], Sampling(max_new_tokens=4))
+        assert responses.tokens[0].dtype == np.int32

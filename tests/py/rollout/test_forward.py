@@ -80,8 +80,8 @@ def test_greedy_with_padding_equals_generate_without(name: str, prompts: list[np
     policy = ModulePolicy(seeded(ARCHITECTURES[name], torch.float32), eos_ids=(2, 5))
     engine = ForwardEngine(rows=5)
     assert engine.refusal(policy) is None
-    rollouts = generate(engine, policy, prompts, Sampling(temperature=0.0, max_new_tokens=15))
-    assert as_lists(rollouts.tokens) == hugging_face_greedy(policy, prompts, 15)
+    responses = generate(engine, policy, prompts, Sampling(temperature=0.0, max_new_tokens=15))
+    assert as_lists(responses.tokens) == hugging_face_greedy(policy, prompts, 15)
     sampling = Sampling(max_new_tokens=15)
     sampled = generate(engine, policy, prompts, sampling)
     expected = reference_log_probs(policy, prompts, sampled.tokens, sampling)
@@ -102,10 +102,10 @@ def test_a_sample_does_not_depend_on_its_batch(name: str, rows: int, prompts: li
 def test_an_encoder_decoder_bans_n_grams_of_its_response_alone(prompts: list[np.ndarray]) -> None:
     policy = ModulePolicy(seeded(ARCHITECTURES["t5"]), eos_ids=(2, 5))
     sampling = Sampling(temperature=1.3, no_repeat_ngram_size=2, suppress_eos=True, max_new_tokens=12)
-    rollouts = generate(ForwardEngine(rows=5), policy, prompts, sampling)
-    expected = reference_log_probs(policy, prompts, rollouts.tokens, sampling)
-    np.testing.assert_allclose(np.concatenate(rollouts.log_probs), np.concatenate(expected), atol=1e-5)
-    for row in rollouts.tokens:
+    responses = generate(ForwardEngine(rows=5), policy, prompts, sampling)
+    expected = reference_log_probs(policy, prompts, responses.tokens, sampling)
+    np.testing.assert_allclose(np.concatenate(responses.log_probs), np.concatenate(expected), atol=1e-5)
+    for row in responses.tokens:
         grams = list(pairwise(row.tolist()))
         assert len(set(grams)) == len(grams)
 
@@ -137,8 +137,8 @@ def test_training_flags_come_back_part_by_part(prompts: list[np.ndarray]) -> Non
     for block in policy.module.transformer.h:
         block.train()
     flags = [part.training for part in policy.module.modules()]
-    rollouts = generate(ForwardEngine(), policy, prompts, Sampling(max_new_tokens=9))
-    assert as_lists(rollouts.tokens) == as_lists(reference.tokens)
+    responses = generate(ForwardEngine(), policy, prompts, Sampling(max_new_tokens=9))
+    assert as_lists(responses.tokens) == as_lists(reference.tokens)
     assert [part.training for part in policy.module.modules()] == flags
     assert any(flags) and not all(flags)
 
@@ -149,8 +149,8 @@ def test_checkpointed_layers_generate_the_same(prompts: list[np.ndarray]) -> Non
     reference = generate(ForwardEngine(), policy, prompts, sampling)
     policy.module.gradient_checkpointing_enable()  # all of transformers 5 has this name
     policy.module.train()
-    rollouts = generate(ForwardEngine(), policy, prompts, sampling)
-    assert as_lists(rollouts.tokens) == as_lists(reference.tokens)
+    responses = generate(ForwardEngine(), policy, prompts, sampling)
+    assert as_lists(responses.tokens) == as_lists(reference.tokens)
 
 
 def test_refusals_name_the_reason() -> None:

@@ -54,8 +54,8 @@ def policy_of(dtype: torch.dtype = torch.float64, **changes: Any) -> ModulePolic
 
 def check(policy: ModulePolicy, prompts: list[np.ndarray], tolerance: float = TOLERANCE) -> None:
     """Greedy tokens, and log-probabilities of drawn ones."""
-    rollouts = generate(NativeEngine(), policy, prompts, GREEDY)
-    assert as_lists(rollouts.tokens) == hugging_face_greedy(policy, prompts, 20)
+    responses = generate(NativeEngine(), policy, prompts, GREEDY)
+    assert as_lists(responses.tokens) == hugging_face_greedy(policy, prompts, 20)
     sampled = generate(NativeEngine(), policy, prompts, SAMPLED)
     expected = reference_log_probs(policy, prompts, sampled.tokens, SAMPLED)
     for row, reference in zip(sampled.log_probs, expected, strict=True):
@@ -106,10 +106,10 @@ def test_other_layouts_compute_the_same(
 def test_low_precision_follows_the_model(dtype: torch.dtype, prompts: list[np.ndarray]) -> None:
     policy = policy_of(dtype)
     policy.compute_dtype = None if dtype == torch.bfloat16 else torch.bfloat16
-    rollouts = generate(NativeEngine(), policy, prompts, SAMPLED)
+    responses = generate(NativeEngine(), policy, prompts, SAMPLED)
     with torch.autocast("cpu", torch.bfloat16, enabled=policy.compute_dtype is not None):
-        expected = np.concatenate(reference_log_probs(policy, prompts, rollouts.tokens, SAMPLED))
-    difference = np.abs(np.concatenate(rollouts.log_probs) - expected)
+        expected = np.concatenate(reference_log_probs(policy, prompts, responses.tokens, SAMPLED))
+    difference = np.abs(np.concatenate(responses.log_probs) - expected)
     assert difference.mean() < 0.03
     assert difference.max() < 0.4
 

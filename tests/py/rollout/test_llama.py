@@ -110,8 +110,8 @@ def test_greedy_equals_generate_token_by_token(family: str, prompts: list[np.nda
     policy = ModulePolicy(seeded(variant(family)), eos_ids=(2, 5))
     randomize_norms_and_biases(policy.module)
     assert NativeEngine().refusal(policy) is None
-    rollouts = generate(NativeEngine(), policy, prompts, GREEDY)
-    assert as_lists(rollouts.tokens) == hugging_face_greedy(policy, prompts, 20)
+    responses = generate(NativeEngine(), policy, prompts, GREEDY)
+    assert as_lists(responses.tokens) == hugging_face_greedy(policy, prompts, 20)
     sampled = generate(NativeEngine(), policy, prompts, SAMPLED)
     expected = reference_log_probs(policy, prompts, sampled.tokens, SAMPLED)
     for row, reference in zip(sampled.log_probs, expected, strict=True):
@@ -143,14 +143,14 @@ def test_low_precision_follows_the_model(dtype: torch.dtype, prompts: list[np.nd
     """bfloat16 weights, and float32 weights with products in bfloat16, as the model itself computes them."""
     policy = ModulePolicy(seeded(variant("untied"), dtype))
     policy.compute_dtype = None if dtype == torch.bfloat16 else torch.bfloat16
-    rollouts = generate(NativeEngine(), policy, prompts, SAMPLED)
+    responses = generate(NativeEngine(), policy, prompts, SAMPLED)
     with torch.autocast("cpu", torch.bfloat16, enabled=policy.compute_dtype is not None):
-        expected = np.concatenate(reference_log_probs(policy, prompts, rollouts.tokens, SAMPLED))
-    found = np.concatenate(rollouts.log_probs)
+        expected = np.concatenate(reference_log_probs(policy, prompts, responses.tokens, SAMPLED))
+    found = np.concatenate(responses.log_probs)
     assert np.abs(found - expected).mean() < 0.03
     assert np.abs(found - expected).max() < 0.4
     theirs = generate(ForwardEngine(), policy, prompts, SAMPLED)
-    same = np.mean([a == b for a, b in zip(as_lists(theirs.tokens), as_lists(rollouts.tokens), strict=True)])
+    same = np.mean([a == b for a, b in zip(as_lists(theirs.tokens), as_lists(responses.tokens), strict=True)])
     assert same > 0.5
 
 

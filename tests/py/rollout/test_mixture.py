@@ -82,8 +82,8 @@ def test_engines_agree_and_log_probabilities_are_the_mixtures(
     assert as_lists(ours.tokens) == as_lists(theirs.tokens)
     assert ours.ended == theirs.ended
     expected = np.concatenate(reference_log_probs(mixture, prompts, ours.tokens, sampling))
-    for rollouts in (ours, theirs):
-        np.testing.assert_allclose(np.concatenate(rollouts.log_probs), expected, atol=TOLERANCE)
+    for responses in (ours, theirs):
+        np.testing.assert_allclose(np.concatenate(responses.log_probs), expected, atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
@@ -94,10 +94,10 @@ def test_models_of_two_families_share_an_engine(
     drawn = {}
     for first, second, share in ((gpt2, teacher, 0.4), (teacher, gpt2, 0.6)):
         mixture = Mixture.blend(first, second, share)
-        rollouts = generate(engine, mixture, prompts, SAMPLED)
-        expected = reference_log_probs(mixture, prompts, rollouts.tokens, SAMPLED)
-        np.testing.assert_allclose(np.concatenate(rollouts.log_probs), np.concatenate(expected), atol=1e-4)
-        drawn[share] = as_lists(rollouts.tokens)
+        responses = generate(engine, mixture, prompts, SAMPLED)
+        expected = reference_log_probs(mixture, prompts, responses.tokens, SAMPLED)
+        np.testing.assert_allclose(np.concatenate(responses.log_probs), np.concatenate(expected), atol=1e-4)
+        drawn[share] = as_lists(responses.tokens)
     assert drawn[0.4] == drawn[0.6]
 
 
@@ -111,10 +111,10 @@ def test_two_encoder_decoders_share_an_engine(prompts: list[np.ndarray], samplin
     assert isinstance(select_engine(student, teacher).engine, NativeEngine)
     drawn = []
     for engine in ENGINES.values():
-        rollouts = generate(engine, mixture, prompts, sampling)
-        drawn.append(as_lists(rollouts.tokens))
-        expected = reference_log_probs(mixture, prompts, rollouts.tokens, sampling)
-        np.testing.assert_allclose(np.concatenate(rollouts.log_probs), np.concatenate(expected), atol=1e-5)
+        responses = generate(engine, mixture, prompts, sampling)
+        drawn.append(as_lists(responses.tokens))
+        expected = reference_log_probs(mixture, prompts, responses.tokens, sampling)
+        np.testing.assert_allclose(np.concatenate(responses.log_probs), np.concatenate(expected), atol=1e-5)
     assert drawn[0] == drawn[1]
 
 
@@ -134,8 +134,8 @@ def test_frequencies_of_first_tokens(llama: ModulePolicy, teacher: ModulePolicy,
     count = 20_000
     first = Sampling(max_new_tokens=1)
     mixture = Mixture.blend(llama, teacher, share)
-    rollouts = generate(NativeEngine(), mixture, [prompt] * count, first)
-    counts = np.bincount(np.concatenate(rollouts.tokens), minlength=VOCAB)
+    responses = generate(NativeEngine(), mixture, [prompt] * count, first)
+    counts = np.bincount(np.concatenate(responses.tokens), minlength=VOCAB)
 
     def chi_square(probabilities: np.ndarray) -> float:
         """Over tokens that are expected five times at least; the others are one bin."""
@@ -169,12 +169,12 @@ def test_responses_end_where_the_students_do(
     engine: Engine, share: float, llama: ModulePolicy, teacher: ModulePolicy, prompts: list[np.ndarray]
 ) -> None:
     mixture = Mixture.blend(replace(llama, eos_ids=(5, 7)), replace(teacher, eos_ids=(11,)), share)
-    rollouts = generate(engine, mixture, prompts, SAMPLED)
-    assert 0 < sum(rollouts.ended) < len(prompts)
-    for row, ended in zip(rollouts.tokens, rollouts.ended, strict=True):
+    responses = generate(engine, mixture, prompts, SAMPLED)
+    assert 0 < sum(responses.ended) < len(prompts)
+    for row, ended in zip(responses.tokens, responses.ended, strict=True):
         assert (row[-1] in (5, 7)) == ended
         assert not np.isin(row[:-1], (5, 7)).any()
-    assert 11 in np.concatenate([row[:-1] for row in rollouts.tokens])
+    assert 11 in np.concatenate([row[:-1] for row in responses.tokens])
 
 
 def test_each_policy_runs_in_its_own_precision(

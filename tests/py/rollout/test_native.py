@@ -45,15 +45,15 @@ def fresh() -> ModulePolicy:
 def test_greedy_rows_end_at_different_times(llama: ModulePolicy, prompts: list[np.ndarray]) -> None:
     """Guards the tests above: without early ends they would not exercise retiring rows."""
     policy = ModulePolicy(llama.module, eos_ids=(2, 5, 7, 11))
-    rollouts = generate(NativeEngine(), policy, prompts, GREEDY)
-    lengths = {len(row) for row in rollouts.tokens}
+    responses = generate(NativeEngine(), policy, prompts, GREEDY)
+    lengths = {len(row) for row in responses.tokens}
     assert len(lengths) > 3
-    assert 0 < sum(rollouts.ended) < len(prompts)
-    for row, ended in zip(rollouts.tokens, rollouts.ended, strict=True):
+    assert 0 < sum(responses.ended) < len(prompts)
+    for row, ended in zip(responses.tokens, responses.ended, strict=True):
         assert (row[-1] in policy.eos_ids) == ended
         assert not np.isin(row[:-1], policy.eos_ids).any()
         assert ended or len(row) == 20
-    assert as_lists(rollouts.tokens) == hugging_face_greedy(policy, prompts, 20)
+    assert as_lists(responses.tokens) == hugging_face_greedy(policy, prompts, 20)
 
 
 @pytest.mark.parametrize("slots", [1, 3, 7, 64])
@@ -73,8 +73,8 @@ def test_a_sample_does_not_depend_on_its_batch(
 
 def test_seed_and_sample_id_key_the_draw(llama: ModulePolicy, prompts: list[np.ndarray]) -> None:
     same = [prompts[0]] * 4
-    rollouts = generate(NativeEngine(), llama, same, SAMPLED, [5, 6, 5, 7], seed=1)
-    first, second, third, fourth = as_lists(rollouts.tokens)
+    responses = generate(NativeEngine(), llama, same, SAMPLED, [5, 6, 5, 7], seed=1)
+    first, second, third, fourth = as_lists(responses.tokens)
     assert first == third
     assert len({tuple(first), tuple(second), tuple(fourth)}) == 3
     other_seed = generate(NativeEngine(), llama, same[:1], SAMPLED, [5], seed=2)
@@ -110,8 +110,8 @@ def test_both_engines_draw_the_same(
 
 
 def test_no_ngram_occurs_twice(llama: ModulePolicy, prompts: list[np.ndarray]) -> None:
-    rollouts = generate(NativeEngine(), llama, prompts, Sampling(no_repeat_ngram_size=2, max_new_tokens=40))
-    for prompt, row in zip(prompts, rollouts.tokens, strict=True):
+    responses = generate(NativeEngine(), llama, prompts, Sampling(no_repeat_ngram_size=2, max_new_tokens=40))
+    for prompt, row in zip(prompts, responses.tokens, strict=True):
         text = [*prompt.tolist(), *row.tolist()]
         drawn = [tuple(text[i : i + 2]) for i in range(len(prompt) - 1, len(text) - 1)]
         before = {tuple(text[i : i + 2]) for i in range(len(prompt) - 1)}
@@ -130,8 +130,8 @@ def test_looking_less_often_changes_no_rollout(llama: ModulePolicy, prompts: lis
 def test_finished_rows_cost_nothing(llama: ModulePolicy, prompts: list[np.ndarray]) -> None:
     policy = ModulePolicy(llama.module, eos_ids=(2, 5, 7, 11))
     for slots in (4, 64):
-        rollouts = generate(limited(slots=slots), policy, prompts * 4, SAMPLED)
-        assert rollouts.decoded_rows == rollouts.token_count - len(prompts) * 4
+        responses = generate(limited(slots=slots), policy, prompts * 4, SAMPLED)
+        assert responses.decoded_rows == responses.token_count - len(prompts) * 4
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
@@ -143,10 +143,10 @@ def test_rows_computed_per_token_of_ragged_responses(device: str, slots: int) ->
     shape = llama_config(hidden_size=16, num_hidden_layers=1, initializer_range=0.1)
     policy = ModulePolicy(seeded(lambda: LlamaForCausalLM(shape)), eos_ids=(2, 5))
     limits = replace(native.LIMITS.get(device, native.LIMITS_ELSEWHERE), slots=slots)
-    rollouts = generate(NativeEngine(limits), policy, prompts, Sampling(max_new_tokens=128))
-    lengths = [len(row) for row in rollouts.tokens]
+    responses = generate(NativeEngine(limits), policy, prompts, Sampling(max_new_tokens=128))
+    lengths = [len(row) for row in responses.tokens]
     assert min(lengths) == 1 and max(lengths) > 60
-    assert rollouts.decoded_rows <= 1.1 * rollouts.token_count
+    assert responses.decoded_rows <= 1.1 * responses.token_count
 
 
 def of_family(family: str, layers: int, dtype: torch.dtype) -> Any:
@@ -242,9 +242,9 @@ def test_the_vocabulary_can_be_narrower_than_the_head(prompts: list[np.ndarray])
     for engine, sampling in itertools.product(
         (NativeEngine(), ForwardEngine()), (SAMPLED, replace(SAMPLED, suppress_eos=True))
     ):
-        rollouts = generate(engine, policy, prompts, sampling)
-        assert max(row.max() for row in rollouts.tokens) < VOCAB - 9
-        assert all(np.isfinite(row).all() for row in rollouts.log_probs)
+        responses = generate(engine, policy, prompts, sampling)
+        assert max(row.max() for row in responses.tokens) < VOCAB - 9
+        assert all(np.isfinite(row).all() for row in responses.log_probs)
 
 
 def test_tick_comes_with_every_token_and_may_cancel(llama: ModulePolicy, prompts: list[np.ndarray]) -> None:
@@ -291,8 +291,8 @@ def test_its_memory_is_free_at_once(
 
 def test_no_prompts_no_responses(llama: ModulePolicy) -> None:
     for engine in (NativeEngine(), ForwardEngine()):
-        rollouts = generate(engine, llama, [], SAMPLED)
-        assert rollouts.tokens == [] and rollouts.token_count == 0
+        responses = generate(engine, llama, [], SAMPLED)
+        assert responses.tokens == [] and responses.token_count == 0
 
 
 def test_a_small_cache_budget_still_serves_one_row(llama: ModulePolicy, prompts: list[np.ndarray]) -> None:
@@ -303,8 +303,8 @@ def test_a_small_cache_budget_still_serves_one_row(llama: ModulePolicy, prompts:
 def test_a_diverged_model_shows_in_log_probabilities(prompts: list[np.ndarray]) -> None:
     policy = fresh()
     policy.module.model.norm.weight.data.fill_(float("nan"))
-    rollouts = generate(NativeEngine(), policy, prompts, SAMPLED)
-    assert all(np.isnan(row).all() for row in rollouts.log_probs)
+    responses = generate(NativeEngine(), policy, prompts, SAMPLED)
+    assert all(np.isnan(row).all() for row in responses.log_probs)
 
 
 def test_bad_prompts_are_refused_before_any_work(llama: ModulePolicy) -> None:

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from py_worker.rollout.errors import ResponseCacheError
+from py_worker.rollout.request import TokenArray
 from py_worker.rollout.response_cache import ResponseCache
-from py_worker.rollout.rollouts import Rollouts, TokenArray
+from py_worker.rollout.responses import Responses
 
 PROMPTS = [np.array(ids, dtype=np.int32) for ids in ([3, 4], [5], [3, 4], [6, 7, 8])]
 SAMPLES = [10, 11, 2**53 - 1, 13]
@@ -26,14 +27,14 @@ class Source:
     def __init__(self) -> None:
         self.calls: list[list[int]] = []
 
-    def __call__(self, prompts: Sequence[TokenArray], sample_ids: Sequence[int]) -> Rollouts:
+    def __call__(self, prompts: Sequence[TokenArray], sample_ids: Sequence[int]) -> Responses:
         self.calls.append(list(sample_ids))
         generators = [
             np.random.default_rng([*prompt.tolist(), sample])
             for prompt, sample in zip(prompts, sample_ids, strict=True)
         ]
         lengths = [int(generator.integers(1, 9)) for generator in generators]
-        return Rollouts(
+        return Responses(
             tokens=[g.integers(0, 50, n).astype(np.int32) for g, n in zip(generators, lengths, strict=True)],
             ended=[n % 2 == 0 for n in lengths],
             log_probs=[-g.random(n).astype(np.float32) for g, n in zip(generators, lengths, strict=True)],
@@ -41,7 +42,7 @@ class Source:
         )
 
 
-def same(first: Rollouts, second: Rollouts) -> bool:
+def same(first: Responses, second: Responses) -> bool:
     return first.ended == second.ended and all(
         a.dtype == b.dtype and np.array_equal(a, b)
         for name in ("tokens", "log_probs")
@@ -86,7 +87,7 @@ def test_a_row_asked_for_twice_and_no_row_at_all(path: Path) -> None:
 
 
 def test_a_draw_that_fails_keeps_nothing_and_holds_no_lock(path: Path) -> None:
-    def fails(*_: object) -> Rollouts:
+    def fails(*_: object) -> Responses:
         raise KeyboardInterrupt
 
     source = Source()
@@ -126,11 +127,11 @@ def test_workers_share_a_file(path: Path) -> None:
 def test_of_two_that_draw_the_same_row_both_go_on_with_the_first_s(path: Path) -> None:
     """Their draws may differ in rounding, and a resumed run finds the one that is kept."""
 
-    def shifted(prompts: Sequence[TokenArray], sample_ids: Sequence[int]) -> Rollouts:
+    def shifted(prompts: Sequence[TokenArray], sample_ids: Sequence[int]) -> Responses:
         ours = Source()(prompts, sample_ids)
         return replace(ours, log_probs=[row + np.float32(0.25) for row in ours.log_probs])
 
-    def overtaken(prompts: Sequence[TokenArray], sample_ids: Sequence[int]) -> Rollouts:
+    def overtaken(prompts: Sequence[TokenArray], sample_ids: Sequence[int]) -> Responses:
         ResponseCache(path).complete(PROMPTS[1:3], SAMPLES[1:3], shifted)
         return Source()(prompts, sample_ids)
 

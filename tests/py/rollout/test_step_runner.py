@@ -137,8 +137,8 @@ def test_few_shapes_and_few_idle_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     shape = llama_config(hidden_size=16, num_hidden_layers=1, initializer_range=0.1)
     policy = ModulePolicy(seeded(lambda: LlamaForCausalLM(shape)))
     limits = replace(native.LIMITS_ELSEWHERE, slots=64, steps="fixed")
-    rollouts = generate(NativeEngine(limits), policy, prompts, Sampling(max_new_tokens=128))
+    responses = generate(NativeEngine(limits), policy, prompts, Sampling(max_new_tokens=128))
     assert len(set(shapes)) <= 16
     assert {width for _, width in shapes} == {128, 191}
-    assert rollouts.decoded_rows == sum(rows for rows, _ in shapes)
-    assert rollouts.decoded_rows <= 1.1 * rollouts.token_count
+    assert responses.decoded_rows == sum(rows for rows, _ in shapes)
+    assert responses.decoded_rows <= 1.1 * responses.token_count

@@ -67,8 +67,8 @@ def policy_of(variant: str, dtype: torch.dtype = torch.float64, **changes: Any) 
 
 def check(policy: ModulePolicy, prompts: list[np.ndarray], engine: NativeEngine) -> None:
     """Greedy tokens, and log-probabilities of drawn ones."""
-    rollouts = generate(engine, policy, prompts, GREEDY)
-    assert as_lists(rollouts.tokens) == hugging_face_greedy(policy, prompts, 20)
+    responses = generate(engine, policy, prompts, GREEDY)
+    assert as_lists(responses.tokens) == hugging_face_greedy(policy, prompts, 20)
     sampled = generate(engine, policy, prompts, SAMPLED)
     assert as_lists(sampled.tokens) == as_lists(generate(ForwardEngine(), policy, prompts, SAMPLED).tokens)
     expected = reference_log_probs(policy, prompts, sampled.tokens, SAMPLED)
@@ -132,10 +132,10 @@ def test_other_layouts_compute_the_same(prompts: list[np.ndarray], monkeypatch: 
 def test_low_precision_follows_the_model(dtype: torch.dtype, prompts: list[np.ndarray]) -> None:
     policy = policy_of("gated", dtype)
     policy.compute_dtype = None if dtype == torch.bfloat16 else torch.bfloat16
-    rollouts = generate(NativeEngine(), policy, prompts, SAMPLED)
+    responses = generate(NativeEngine(), policy, prompts, SAMPLED)
     with torch.autocast("cpu", torch.bfloat16, enabled=policy.compute_dtype is not None):
-        expected = np.concatenate(reference_log_probs(policy, prompts, rollouts.tokens, SAMPLED))
-    difference = np.abs(np.concatenate(rollouts.log_probs) - expected)
+        expected = np.concatenate(reference_log_probs(policy, prompts, responses.tokens, SAMPLED))
+    difference = np.abs(np.concatenate(responses.log_probs) - expected)
     assert difference.mean() < 0.05
     assert difference.max() < 0.6
 
@@ -176,8 +176,8 @@ def test_the_encoder_runs_once_for_each_prompt_and_the_decoder_never(
 def test_finished_rows_cost_nothing(prompts: list[np.ndarray]) -> None:
     policy = policy_of("t5")
     for slots in (4, 64):
-        rollouts = generate(limited(slots=slots), policy, prompts * 4, SAMPLED)
-        assert rollouts.decoded_rows == rollouts.token_count - len(prompts) * 4
+        responses = generate(limited(slots=slots), policy, prompts * 4, SAMPLED)
+        assert responses.decoded_rows == responses.token_count - len(prompts) * 4
 
 
 def test_a_small_cache_budget_still_serves_one_row(prompts: list[np.ndarray]) -> None:

@@ -58,10 +58,10 @@ def policies() -> dict[str, ModulePolicy]:
 @pytest.mark.parametrize("family", ["tied", "untied", "gpt2"])
 def test_it_draws_from_the_policy(family: str, vllm: FakeVllm, prompts: list[np.ndarray]) -> None:
     policy = policies()[family]
-    rollouts = generate(VllmEngine(), policy, prompts, GREEDY)
-    assert as_lists(rollouts.tokens) == hugging_face_greedy(policy, prompts, 12)
-    assert rollouts.ended == [row[-1] in (2, 5) for row in rollouts.tokens]
-    assert not np.concatenate(rollouts.log_probs).any()
+    responses = generate(VllmEngine(), policy, prompts, GREEDY)
+    assert as_lists(responses.tokens) == hugging_face_greedy(policy, prompts, 12)
+    assert responses.ended == [row[-1] in (2, 5) for row in responses.tokens]
+    assert not np.concatenate(responses.log_probs).any()
     sampled = generate(VllmEngine(), policy, prompts, SAMPLED)
     expected = reference_log_probs(policy, prompts, sampled.tokens, SAMPLED)
     np.testing.assert_allclose(np.concatenate(sampled.log_probs), np.concatenate(expected), atol=TOLERANCE)

@@ -110,8 +110,8 @@ def test_a_model_with_packed_matrices_draws_as_it_trains(family: str, prompts: l
     }
     policy = ModulePolicy(seeded(make[family], torch.float32), vocab_size=300)
     greedy = Sampling(temperature=0.0, max_new_tokens=16)
-    rollouts = generate(NativeEngine(), policy, prompts, greedy)
-    assert as_lists(rollouts.tokens) == hugging_face_greedy(policy, prompts, 16)
+    responses = generate(NativeEngine(), policy, prompts, greedy)
+    assert as_lists(responses.tokens) == hugging_face_greedy(policy, prompts, 16)
     sampling = Sampling(max_new_tokens=16)
     sampled = generate(NativeEngine(), policy, prompts, sampling)
     expected = reference_log_probs(policy, prompts, sampled.tokens, sampling)

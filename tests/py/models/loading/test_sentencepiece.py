@@ -25,6 +25,7 @@ from py_worker.models.loading.load import load_policy
 from py_worker.models.policy import Policy
 from py_worker.models.saving import save_policy
 from py_worker.models.spec import ModelSpec
+from tests.py.rows import rows_of
 
 torch.set_num_threads(1)
 
@@ -117,7 +118,7 @@ def ids_of(policy: Policy) -> list[list[int]]:
 
 
 def logits(policy: Policy) -> Tensor:
-    batch = collate([[5, 6, 1, 7, 8, 1], [9, 1, 10]], [3, 2], ["a", "a"], range(2), 0, "cpu")
+    batch = collate(rows_of([[5, 6, 1, 7, 8, 1], [9, 1, 10]], [3, 2]), pad_id=0, device="cpu")
     return policy.logits(policy.response_hidden(batch))
 
 

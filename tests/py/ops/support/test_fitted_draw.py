@@ -10,7 +10,7 @@ from torch import Tensor
 from py_worker.ops import measure
 from py_worker.rollout.forward import ForwardEngine
 from py_worker.rollout.native import NativeEngine
-from py_worker.rollout.rollouts import Rollouts
+from py_worker.rollout.responses import Responses
 from py_worker.session.session import DrawnRows, Halvings
 from tests.py.ops.local_worker import LocalWorker
 from tests.py.ops.scene import SAMPLING, generate_args, load_everything, run_step
@@ -122,7 +122,7 @@ class Full:
     def refusal(self, policy: Any) -> str | None:
         return self.real.refusal(policy)
 
-    def generate(self, mixture: Any, prompts: Any, *rest: Any) -> Rollouts:
+    def generate(self, mixture: Any, prompts: Any, *rest: Any) -> Responses:
         *request, rows = rest
         if min(len(prompts), rows or len(prompts)) > 2:
             raise torch.OutOfMemoryError("no room")
@@ -151,7 +151,7 @@ def test_an_engine_that_decides_by_itself_is_asked_once(worker: LocalWorker) -> 
     role, calls = worker.session.role("student"), []
 
     class Own(Full):
-        def generate(self, mixture: Any, prompts: Any, *rest: Any) -> Rollouts:
+        def generate(self, mixture: Any, prompts: Any, *rest: Any) -> Responses:
             calls.append(rest[-1])
             return super().generate(mixture, prompts, *rest)
 

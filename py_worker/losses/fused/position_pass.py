@@ -1,4 +1,4 @@
-"""One sweep of a fused loss over its positions: losses, log-probabilities, and the gradients wanted."""
+"""One pass of a fused loss over its positions: losses, log-probabilities, and the gradients wanted."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from py_worker.losses.analytic import TileInputs, TileLoss, TileResult
-from py_worker.losses.head_sweep import HeadSweep, ranges
+from py_worker.losses.head_pass import HeadPass, ranges
 from py_worker.models.head import OutputHead
 
 
@@ -20,7 +20,7 @@ class Upstream(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """Which gradients a sweep is to compute."""
+    """Which gradients a pass is to compute."""
 
     hidden: bool = False
     weight: bool = False
@@ -29,7 +29,7 @@ class Wanted(NamedTuple):
 
 @dataclass(frozen=True)
 class Constants:
-    """What a sweep needs besides the student, none of it with a gradient.
+    """What a pass needs besides the student, none of it with a gradient.
 
     Attributes:
         loss: of a tile.
@@ -52,7 +52,7 @@ class Constants:
     gradient: TileLoss | None = None
 
     def of_gradients(self) -> "Constants":
-        """For a sweep whose losses nobody wants: where it can be, without the teacher's logits."""
+        """For a pass whose losses nobody wants: where it can be, without the teacher's logits."""
         return self if self.gradient is None else replace(self, loss=self.gradient, teacher_hidden=None)
 
     def dtype(self, student_weight: Tensor) -> torch.dtype:
@@ -62,7 +62,7 @@ class Constants:
 
 
 @dataclass
-class Sweep:
+class PositionPass:
     """Losses at `N` positions and the gradients that are wanted; `run` fills them in.
 
     Attributes:
@@ -90,11 +90,11 @@ class Sweep:
     bias: Tensor | None = field(init=False, default=None)
 
     @torch.no_grad()
-    def run(self) -> "Sweep":
+    def run(self) -> "PositionPass":
         """Goes through all positions once."""
         self._allocate()
         constants = self.constants
-        heads = HeadSweep(
+        heads = HeadPass(
             self.student,
             constants.teacher,
             chunk_size=min(constants.chunk_size, len(self.inputs)),

@@ -1,27 +1,16 @@
-"""Requests that are refused, and responses cut at their EOS."""
+"""Requests that are refused."""
 
 import numpy as np
 import pytest
 
 from py_worker.rollout.errors import RolloutError
-from py_worker.rollout.rollouts import check_request, collect
+from py_worker.rollout.request import check_request
 from py_worker.rollout.sampling import Sampling
 from tests.py.rollout.doubles import VOCAB, ModulePolicy
 
 
 def prompt(*ids: int) -> np.ndarray:
     return np.array(ids, dtype=np.int32)
-
-
-def test_rows_are_cut_after_their_first_eos_of_any_kind() -> None:
-    tokens = np.array([[4, 2, 9, 2], [4, 5, 6, 7], [7, 7, 7, 3], [3, 0, 0, 0]])
-    log_probs = np.arange(16, dtype=np.float32).reshape(4, 4)
-    rollouts = collect(tokens, log_probs, (2, 3), decoded_rows=11)
-    assert [row.tolist() for row in rollouts.tokens] == [[4, 2], [4, 5, 6, 7], [7, 7, 7, 3], [3]]
-    assert rollouts.ended == [True, False, True, True]
-    assert [row.tolist() for row in rollouts.log_probs] == [[0, 1], [4, 5, 6, 7], [8, 9, 10, 11], [12]]
-    assert (rollouts.token_count, rollouts.decoded_rows) == (11, 11)
-    assert rollouts.tokens[0].base is None, "a view would keep the whole matrix alive"
 
 
 @pytest.mark.parametrize(

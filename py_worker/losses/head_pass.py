@@ -34,8 +34,8 @@ TileFunction = Callable[[slice, Tensor, Tensor | None], Tensor | None]
 bias (None without a teacher), and returns the gradient in the student's, without its scale, or None for 0."""
 
 
-class HeadSweep:
-    """Both heads, the buffers, and the sums of the student's head's gradients.
+class HeadPass:
+    """A pass through both heads, chunk by chunk: its buffers, and the sums of the student's head's gradients.
 
     Args:
         student: the head, without graph, in the dtype of the products.

@@ -1,4 +1,4 @@
-"""Sweeps in chunks and tiles: rounding, memory, compilation."""
+"""Passes over the heads in chunks and tiles: rounding, memory, compilation."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from py_worker.losses import head_sweep, loss_form
+from py_worker.losses import head_pass, loss_form
 from py_worker.losses.analytic import TileInputs, moment_loss
 from py_worker.losses.fused import fused_divergence, fused_moment_gap
 from py_worker.losses.loss_form import TileForm
@@ -51,7 +51,7 @@ def test_chunk_and_tile_change_rounding_only(loss, monkeypatch):
     made = case(12, 4, 9, 16, 64, dtype=torch.float32)
     results = []
     for chunk_size, tile in ((1, 2**16), (5, 2**16), (64, 2**16), (64, 3 * 64)):
-        monkeypatch.setitem(head_sweep.TILE_LOGITS, "cpu", tile)
+        monkeypatch.setitem(head_pass.TILE_LOGITS, "cpu", tile)
         found = fused(loss, made, chunk_size=chunk_size)
         results.append((found, *gradients(found, made)))
     for result in results[1:]:
@@ -109,8 +109,8 @@ def test_compiled_to_machine_code(kind, tmp_path, monkeypatch):
 
 def test_tiles_grow_with_the_threads_of_a_cpu(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
-    assert head_sweep.tile_logits(torch.device("cpu")) == 3 * head_sweep.TILE_LOGITS["cpu"]
-    assert head_sweep.tile_logits(torch.device("cuda")) == head_sweep.TILE_LOGITS["cuda"]
+    assert head_pass.tile_logits(torch.device("cpu")) == 3 * head_pass.TILE_LOGITS["cpu"]
+    assert head_pass.tile_logits(torch.device("cuda")) == head_pass.TILE_LOGITS["cuda"]
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,8 @@ def test_tiles_grow_with_the_threads_of_a_cpu(monkeypatch):
 )
 def test_positions_at_once_go_by_the_device_unless_given(device, vocab_size, positions):
     policy = SimpleNamespace(vocab_size=vocab_size, device=torch.device(device))
-    assert head_sweep.positions_at_once(policy) == positions
-    assert head_sweep.positions_at_once(policy, 7) == 7
+    assert head_pass.positions_at_once(policy) == positions
+    assert head_pass.positions_at_once(policy, 7) == 7
 
 
 def test_a_moment_needs_values():
