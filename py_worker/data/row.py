@@ -32,7 +32,7 @@ class Row:
     prompt: Ids
     response: Ids
     sample_id: int
-    part: str = "all"
+    part: str
     log_probs: LogProbs | None = None
 
     def __post_init__(self) -> None:

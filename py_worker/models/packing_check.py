@@ -84,5 +84,5 @@ def _row(policy: PackingPolicy, length: int, start: int) -> list[int]:
 
 
 def _packed(policy: PackingPolicy, rows: list[list[int]]) -> PackedRows:
-    pairs = [Row(row[:1], row[1:], index) for index, row in enumerate(rows)]
+    pairs = [Row(row[:1], row[1:], index, "all") for index, row in enumerate(rows)]
     return pack(collate(pairs, pad_id=policy.pad_id, device=policy.device))

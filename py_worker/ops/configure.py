@@ -35,7 +35,7 @@ def run(session: Session, args: ConfigureArgs, context: OperationContext) -> Con
         # Images of NVIDIA's set TORCH_ALLOW_TF32_CUBLAS_OVERRIDE, with which float32 has 10 bits of mantissa.
         torch.set_float32_matmul_precision("highest")
     threads = args.threads or own_threads(torch.get_num_threads())
-    if threads != torch.get_num_threads():
+    if args.threads > 0 or threads != torch.get_num_threads():
         torch.set_num_threads(threads)
     if session.settings is None:
         session.resident_at_start = resident_bytes()

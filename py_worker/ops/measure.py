@@ -96,7 +96,7 @@ def _batches(
     """Micro-batches; the sample id is the place in `rows`."""
     policy = session.role(args.role).policy
     for places in _layout(session, args, rows, halvings):
-        chosen = [Row(rows[place].prompt, rows[place].response, place) for place in places]
+        chosen = [Row(rows[place].prompt, rows[place].response, place, "all") for place in places]
         yield policy.collate(chosen, packed=bool(given(args.packing)))
 
 

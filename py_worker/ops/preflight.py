@@ -19,7 +19,7 @@ def run(session: Session, args: PreflightArgs, context: OperationContext) -> Pre
     if not rows:
         return PreflightResult(checks=[])
     policy = session.any_role().policy
-    batch = policy.collate([Row(row.prompt, row.response, index) for index, row in enumerate(rows)])
+    batch = policy.collate([Row(row.prompt, row.response, index, "all") for index, row in enumerate(rows)])
     checks = identities.labels(rows, batch, policy.eos_ids)
     policies = {name: role.policy for name, role in session.roles.items()}
     checks += identities.finite_losses(policies, batch)

@@ -2,7 +2,9 @@
 
 import sys
 import time
+import traceback
 from collections.abc import Callable
+from typing import NoReturn
 
 import torch
 from msgspec import UNSET, Struct
@@ -77,7 +79,10 @@ class OperationLoop:
         deadline = None if message.deadline_ms is UNSET else message.deadline_ms
         context = OperationContext(message.id, message.op, deadline, self._progress, self._clock)
         self._follow_device()
-        self._completion.begin()
+        try:
+            self._completion.begin()
+        except RuntimeError:
+            _end_with_device(None)
         self._queue.begin(context)
         outcome = self._outcome(request, context)
         # Before the reply, so that whoever has it is not told by a pong that the operation still runs.
@@ -94,10 +99,7 @@ class OperationLoop:
             try:
                 self._completion.deliver(context.elapsed_ms, deliver)
             except RuntimeError:
-                # The device has failed for good, and so ends the worker: the log must have what it failed at.
-                if isinstance(outcome, ErrorInfo) and isinstance(outcome.detail, str):
-                    print(outcome.detail, file=sys.stderr, flush=True)
-                raise
+                _end_with_device(outcome)
 
     def _outcome(self, request: Admitted, context: OperationContext) -> Outcome | ErrorInfo:
         try:
@@ -151,6 +153,14 @@ class OperationLoop:
             self._completion.close()
             self._device = self._session.device
             self._completion = completion_for(self._device)
+
+
+def _end_with_device(outcome: Outcome | ErrorInfo | None) -> NoReturn:
+    """Ends the worker, whose device takes no events any more; last in its log is what it failed at."""
+    traceback.print_exc()
+    if isinstance(outcome, ErrorInfo) and isinstance(outcome.detail, str):
+        print(outcome.detail, file=sys.stderr, flush=True)
+    sys.exit(1)
 
 
 def _encode(request_id: int, outcome: Outcome | ErrorInfo, run_ms: float, idle_ms: float) -> list[Frame]:

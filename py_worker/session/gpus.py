@@ -1,6 +1,7 @@
 """The GPUs that this process can use."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def gpu_names() -> list[str]:
 
 def _hidden() -> bool:
     """Whether the user leaves this process no GPU, as the controller does with `worker.device: cpu`."""
-    return os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0] in ("", "-1")
+    return re.match(r"\s*(\d|GPU-|MIG-)", os.environ.get("CUDA_VISIBLE_DEVICES", "0")) is None
 
 
 def shown_in_words() -> str:

@@ -23,7 +23,8 @@ def rows_of(
         sample_ids: its number by default.
         log_probs: of each response's tokens.
     """
-    count = len(sequences)
+    count, prompt_lengths = len(sequences), [*prompt_lengths]
+    assert all(prompt <= len(ids) for ids, prompt in zip(sequences, prompt_lengths, strict=True))
     columns = zip(
         sequences,
         prompt_lengths,

@@ -46,7 +46,9 @@ function printPreflight(outcomes: readonly StagePreflight[]): void {
 /** Of every stage the same keys, tried or not. */
 export const preflightJson = (outcomes: readonly StagePreflight[]) =>
   outcomes.map((outcome) =>
-    wasTried(outcome) ? outcome : { checks: [], memory: null, steps: null, notes: [], ...outcome },
+    wasTried(outcome)
+      ? outcome
+      : { stage: outcome.stage, checks: [], memory: null, steps: null, notes: [], skipped: outcome.skipped },
   );
 
 /** Points of a curve in JSON, and columns of one that is drawn. */

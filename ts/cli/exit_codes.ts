@@ -32,7 +32,7 @@ export const EXIT = {
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
-/** Every class of errors, so that a code without a status does not compile. */
+/** The classes of errors; a code of one of them without a status does not compile. */
 type KnownError =
   | CliError
   | ConfigError

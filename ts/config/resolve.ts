@@ -1,6 +1,6 @@
 import { stringify } from 'yaml';
 import { canonicalJson, sha256 } from '../common/hash.js';
-import { checkConfig } from './checks/run.js';
+import { checkConfig } from './checks/all.js';
 import { type Composed, composeRun } from './compose.js';
 import { ConfigError, type ConfigIssue, showLocation } from './errors.js';
 import { findConfig } from './files.js';

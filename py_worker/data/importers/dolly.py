@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from py_worker.data.errors import DataError
 from py_worker.data.files import BadLines, read_file
 from py_worker.data.importers.choosing import shuffled
-from py_worker.data.importers.importer import Importer, Job, Row, Splits
+from py_worker.data.importers.importer import ImportedRow, Importer, Job, Splits
 from py_worker.data.importers.shapes import OURS, has_answer, row_of
 
 TEST_ROWS = 500
@@ -30,7 +30,7 @@ def _read(job: Job) -> Splits:
     )
 
 
-def _rows(job: Job, found: Iterator[tuple[str, object]], count: str) -> Iterator[Row]:
+def _rows(job: Job, found: Iterator[tuple[str, object]], count: str) -> Iterator[ImportedRow]:
     for number, (place, value) in enumerate(found):
         job.tally.found[count] += 1
         row = row_of(value, place, number, _DATABRICKS, OURS)
@@ -40,7 +40,7 @@ def _rows(job: Job, found: Iterator[tuple[str, object]], count: str) -> Iterator
             job.tally.dropped["no response"] += 1
 
 
-def _reference_split(raw: list[Row], test: list[Row]) -> Splits:
+def _reference_split(raw: list[ImportedRow], test: list[ImportedRow]) -> Splits:
     for split, rows in (
         ("train", raw[VALIDATION_ROWS:]),
         ("validation", raw[:VALIDATION_ROWS]),
@@ -49,7 +49,7 @@ def _reference_split(raw: list[Row], test: list[Row]) -> Splits:
         yield from ((split, row) for row in rows)
 
 
-def _split_by_seed(job: Job, rows: list[Row]) -> Splits:
+def _split_by_seed(job: Job, rows: list[ImportedRow]) -> Splits:
     held_rows = TEST_ROWS + VALIDATION_ROWS
     if len(rows) <= held_rows:
         raise DataError(
@@ -71,7 +71,7 @@ def _split_by_seed(job: Job, rows: list[Row]) -> Splits:
             job.tally.dropped["question of a test or validation row"] += 1
 
 
-def _question(row: Row) -> tuple[str, str]:
+def _question(row: ImportedRow) -> tuple[str, str]:
     return row.record.instruction, row.record.input
 
 

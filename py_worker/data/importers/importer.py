@@ -9,7 +9,7 @@ from py_worker.data.records import Record
 
 
 @dataclass(frozen=True)
-class Row:
+class ImportedRow:
     """One row of a split.
 
     Attributes:
@@ -53,7 +53,7 @@ class Job:
     tally: Tally = field(default_factory=Tally)
 
 
-Splits = Iterator[tuple[str, Row]]
+Splits = Iterator[tuple[str, ImportedRow]]
 """`(split, row)`, in the order in which the rows of a split are written."""
 
 

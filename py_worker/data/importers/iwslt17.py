@@ -1,7 +1,7 @@
 """IWSLT'17, English to German."""
 
 from py_worker.data.errors import DataError
-from py_worker.data.importers.importer import Importer, Job, Row, Splits
+from py_worker.data.importers.importer import ImportedRow, Importer, Job, Splits
 from py_worker.data.importers.shapes import columns_of, text_of
 from py_worker.data.records import Record
 
@@ -18,7 +18,7 @@ def _read(job: Job) -> Splits:
             if not isinstance(pair, dict):
                 raise DataError(f"{place}: expected an object as translation, with the texts en and de")
             english, german = (text_of(pair, language, place) for language in ("en", "de"))
-            yield split, Row(f"{split}-{number}", Record(_INSTRUCTION, english, (german,)))
+            yield split, ImportedRow(f"{split}-{number}", Record(_INSTRUCTION, english, (german,)))
 
 
 IMPORTER = Importer(

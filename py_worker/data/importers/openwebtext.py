@@ -2,7 +2,7 @@
 
 from itertools import islice
 
-from py_worker.data.importers.importer import Importer, Job, Row, Splits
+from py_worker.data.importers.importer import ImportedRow, Importer, Job, Splits
 from py_worker.data.importers.shapes import columns_of, id_of, text_of
 from py_worker.data.records import Record
 
@@ -27,7 +27,7 @@ def _documents(job: Job) -> Splits:
             job.tally.dropped["under two words"] += 1
             continue
         record = Record(words[0], "", (text[len(words[0]) :],))
-        yield "train", Row(id_of(columns, number), record)
+        yield "train", ImportedRow(id_of(columns, number), record)
 
 
 IMPORTER = Importer(

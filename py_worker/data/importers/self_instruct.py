@@ -1,6 +1,6 @@
 """SelfInst: the 252 user-oriented instructions of Self-Instruct, a test set."""
 
-from py_worker.data.importers.importer import Importer, Job, Row, Splits
+from py_worker.data.importers.importer import ImportedRow, Importer, Job, Splits
 from py_worker.data.importers.shapes import OURS, columns_of, id_of, instances_of, row_of, text_of
 
 _INSTANCE = {"instruction": "instruction", "input": "input", "output": "output"}
@@ -17,7 +17,7 @@ def _read(job: Job) -> Splits:
         instruction, name = text_of(columns, "instruction", place), id_of(columns, number)
         for index, (at, instance) in enumerate(instances_of(columns, place)):
             found = row_of({"instruction": instruction, **instance}, at, number, _INSTANCE)
-            yield "test", Row(name if index == 0 else f"{name}-{index}", found.record)
+            yield "test", ImportedRow(name if index == 0 else f"{name}-{index}", found.record)
 
 
 IMPORTER = Importer(

@@ -4,14 +4,14 @@ from collections.abc import Iterator, Mapping
 
 from py_worker.data.errors import DataError
 from py_worker.data.fields import to_record
-from py_worker.data.importers.importer import Row
+from py_worker.data.importers.importer import ImportedRow
 from py_worker.data.records import Record
 
 OURS: Mapping[str, str] = {"instruction": "instruction", "output": "output"}
 """The columns that importers write, which all instruction importers also read: `input` may be missing."""
 
 
-def row_of(value: object, place: str, number: int, *shapes: Mapping[str, str]) -> Row:
+def row_of(value: object, place: str, number: int, *shapes: Mapping[str, str]) -> ImportedRow:
     """One row, read by the first shape whose columns it has.
 
     Args:
@@ -31,7 +31,7 @@ def row_of(value: object, place: str, number: int, *shapes: Mapping[str, str]) -
         raise DataError(
             f"{place}: expected the columns {wanted}; there is {', '.join(map(str, columns)) or 'nothing'}"
         )
-    return Row(id_of(columns, number), to_record(columns, place, shape))
+    return ImportedRow(id_of(columns, number), to_record(columns, place, shape))
 
 
 def columns_of(value: object, place: str) -> Mapping[str, object]:

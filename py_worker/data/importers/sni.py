@@ -8,7 +8,7 @@ from pathlib import Path
 from py_worker.data.errors import DataError
 from py_worker.data.files import check_unicode
 from py_worker.data.importers.choosing import is_long
-from py_worker.data.importers.importer import Importer, Job, Row, Splits
+from py_worker.data.importers.importer import ImportedRow, Importer, Job, Splits
 from py_worker.data.importers.shapes import OURS, columns_of, has_answer, row_of
 
 _TASKS = "splits/default/test_tasks.txt"
@@ -31,12 +31,12 @@ def _read(job: Job) -> Splits:
             yield "test", row
 
 
-def _published(job: Job) -> Iterator[Row]:
+def _published(job: Job) -> Iterator[ImportedRow]:
     for number, (place, value) in enumerate(job.source.whole("valid", "test", "train")):
         yield row_of(value, place, number, OURS)
 
 
-def _clone(job: Job) -> Iterator[Row]:
+def _clone(job: Job) -> Iterator[ImportedRow]:
     listed = job.source.file(_TASKS)
     if listed is None:
         raise DataError(
@@ -53,7 +53,7 @@ def _clone(job: Job) -> Iterator[Row]:
         yield from _instances(task, path)
 
 
-def _instances(task: str, path: Path) -> Iterator[Row]:
+def _instances(task: str, path: Path) -> Iterator[ImportedRow]:
     try:
         content = columns_of(json.loads(path.read_text(encoding="utf-8")), str(path))
         check_unicode(content)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from py_worker.data.errors import DataError
-from py_worker.data.importers.importer import Importer, Job, Row, Splits
+from py_worker.data.importers.importer import ImportedRow, Importer, Job, Splits
 from py_worker.data.importers.shapes import columns_of, id_of, text_of
 from py_worker.data.records import Record
 
@@ -19,7 +19,7 @@ def _read(job: Job) -> Splits:
             columns = columns_of(value, place)
             question = text_of(columns, "question", place)
             record = Record(_INSTRUCTION, question, (_answer(columns, place),))
-            yield split, Row(id_of(columns, number), record)
+            yield split, ImportedRow(id_of(columns, number), record)
 
 
 def _answer(columns: Mapping[str, object], place: str) -> str:

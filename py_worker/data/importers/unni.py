@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from py_worker.data.importers.choosing import is_long, shuffled
-from py_worker.data.importers.importer import Importer, Job, Row, Splits
+from py_worker.data.importers.importer import ImportedRow, Importer, Job, Splits
 from py_worker.data.importers.shapes import (
     OURS,
     columns_of,
@@ -34,7 +34,7 @@ def _read(job: Job) -> Splits:
     yield from (("test", rows[index]) for index in sorted(order[:_ROWS]))
 
 
-def _rows(job: Job) -> Iterator[Row]:
+def _rows(job: Job) -> Iterator[ImportedRow]:
     for number, (place, value) in enumerate(job.source.whole("train", "test", "valid")):
         columns = columns_of(value, place)
         if "instances" not in columns:
@@ -43,7 +43,7 @@ def _rows(job: Job) -> Iterator[Row]:
         instruction, name = text_of(columns, "instruction", place), id_of(columns, number)
         for index, (at, instance) in enumerate(instances_of(columns, place)):
             found = row_of({"instruction": instruction, **instance}, at, number, OURS)
-            yield Row(f"{name}-{index}", found.record)
+            yield ImportedRow(f"{name}-{index}", found.record)
 
 
 IMPORTER = Importer(

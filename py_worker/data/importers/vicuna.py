@@ -1,6 +1,6 @@
 """VicunaEval: 80 questions, a test set."""
 
-from py_worker.data.importers.importer import Importer, Job, Row, Splits
+from py_worker.data.importers.importer import ImportedRow, Importer, Job, Splits
 from py_worker.data.importers.shapes import OURS, columns_of, id_of, row_of, text_of
 from py_worker.data.records import Record
 
@@ -14,7 +14,7 @@ def _read(job: Job) -> Splits:
         if "text" in columns and "instruction" not in columns:
             group = columns.get("category")
             record = Record(text_of(columns, "text", place), "", (), group if isinstance(group, str) else "")
-            row = Row(id_of(columns, number), record)
+            row = ImportedRow(id_of(columns, number), record)
         else:
             row = row_of(columns, place, number, OURS)
         unanswered += not row.record.outputs

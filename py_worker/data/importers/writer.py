@@ -12,7 +12,7 @@ from secrets import token_hex
 from typing import Any, BinaryIO
 
 from py_worker.data.errors import DataError
-from py_worker.data.importers.importer import Row
+from py_worker.data.importers.importer import ImportedRow
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class SplitWriter:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def write(self, split: str, row: Row) -> None:
+    def write(self, split: str, row: ImportedRow) -> None:
         """Adds a row to a split."""
         if split not in self._files:
             name = f"{split}.jsonl"
@@ -75,7 +75,7 @@ class SplitWriter:
         return {split: file.done() for split, file in self._files.items()}
 
 
-def _line(row: Row) -> bytes:
+def _line(row: ImportedRow) -> bytes:
     record = row.record
     columns: dict[str, object] = {
         "id": row.id,

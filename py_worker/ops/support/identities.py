@@ -117,7 +117,7 @@ def generation_agrees(
     drawn = engine.generate(
         Mixture.of(policy), prompts, range(len(prompts)), Sampling(max_new_tokens=DRAWN_TOKENS), 0, tick
     )
-    rows = [Row(*each, sample) for sample, each in enumerate(zip(prompts, drawn.tokens, strict=True))]
+    rows = [Row(*each, sample, "all") for sample, each in enumerate(zip(prompts, drawn.tokens, strict=True))]
     batch = policy.collate(rows)
     hidden = cast(Tensor, score_batch(batch, teacher=policy).teacher_hidden)
     scored = policy.logits(hidden).log_softmax(-1).gather(1, batch.positions().target[:, None]).squeeze(1)

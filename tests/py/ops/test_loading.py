@@ -311,6 +311,20 @@ def test_the_device_is_fixed_while_models_are_loaded(worker: LocalWorker, monkey
     worker.call("configure", **{**worker.settings, "position_chunk": 3})
 
 
+def test_threads_are_the_users_or_the_containers_share(
+    empty: LocalWorker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    set_to: list[int] = []
+    (tmp_path / "cpu.max").write_text("200000 100000\n")
+    monkeypatch.setattr("py_worker.session.cores._QUOTA", tmp_path / "cpu.max")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    monkeypatch.setattr(torch, "set_num_threads", set_to.append)
+    for threads in (0, 3, 8):
+        empty.call("configure", **{**empty.settings, "threads": threads})
+    assert set_to == [2, 3, 8]
+
+
 @on_a_cpu_alone
 def test_offloading_on_a_cpu_is_told_to_do_nothing(empty):
     empty.call("configure", **empty.settings)

@@ -58,7 +58,7 @@ def test_a_driver_that_is_too_old_is_told(
     monkeypatch.setattr(gpus, "_DRIVER", tmp_path)
     assert gpu_names() == []
     assert "so no GPU is used: The NVIDIA driver on your system is too old" in capsys.readouterr().err
-    for shown, build in (("", "13.0"), ("-1,0", "13.0"), ("0", None)):
+    for shown, build in (("", "13.0"), ("-1,0", "13.0"), ("NoDevFiles", "13.0"), ("0", None)):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
         monkeypatch.setattr(torch.version, "cuda", build)
         assert gpu_names() == []

@@ -76,7 +76,7 @@ const wandb = z
     mode: z
       .enum(['online', 'offline'])
       .default('online')
-      .describe('Upload while the run goes, or keep files for `python -m wandb sync`; C'),
+      .describe('Upload while the run goes, or keep files for `npx ammd python -m wandb sync`; C'),
     tags: z.array(z.string().min(1).max(64)).max(64).default([]).describe('Tags; C'),
   })
   .nullable()

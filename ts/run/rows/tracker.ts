@@ -95,10 +95,10 @@ export async function openTracker(
       if (!ended) {
         given_up = true;
         note(
-          `the upload takes longer than ${UPLOAD_MS / 1000} s; the rest, with: ${showPath(python)} -m wandb sync ${files}/run-*`,
+          `the upload takes longer than ${UPLOAD_MS / 1000} s; the rest, with: "${showPath(python)}" -m wandb sync "${files}"/run-*`,
         );
       } else if (done && wandb.mode === 'offline')
-        note(`upload it with: ${showPath(python)} -m wandb sync ${files}/offline-run-*`);
+        note(`upload it with: "${showPath(python)}" -m wandb sync "${files}"/offline-run-*`);
     },
   };
 }

@@ -12,7 +12,7 @@ const DRIVER = '/dev/nvidiactl';
  */
 export function unusedGpu(devices: readonly string[], driver = DRIVER): string | null {
   // CUDA takes what is listed up to the first entry that is none.
-  const shown = /^(\d|GPU-|MIG-)/.test(process.env.CUDA_VISIBLE_DEVICES ?? '0');
+  const shown = /^\s*(\d|GPU-|MIG-)/.test(process.env.CUDA_VISIBLE_DEVICES ?? '0');
   if (!shown || !existsSync(driver) || devices.some((name) => name.startsWith('cuda'))) return null;
   return (
     'this machine has an NVIDIA driver, and PyTorch sees no GPU: `nvidia-smi` says up to which CUDA the driver goes, and ' +
