@@ -113,7 +113,7 @@ def test_log_probabilities_follow_their_rows() -> None:
 def test_a_batch_of_data_alone_has_no_log_probabilities() -> None:
     assert ragged().positions().log_prob is None
     assert ragged().log_probs is None
-    wide = collate([Row([1], [2], 0, log_probs=np.array([-0.1]))], pad_id=0, device="cpu")
+    wide = collate([Row([1], [2], 0, "on", log_probs=np.array([-0.1]))], pad_id=0, device="cpu")
     assert wide.positions().log_prob.dtype == torch.float64  # type: ignore[union-attr]
 
 

@@ -183,7 +183,7 @@ def test_rows_make_batches(tmp_path: Path) -> None:
     dataset = tokenize_dataset(records, bound_template("plain", CHAR), Limits(48, 64), tmp_path)
     rows = [dataset.row(i) for i in range(20)]
     batch = collate(
-        [Row(row.prompt, row.response, index) for index, row in enumerate(rows)],
+        [Row(row.prompt, row.response, index, "on") for index, row in enumerate(rows)],
         pad_id=CHAR.pad_token_id,
         device="cpu",
     )
