@@ -1,4 +1,4 @@
-"""The part of a policy that generation works with."""
+"""What generation asks of a policy and its head: any that has this can be drawn from."""
 
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
